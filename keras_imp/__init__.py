@@ -1,0 +1,52 @@
+"""One Transformer encoder for images, video, audio and text, many tasks.
+
+The flow, and the folders that show it:
+
+    files > data > TaskMixture > embedders > encoder blocks > task head
+          > task loss > train step > metrics
+
+`layers` turn tokens into tokens, `models` put them together, `tasks` say what
+a step optimises, `training` takes the steps, `data` feeds it, `evaluation`
+measures. Names are loaded when they are first used: `import keras_imp` loads
+neither Keras nor a backend.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AlternatingModel": "keras_imp.training.alternating_model",
+    "IMPEncoder": "keras_imp.models.imp_encoder",
+    "NonFiniteLossError": "keras_imp.training.callbacks",
+    "TaskMixture": "keras_imp.training.task_mixture",
+    "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
+}
+_MODULES = {
+    "data": "keras_imp.data",
+    "evaluation": "keras_imp.evaluation",
+    "layers": "keras_imp.layers",
+    "models": "keras_imp.models",
+    "optimizers": "keras_imp.training.optimizers",
+    "schedules": "keras_imp.training.schedules",
+    "tasks": "keras_imp.tasks",
+    "training": "keras_imp.training",
+}
+
+__all__ = sorted([*_HOMES, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    else:
+        raise AttributeError(f"module 'keras_imp' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
