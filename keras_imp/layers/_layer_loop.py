@@ -1,0 +1,70 @@
+"""Run one function over stacked weights: as a scan, or unrolled.
+
+The scan is `keras.ops.scan` on JAX. Torch runs eagerly: there is nothing to
+compile, so it takes the plain loop. TensorFlow's scan in Keras 3.15 cannot be
+differentiated under XLA (`keras/src/backend/tensorflow/core.py` passes no
+`maximum_iterations`), so that backend has a loop of its own file.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from keras_imp.typing import Tensor
+
+Body = Callable[[Tensor, list, Tensor | None], Tensor]
+
+
+def layer_loop(
+    body: Body,
+    x: Tensor,
+    weights: list[Tensor],
+    seeds: Tensor | None,
+    scan: bool,
+    remat: bool,
+) -> Tensor:
+    """Apply `x = body(x, weights of layer i, seeds of layer i)` for each layer.
+
+    Args:
+        body: Keeps the shape and dtype of `x`, and uses no random state.
+        x: Input of the first layer.
+        weights: Tensors with a leading axis of `num_layers`.
+        seeds: Tensor with the same leading axis, or None.
+        scan: Whether to compile the body once.
+        remat: Whether to recompute the body in the backward pass.
+
+    Returns:
+        Output of the last layer, shape and dtype of `x`.
+    """
+    if seeds is None:
+        function, stacked = lambda x, *w: body(x, list(w), None), weights
+    else:
+        function = lambda x, *w: body(x, list(w[:-1]), w[-1])  # noqa: E731
+        stacked = [*weights, seeds]
+    if remat:
+        # Positional tensors only: TensorFlow's recomputation takes no keywords.
+        function = keras.remat(function)
+    backend = keras.config.backend()
+    if scan and backend == "jax":
+        return _scan(function, x, stacked)
+    if scan and backend == "tensorflow":
+        from keras_imp.layers._tensorflow_scan import tensorflow_scan
+
+        return tensorflow_scan(function, x, stacked)
+    return _unroll(function, x, stacked)
+
+
+def _scan(function: Callable, x: Tensor, stacked: list[Tensor]) -> Tensor:
+    final, _ = ops.scan(
+        lambda carry, layer: (function(carry, *layer), None), x, tuple(stacked)
+    )
+    return final
+
+
+def _unroll(function: Callable, x: Tensor, stacked: list[Tensor]) -> Tensor:
+    # One unstack per weight: its gradient is one stack, where indexing layer
+    # by layer would write a full-size gradient for each layer.
+    for layer in zip(*(ops.unstack(w) for w in stacked), strict=True):
+        x = function(x, *layer)
+    return x

@@ -1,0 +1,89 @@
+"""Drop a random share of the tokens during training."""
+
+import keras
+from keras import ops
+
+from keras_imp._errors import check_rate
+from keras_imp.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class DropToken(keras.layers.Layer):
+    """Keep a random subset of each example's tokens while training.
+
+    Each example keeps its own `int((1 - rate) * tokens)` tokens, in their
+    original order, so put it after the position embedding. All examples keep
+    equally many: nothing is padded. Without training it passes tokens through.
+
+    Args:
+        rate: Share of the tokens to drop, in [0, 1).
+        seed: Seed of the draws. Defaults to a random one.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: True where a token is real, shape `(batch, tokens)`.
+        training: Whether to drop.
+
+    Returns:
+        A dict with `tokens`, shape `(batch, kept, hidden_dim)`, and
+        `padding_mask`, shape `(batch, kept)` or None.
+
+    Raises:
+        ValueError: If `rate` is outside [0, 1).
+
+    Example:
+        >>> import keras, keras_imp
+        >>> drop = keras_imp.layers.DropToken(0.75, seed=0)
+        >>> kept = drop(keras.ops.ones((2, 16, 8)), training=True)
+        >>> tuple(kept["tokens"].shape)
+        (2, 4, 8)
+
+    Reference:
+        [IMP](https://arxiv.org/abs/2305.06324); imp.md 2.5.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        check_rate(rate=rate)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(
+        self,
+        tokens: Tensor,
+        padding_mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> dict[str, Tensor]:
+        num_tokens = tokens.shape[1]
+        kept = max(1, int((1 - self.rate) * num_tokens))
+        if not training or kept == num_tokens:
+            return {"tokens": tokens, "padding_mask": padding_mask}
+        index = self._draw(ops.shape(tokens)[0], num_tokens, kept)
+        if padding_mask is not None:
+            padding_mask = ops.take_along_axis(padding_mask, index, axis=1)
+        tokens = ops.take_along_axis(tokens, index[..., None], axis=1)
+        return {"tokens": tokens, "padding_mask": padding_mask}
+
+    def _draw(self, batch: Tensor, num_tokens: int, kept: int) -> Tensor:
+        """Sorted indices of the kept tokens, shape `(batch, kept)`."""
+        noise = keras.random.uniform(
+            (batch, num_tokens), seed=self.seed_generator
+        )
+        chosen = ops.argsort(noise, axis=-1)[:, :kept]
+        return ops.sort(ops.cast(chosen, "int32"), axis=-1)
+
+    def compute_output_spec(self, tokens, padding_mask=None, training=None):
+        batch, num_tokens, hidden_dim = tokens.shape
+        if training:
+            num_tokens = max(1, int((1 - self.rate) * num_tokens))
+        mask = None
+        if padding_mask is not None:
+            mask = keras.KerasTensor((batch, num_tokens), dtype="bool")
+        return {
+            "tokens": keras.KerasTensor(
+                (batch, num_tokens, hidden_dim), dtype=tokens.dtype
+            ),
+            "padding_mask": mask,
+        }

@@ -1,0 +1,148 @@
+"""One pre-norm Transformer block: attention, then feed-forward."""
+
+import keras
+from keras import ops
+
+from keras_imp.layers._seeds import draw_seeds
+from keras_imp.layers._seeds import dropout as seeded_dropout
+from keras_imp.layers.attention import MultiHeadAttention
+from keras_imp.layers.feed_forward import FeedForward
+from keras_imp.typing import Tensor
+
+# Attention probabilities, first residual, feed-forward, second residual.
+SEEDS_PER_BLOCK = 4
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class EncoderBlock(keras.layers.Layer):
+    """A pre-norm Transformer encoder block.
+
+    h = x + Attention(LayerNorm(x)); y = h + FeedForward(LayerNorm(h)). The
+    norms have a scale and no bias; their statistics are float32.
+
+    Args:
+        num_heads: Number of attention heads.
+        intermediate_dim: Width inside the feed-forward network.
+        qk_layer_norm: Whether queries and keys are normalised per head.
+        dropout: Rate on attention probabilities, inside the feed-forward and
+            on both residual branches.
+        dropout_broadcast: Whether dropout removes whole heads and channels, as
+            the first implementation does.
+        use_bias: Whether dense layers and norms have biases.
+        qkv_init: `"conventional"` or the faithful `"imp"`; see
+            `MultiHeadAttention`.
+        seed: Seed of the dropout. Defaults to a random one.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: True where a token is real, shape `(batch, tokens)`.
+        dropout_seeds: Seeds to use instead of the layer's own, shape `(4, 2)`.
+        training: Whether to apply dropout.
+
+    Returns:
+        Shape and dtype of `tokens`.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> block = keras_imp.layers.EncoderBlock(2, intermediate_dim=16)
+        >>> tuple(block(keras.ops.ones((3, 5, 8))).shape)
+        (3, 5, 8)
+
+    Reference:
+        imp.md 4.1; [Xiong et al., 2020](https://arxiv.org/abs/2002.04745).
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        intermediate_dim: int,
+        qk_layer_norm: bool = False,
+        dropout: float = 0.0,
+        dropout_broadcast: bool = False,
+        use_bias: bool = False,
+        qkv_init: str = "conventional",
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.qk_layer_norm = qk_layer_norm
+        self.dropout = dropout
+        self.dropout_broadcast = dropout_broadcast
+        self.use_bias = use_bias
+        self.qkv_init = qkv_init
+        self.seed = seed
+        common = {
+            "dropout": dropout,
+            "dropout_broadcast": dropout_broadcast,
+            "use_bias": use_bias,
+            "dtype": self.dtype_policy,
+        }
+        self.attention_norm = self._norm("attention_norm")
+        self.attention = MultiHeadAttention(
+            num_heads,
+            qk_layer_norm=qk_layer_norm,
+            qkv_init=qkv_init,
+            name="attention",
+            **common,
+        )
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+        self.feed_forward = FeedForward(
+            intermediate_dim, name="feed_forward", **common
+        )
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, tokens_shape, **kwargs):
+        self.attention_norm.build(tokens_shape)
+        self.attention.build(tokens_shape)
+        self.feed_forward_norm.build(tokens_shape)
+        self.feed_forward.build(tokens_shape)
+
+    def call(
+        self,
+        tokens: Tensor,
+        padding_mask: Tensor | None = None,
+        dropout_seeds: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
+        seeds = self._seeds(dropout_seeds, training)
+        x = self.attention(
+            self.attention_norm(tokens),
+            padding_mask=padding_mask,
+            dropout_seed=seeds[0],
+            training=training,
+        )
+        h = tokens + self._residual_dropout(x, seeds[1])
+        x = self.feed_forward(
+            self.feed_forward_norm(h), dropout_seed=seeds[2], training=training
+        )
+        return h + self._residual_dropout(x, seeds[3])
+
+    def compute_output_spec(self, tokens, *args, **kwargs):
+        return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
+
+    def _norm(self, name: str) -> keras.layers.Layer:
+        return keras.layers.LayerNormalization(
+            epsilon=1e-6,
+            center=self.use_bias,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _seeds(self, given: Tensor | None, training: bool | None) -> list:
+        if not (training and self.dropout):
+            return [None] * SEEDS_PER_BLOCK
+        if given is None:
+            given = draw_seeds(self.seed_generator, (SEEDS_PER_BLOCK,))
+        return [given[i] for i in range(SEEDS_PER_BLOCK)]
+
+    def _residual_dropout(self, x: Tensor, seed: Tensor | None) -> Tensor:
+        if seed is None:
+            return x
+        noise_shape = None
+        if self.dropout_broadcast:
+            noise_shape = (ops.shape(x)[0], 1, x.shape[-1])
+        return seeded_dropout(x, self.dropout, seed, noise_shape)

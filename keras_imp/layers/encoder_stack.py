@@ -1,0 +1,187 @@
+"""Many equal encoder blocks as one layer with stacked weights.
+
+Every weight has a leading `num_layers` axis, whatever way the stack runs, so a
+checkpoint does not depend on it. A scan compiles one block instead of
+`num_layers` of them, which counts in alternating training: there is one graph
+per (task, shape).
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import check_positive
+from keras_imp.layers._layer_loop import layer_loop
+from keras_imp.layers._seeds import draw_seeds
+from keras_imp.layers.encoder_block import SEEDS_PER_BLOCK, EncoderBlock
+from keras_imp.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class EncoderStack(keras.layers.Layer):
+    """`num_layers` encoder blocks in a row, with stacked weights.
+
+    Equal to calling the blocks one after the other. Each block draws its own
+    initial weights.
+
+    Args:
+        num_layers: Number of blocks.
+        num_heads: Number of attention heads.
+        intermediate_dim: Width inside the feed-forward networks.
+        qk_layer_norm: Whether queries and keys are normalised per head.
+        dropout: Dropout rate of the blocks.
+        dropout_broadcast: Whether dropout removes whole heads and channels.
+        use_bias: Whether dense layers and norms have biases.
+        qkv_init: `"conventional"` or the faithful `"imp"`.
+        scan_layers: Whether to compile one block and loop over it, instead of
+            one copy per layer. True compiles many times faster in deep models.
+        remat: Whether to recompute each block in the backward pass instead of
+            keeping its activations: less memory for about a third more work.
+        seed: Seed of the dropout. Defaults to a random one.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: True where a token is real, shape `(batch, tokens)`.
+        training: Whether to apply dropout.
+
+    Returns:
+        Shape and dtype of `tokens`.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> stack = keras_imp.layers.EncoderStack(
+        ...     num_layers=3, num_heads=2, intermediate_dim=16)
+        >>> tuple(stack(keras.ops.ones((2, 5, 8))).shape)
+        (2, 5, 8)
+
+    Reference:
+        imp.md 4.5 (scan over layers, rematerialisation).
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        num_heads: int,
+        intermediate_dim: int,
+        qk_layer_norm: bool = False,
+        dropout: float = 0.0,
+        dropout_broadcast: bool = False,
+        use_bias: bool = False,
+        qkv_init: str = "conventional",
+        scan_layers: bool = True,
+        remat: bool = False,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive(num_layers=num_layers)
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.qk_layer_norm = qk_layer_norm
+        self.dropout = dropout
+        self.dropout_broadcast = dropout_broadcast
+        self.use_bias = use_bias
+        self.qkv_init = qkv_init
+        self.scan_layers = scan_layers
+        self.remat = remat
+        self.seed = seed
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def make_block(self) -> EncoderBlock:
+        """A fresh block of this stack, not built.
+
+        Returns:
+            The block. Its dropout uses the seeds that the stack hands in.
+        """
+        return EncoderBlock(
+            self.num_heads,
+            self.intermediate_dim,
+            qk_layer_norm=self.qk_layer_norm,
+            dropout=self.dropout,
+            dropout_broadcast=self.dropout_broadcast,
+            use_bias=self.use_bias,
+            qkv_init=self.qkv_init,
+            dtype=self.dtype_policy,
+            name="block",
+        )
+
+    def build(self, tokens_shape, **kwargs):
+        blocks = []
+        for _ in range(self.num_layers):
+            block = self.make_block()
+            block.build(tokens_shape)
+            blocks.append(block)
+        # The last block stays as the program to run; its own weights are never
+        # read. Untracked, so that they are neither counted nor saved.
+        self.__dict__["_block"] = blocks[-1]
+        self.stacked = [
+            self._stack(variables)
+            for variables in zip(
+                *(block.trainable_variables for block in blocks), strict=True
+            )
+        ]
+
+    def call(
+        self,
+        tokens: Tensor,
+        padding_mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
+        block = self._block
+        constants = [v.value for v in block.non_trainable_variables]
+        seeds = None
+        if training and self.dropout:
+            seeds = draw_seeds(
+                self.seed_generator, (self.num_layers, SEEDS_PER_BLOCK)
+            )
+
+        def run(x: Tensor, weights: list, dropout_seeds: Tensor | None):
+            return block.stateless_call(
+                weights,
+                constants,
+                x,
+                padding_mask=padding_mask,
+                dropout_seeds=dropout_seeds,
+                training=training,
+            )[0]
+
+        weights = [ops.convert_to_tensor(v) for v in self.stacked]
+        return layer_loop(
+            run,
+            ops.cast(tokens, self.compute_dtype),
+            weights,
+            seeds,
+            scan=self.scan_layers,
+            remat=self.remat and bool(training),
+        )
+
+    def compute_output_spec(self, tokens, *args, **kwargs):
+        return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
+
+    def block_weights(self, layer: int) -> list[np.ndarray]:
+        """Weights of one layer, in the order of `EncoderBlock.weights`.
+
+        Args:
+            layer: Index of the layer, from 0.
+
+        Returns:
+            Arrays without the leading layer axis.
+        """
+        return [ops.convert_to_numpy(v)[layer] for v in self.stacked]
+
+    def _stack(self, variables: tuple[keras.Variable, ...]) -> keras.Variable:
+        """One variable that holds the same weight of every block."""
+        first = variables[0]
+
+        def initial(shape, dtype=None):
+            return ops.stack([ops.cast(v.value, dtype) for v in variables])
+
+        return self.add_weight(
+            name="_".join(first.path.split("/")[-2:]),
+            shape=(self.num_layers, *first.shape),
+            dtype=first.dtype,
+            initializer=initial,
+        )

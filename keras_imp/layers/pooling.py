@@ -1,0 +1,175 @@
+"""A sequence of tokens in, one vector out."""
+
+import keras
+from keras import ops
+
+from keras_imp._errors import check_positive
+from keras_imp.layers.attention import MASKED_LOGIT, check_heads
+from keras_imp.layers.dense import TokenDense
+from keras_imp.layers.feed_forward import FeedForward
+from keras_imp.typing import Tensor
+
+
+class _Pooling(keras.layers.Layer):
+    """What the poolings share: shapes."""
+
+    def compute_output_spec(self, tokens, padding_mask=None):
+        return keras.KerasTensor(
+            (tokens.shape[0], tokens.shape[-1]), dtype=self.compute_dtype
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class MaskedMeanPooling(_Pooling):
+    """Mean of the real tokens; 0 where all tokens are padding.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: True where a token is real, shape `(batch, tokens)`.
+
+    Returns:
+        Shape `(batch, hidden_dim)`, in the compute dtype. Summed in float32.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> pool = keras_imp.layers.MaskedMeanPooling()
+        >>> x = keras.ops.array([[[1.0], [3.0], [100.0]]])
+        >>> mask = keras.ops.array([[True, True, False]])
+        >>> round(float(pool(x, padding_mask=mask)[0, 0]), 3)
+        2.0
+
+    Reference:
+        imp.md 6.1.
+    """
+
+    def call(
+        self, tokens: Tensor, padding_mask: Tensor | None = None
+    ) -> Tensor:
+        x = ops.cast(tokens, "float32")
+        if padding_mask is None:
+            mean = ops.mean(x, axis=1)
+        else:
+            real = ops.cast(padding_mask, "float32")
+            total = ops.sum(x * real[..., None], axis=1)
+            mean = total / (ops.sum(real, axis=1)[:, None] + 1e-6)
+        return ops.cast(mean, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class FirstTokenPooling(_Pooling):
+    """The first token, for encoders that prepend a learned one.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: Accepted and not needed.
+
+    Returns:
+        Shape `(batch, hidden_dim)`, in the compute dtype.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> pool = keras_imp.layers.FirstTokenPooling()
+        >>> float(pool(keras.ops.array([[[1.0], [3.0]]]))[0, 0])
+        1.0
+
+    Reference:
+        imp.md 6.1 (special token).
+    """
+
+    def call(
+        self, tokens: Tensor, padding_mask: Tensor | None = None
+    ) -> Tensor:
+        del padding_mask  # The first token is always real.
+        return ops.cast(tokens[:, 0], self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class AttentionPooling(_Pooling):
+    """A learned probe that attends to all real tokens.
+
+    a = Attention(probe, tokens); y = a + FeedForward(LayerNorm(a)).
+
+    Args:
+        num_heads: Number of attention heads.
+        intermediate_dim: Width inside the feed-forward network.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: True where a token is real, shape `(batch, tokens)`.
+
+    Returns:
+        Shape `(batch, hidden_dim)`, in the compute dtype.
+
+    Raises:
+        ValueError: If the width of the tokens is no multiple of `num_heads`.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> pool = keras_imp.layers.AttentionPooling(2, intermediate_dim=16)
+        >>> tuple(pool(keras.ops.ones((3, 5, 8))).shape)
+        (3, 8)
+
+    Reference:
+        imp.md 6.1; [Zhai et al., 2022](https://arxiv.org/abs/2106.04560).
+    """
+
+    def __init__(self, num_heads: int, intermediate_dim: int, **kwargs):
+        super().__init__(**kwargs)
+        check_positive(num_heads=num_heads, intermediate_dim=intermediate_dim)
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+
+    def build(self, tokens_shape, **kwargs):
+        width = tokens_shape[-1]
+        check_heads(width, self.num_heads)
+        self.probe = self.add_weight(
+            name="probe", shape=(1, width), initializer="glorot_normal"
+        )
+        self.query, self.key, self.value, self.output_projection = (
+            TokenDense(
+                width,
+                use_bias=False,
+                kernel_initializer="lecun_normal",
+                dtype=self.dtype_policy,
+                name=name,
+            )
+            for name in ("query", "key", "value", "output")
+        )
+        for layer in (self.query, self.key, self.value, self.output_projection):
+            layer.build((None, None, width))
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=1e-6, dtype=self.dtype_policy, name="norm"
+        )
+        self.norm.build((None, None, width))
+        self.feed_forward = FeedForward(
+            self.intermediate_dim, dtype=self.dtype_policy, name="feed_forward"
+        )
+        self.feed_forward.build((None, None, width))
+
+    def call(
+        self, tokens: Tensor, padding_mask: Tensor | None = None
+    ) -> Tensor:
+        heads = self.num_heads
+        width = tokens.shape[-1]
+        head_dim = width // heads
+        q = self.query(ops.convert_to_tensor(self.probe))  # (1, hidden)
+        q = ops.reshape(q, (heads, head_dim)) * head_dim**-0.5
+        shape = (-1, ops.shape(tokens)[1], heads, head_dim)
+        k = ops.reshape(self.key(tokens), shape)
+        v = ops.reshape(self.value(tokens), shape)
+        logits = ops.cast(ops.einsum("hd,bkhd->bhk", q, k), "float32")
+        if padding_mask is not None:
+            real = ops.cast(padding_mask, "bool")[:, None, :]
+            logits = ops.where(real, logits, MASKED_LOGIT)
+        probabilities = ops.cast(ops.softmax(logits, axis=-1), v.dtype)
+        x = ops.einsum("bhk,bkhd->bhd", probabilities, v)
+        x = ops.reshape(x, (-1, 1, width))
+        x = self.output_projection(x)
+        return (x + self.feed_forward(self.norm(x)))[:, 0]

@@ -1,0 +1,209 @@
+"""Dilated factorised position embedding: one learned table per axis.
+
+A short axis is spread over the whole table with gaps ("dilated"), so that one
+table serves every resolution: patch `i` of `n` uses row `i * buckets // n`.
+Ids are computed in integers on the host; the faithful variants show what
+floating coordinates do instead (imp.md 3.5).
+"""
+
+import math
+
+import keras
+import ml_dtypes
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import check_choice, message
+from keras_imp.typing import Tensor
+
+COORDINATES = ("integer", "float32", "bfloat16")
+
+
+def bucket_ids(
+    count: int, buckets: int, coordinates: str = "integer"
+) -> np.ndarray:
+    """Table row of each of `count` patches along one axis (imp.md 3.1).
+
+    Args:
+        count: Patches along the axis.
+        buckets: Rows of the axis' table.
+        coordinates: `"integer"` computes `i * buckets // count` exactly.
+            `"float32"` and `"bfloat16"` compute `trunc(i / count * buckets)` in
+            that precision, as the first implementation does.
+
+    Returns:
+        int32, shape `(count,)`. A row outside the table (bfloat16 only) means
+        a zero vector.
+
+    Example:
+        >>> from keras_imp.layers.position_embedding import bucket_ids
+        >>> bucket_ids(7, 32).tolist()
+        [0, 4, 9, 13, 18, 22, 27]
+        >>> bucket_ids(512, 512, "bfloat16").max()
+        np.int32(512)
+    """
+    check_choice(COORDINATES, coordinates=coordinates)
+    index = np.arange(count)
+    if coordinates == "integer":
+        return (index * buckets // count).astype("int32")
+    dtype = np.float32 if coordinates == "float32" else ml_dtypes.bfloat16
+    coordinate = (index.astype("float32") / np.float32(count)).astype(dtype)
+    scaled = coordinate * np.asarray(buckets, dtype)
+    return np.trunc(scaled.astype("float32")).astype("int32")
+
+
+def interpolation_weights(count: int, buckets: int) -> np.ndarray:
+    """Share of the next row for each patch, `frac(i * buckets / count)`.
+
+    Args:
+        count: Patches along the axis.
+        buckets: Rows of the axis' table.
+
+    Returns:
+        float32 in [0, 1), shape `(count,)`.
+
+    Example:
+        >>> from keras_imp.layers.position_embedding import interpolation_weights
+        >>> interpolation_weights(4, 6).tolist()
+        [0.0, 0.5, 0.0, 0.5]
+    """
+    return ((np.arange(count) * buckets % count) / count).astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class PositionEmbedding(keras.layers.Layer):
+    """Add a learned position vector to every token of a grid.
+
+    The vector is LayerNorm(sum over axes of a table row): LayerNorm acts on the
+    sum of rows only, not on the token.
+
+    Args:
+        buckets: Rows of the table of each axis, such as `(16, 32, 32)` for
+            (frames, height, width) patches.
+        dilated: Whether a short axis is spread over the table. False uses rows
+            0, 1, 2, ... as text does.
+        interpolate: Whether to mix neighboring rows linearly, so that rows
+            that no training size ever reached are not met untrained.
+        coordinates: `"integer"` (exact), or the faithful `"float32"` and
+            `"bfloat16"` of `bucket_ids`.
+        epsilon: Epsilon of the LayerNorm.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        tokens: Shape `(batch, tokens, hidden_dim)`, row-major over `grid`.
+        grid: Patches per axis, static integers. Their product is `tokens`.
+
+    Returns:
+        `tokens` plus positions, same shape and dtype.
+
+    Raises:
+        ValueError: If the grid has another number of axes, does not match the
+            tokens, or is longer than the table of an axis that is not dilated.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> layer = keras_imp.layers.PositionEmbedding(buckets=(16, 32, 32))
+        >>> tuple(layer(keras.ops.zeros((2, 12, 8)), grid=(3, 2, 2)).shape)
+        (2, 12, 8)
+
+    Reference:
+        [IMP](https://arxiv.org/abs/2305.06324); imp.md section 3.
+    """
+
+    def __init__(
+        self,
+        buckets: tuple[int, ...],
+        dilated: bool = True,
+        interpolate: bool = False,
+        coordinates: str = "integer",
+        epsilon: float = 1e-6,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_choice(COORDINATES, coordinates=coordinates)
+        if interpolate and coordinates != "integer":
+            raise ValueError(
+                message(
+                    '`interpolate` needs coordinates="integer".',
+                    interpolate=interpolate,
+                    coordinates=coordinates,
+                )
+            )
+        self.buckets = tuple(buckets)
+        self.dilated = dilated
+        self.interpolate = interpolate
+        self.coordinates = coordinates
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=epsilon, dtype="float32", name="norm"
+        )
+
+    def build(self, tokens_shape):
+        hidden_dim = tokens_shape[-1]
+        init = keras.initializers.RandomNormal
+        self.tables = [
+            self.add_weight(
+                name=f"table_{axis}",
+                shape=(rows, hidden_dim),
+                initializer=init(stddev=1.0 / math.sqrt(hidden_dim)),
+                autocast=False,
+            )
+            for axis, rows in enumerate(self.buckets)
+        ]
+        self.norm.build((None, hidden_dim))
+
+    def call(self, tokens: Tensor, grid: tuple[int, ...]) -> Tensor:
+        self._check_grid(grid, tokens.shape[1])
+        vectors = self._axis_rows(0, grid[0])
+        for axis in range(1, len(grid)):
+            rows = self._axis_rows(axis, grid[axis])
+            # (rows so far, 1, hidden) + (rows of this axis, hidden)
+            vectors = ops.expand_dims(vectors, 1) + rows
+            vectors = ops.reshape(vectors, (-1, vectors.shape[-1]))
+        positions = ops.cast(self.norm(vectors), tokens.dtype)
+        return tokens + positions
+
+    def compute_output_spec(self, tokens, grid):
+        return keras.KerasTensor(tokens.shape, dtype=tokens.dtype)
+
+    def _axis_rows(self, axis: int, count: int) -> Tensor:
+        """Rows of one axis' table, shape `(count, hidden_dim)`, float32."""
+        table, rows = self.tables[axis], self.buckets[axis]
+        # Text is not dilated: its scale is its own length (imp.md 3.2).
+        scale = rows if self.dilated else count
+        ids = bucket_ids(count, scale, self.coordinates)
+        vectors = ops.take(table, np.minimum(ids, rows - 1), axis=0)
+        if self.interpolate and self.dilated:
+            share = interpolation_weights(count, rows)[:, None]
+            following = ops.take(table, np.minimum(ids + 1, rows - 1), axis=0)
+            vectors = vectors * (1.0 - share) + following * share
+        if (ids >= rows).any():
+            # Faithful: an id outside the table gives a zero row, silently.
+            vectors = vectors * (ids < rows).astype("float32")[:, None]
+        return vectors
+
+    def _check_grid(self, grid: tuple[int, ...], num_tokens: int | None) -> None:
+        if len(grid) != len(self.buckets):
+            raise ValueError(
+                message(
+                    f"`grid` must have {len(self.buckets)} axes, one per table.",
+                    grid=tuple(grid),
+                )
+            )
+        if num_tokens is not None and math.prod(grid) != num_tokens:
+            raise ValueError(
+                message(
+                    "The product of `grid` must be the number of tokens.",
+                    grid=tuple(grid),
+                    tokens=num_tokens,
+                )
+            )
+        for count, rows in zip(grid, self.buckets, strict=True):
+            if not self.dilated and count > rows:
+                raise ValueError(
+                    message(
+                        f"A sequence must not be longer than the {rows} "
+                        "positions of its table.",
+                        "Cut the sequence, or use more position buckets.",
+                        length=count,
+                    )
+                )
