@@ -1,0 +1,6 @@
+"""Layers put together: the encoder and its sizes."""
+
+from keras_imp.models.imp_encoder import IMPEncoder
+from keras_imp.models.presets import PRESETS
+
+__all__ = ["PRESETS", "IMPEncoder"]

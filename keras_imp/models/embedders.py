@@ -1,0 +1,131 @@
+"""From the input of one modality to the tokens of the shared encoder."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import message
+from keras_imp.layers.dense import TokenDense
+from keras_imp.layers.patch_embedding import PatchEmbedding
+from keras_imp.layers.position_embedding import PositionEmbedding
+from keras_imp.layers.token_embedding import TokenEmbedding
+from keras_imp.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class Embedder(keras.layers.Layer):
+    """Embedding, positions and the two projections around the encoder.
+
+    tokens = Dense(embedding + positions) before the encoder; after it, another
+    Dense of the same width (imp.md 3.6).
+
+    Args:
+        tokens: `PatchEmbedding` or `TokenEmbedding`.
+        positions: `PositionEmbedding` with one table per axis.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Call arguments:
+        inputs: Input of the modality.
+
+    Returns:
+        A dict with `tokens`, shape `(batch, tokens, hidden_dim)`, and
+        `padding_mask`, shape `(batch, tokens)`, or None if all tokens are real.
+    """
+
+    def __init__(
+        self,
+        tokens: PatchEmbedding | TokenEmbedding,
+        positions: PositionEmbedding,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.tokens = tokens
+        self.positions = positions
+        width = tokens.hidden_dim
+        self.before, self.after = (
+            TokenDense(
+                width,
+                kernel_initializer="lecun_normal",
+                dtype=self.dtype_policy,
+                name=name,
+            )
+            for name in ("before", "after")
+        )
+
+    def build(self, input_shape=None):
+        width = self.tokens.hidden_dim
+        self.tokens.build()
+        for layer in (self.positions, self.before, self.after):
+            layer.build((None, None, width))
+
+    def call(self, inputs: Tensor) -> dict[str, Tensor]:
+        is_text = isinstance(self.tokens, TokenEmbedding)
+        mask = self.tokens.padding_mask(inputs) if is_text else None
+        grid = self.grid(inputs.shape)
+        x = self.positions(self.tokens(inputs), grid=grid)
+        return {"tokens": self.before(x), "padding_mask": mask}
+
+    def compute_output_spec(self, inputs):
+        tokens = self.tokens.compute_output_spec(inputs)
+        is_text = isinstance(self.tokens, TokenEmbedding)
+        mask = keras.KerasTensor(inputs.shape, dtype="bool") if is_text else None
+        return {"tokens": tokens, "padding_mask": mask}
+
+    def grid(self, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+        """Tokens per axis for an input shape, checked.
+
+        Args:
+            shape: Shape of the input, batch axis included.
+
+        Returns:
+            Tokens per axis.
+
+        Raises:
+            ValueError: If the shape does not fit the patch size.
+        """
+        if isinstance(self.tokens, PatchEmbedding):
+            return self.tokens.grid(tuple(shape))
+        return (shape[1],)
+
+    def check_values(self, name: str, values: np.ndarray) -> None:
+        """Check one batch on the host, before it is moved to the device.
+
+        Args:
+            name: Modality, for the message.
+            values: Input of the modality.
+
+        Raises:
+            ValueError: If the shape does not fit, or a token id is outside
+                the vocabulary.
+        """
+        self.grid(values.shape)
+        if not isinstance(self.tokens, TokenEmbedding) or not values.size:
+            return
+        size = self.tokens.vocabulary_size
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high >= size:
+            wrong = low if low < 0 else high
+            row = int(np.argwhere(values == wrong)[0][0])
+            raise ValueError(
+                message(
+                    f"Token ids of {name!r} must be in [0, {size}), the size "
+                    "of the vocabulary.",
+                    "Use the tokenizer that the model was built for, or set "
+                    "`vocabulary_size`.",
+                    id=wrong,
+                    row=row,
+                )
+            )
+
+
+def project_after(embedder: Embedder, tokens: Tensor) -> Tensor:
+    """Apply the dense layer that follows the encoder.
+
+    Args:
+        embedder: The modality's embedder.
+        tokens: Output of the encoder, shape `(batch, tokens, hidden_dim)`.
+
+    Returns:
+        Shape and dtype of `tokens`.
+    """
+    return ops.cast(embedder.after(tokens), tokens.dtype)

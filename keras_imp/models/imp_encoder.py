@@ -1,0 +1,415 @@
+"""The encoder: any subset of modalities in, tokens and one vector each out."""
+
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import check_choice, check_rate, message
+from keras_imp.layers.encoder_stack import EncoderStack
+from keras_imp.layers.patch_embedding import PatchEmbedding
+from keras_imp.layers.pooling import (
+    AttentionPooling,
+    FirstTokenPooling,
+    MaskedMeanPooling,
+)
+from keras_imp.layers.position_embedding import PositionEmbedding
+from keras_imp.layers.token_embedding import TokenEmbedding
+from keras_imp.models.embedders import Embedder
+from keras_imp.models.modalities import MODALITIES, check_modality, check_rank
+from keras_imp.models.presets import PRESETS
+from keras_imp.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class IMPEncoder(keras_hub.models.Backbone):
+    """One Transformer encoder for images, video, audio, waveforms and text.
+
+    Each modality is its own pass: its embedder makes tokens, the shared stack
+    of pre-norm blocks encodes them, a pooling makes one vector. Only the
+    embedders of `modalities` get weights. Image and video share theirs.
+
+    Args:
+        hidden_dim: Width of the tokens.
+        intermediate_dim: Width inside the feed-forward networks.
+        num_layers: Number of encoder blocks.
+        num_heads: Number of attention heads; must divide `hidden_dim`.
+        modalities: Names of the modalities that get embedders.
+        vocabulary_size: Number of token ids, padding (0) included.
+        patch_size: Patch of video and image: (frames, height, width). An image
+            is one frame.
+        audio_patch_size: Patch of a spectrogram: (frames, mel bins).
+        waveform_patch_size: Samples per waveform patch.
+        position_buckets: Rows of the position tables for (frames, height,
+            width) patches of video and image.
+        audio_position_buckets: Rows for (frames, bins) patches.
+        waveform_position_buckets: Rows for waveform patches.
+        max_sequence_length: Rows for text; longer text is refused.
+        interpolate_positions: Whether to mix neighboring position rows, so
+            that sizes unseen in training meet no untrained row.
+        padding: What to do with a size that is no multiple of its patch:
+            `"valid"` refuses it, `"same"` pads with zeros.
+        pooling: `"mean"` of the real tokens, `"token"` (a learned token is
+            prepended and returned), or `"attention"` (a learned probe).
+        dropout: Dropout rate in the blocks.
+        num_experts: Experts of each sparse layer; 0 is dense. Sparse layers
+            are not part of this version.
+        num_moe_layers: How many layers are sparse.
+        moe_placement: Which ones: `"last"` or `"uniform"`.
+        capacity_factor: Share of the tokens that the experts take together.
+        router: `"expert_choice"`, `"token_choice"` or `"soft"`.
+        router_z_loss: Weight of the router's z-loss.
+        qk_layer_norm: Whether queries and keys are normalised per head.
+            Defaults to True in a sparse encoder and False in a dense one.
+        variant: `"fixed"`, or `"imp"` for the first implementation's query,
+            key and value initialisation and its bfloat16 position coordinates.
+        scan_layers: Whether to compile one block and loop over it. Compiles
+            faster; see `layers.EncoderStack`.
+        remat: Whether to recompute blocks in the backward pass to save memory.
+        dtype: Dtype or policy of the computations.
+        **kwargs: Arguments of `keras_hub.models.Backbone`, such as `name`.
+
+    Call arguments:
+        inputs: A dict with any non-empty subset of `modalities`: `image`
+            (batch, height, width, 3) and `video` (batch, frames, height,
+            width, 3), uint8 or float in [-1, 1]; `audio` (batch, frames, mel
+            bins), log-mel; `waveform` (batch, samples) in [-1, 1]; `text`
+            (batch, length), token ids, 0 = padding.
+        training: Whether to apply dropout.
+
+    Returns:
+        A dict from modality to a dict with `sequence_output`, shape `(batch,
+        tokens, hidden_dim)`, `padding_mask`, shape `(batch, tokens)`, True
+        where a token is real, and `pooled_output`, shape `(batch,
+        hidden_dim)`.
+
+    Raises:
+        ValueError: If a modality is unknown or an input does not fit.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> encoder = keras_imp.IMPEncoder(
+        ...     hidden_dim=8, intermediate_dim=16, num_layers=2, num_heads=2,
+        ...     modalities=("image", "text"), vocabulary_size=10)
+        >>> features = encoder({"image": keras.ops.zeros((2, 32, 48, 3)),
+        ...                     "text": keras.ops.array([[1, 2, 0], [3, 0, 0]])})
+        >>> tuple(features["image"]["sequence_output"].shape)
+        (2, 6, 8)
+        >>> tuple(features["text"]["pooled_output"].shape)
+        (2, 8)
+
+    Reference:
+        [IMP](https://arxiv.org/abs/2305.06324); imp.md sections 2 to 4.
+    """
+
+    def __init__(
+        self,
+        hidden_dim: int,
+        intermediate_dim: int,
+        num_layers: int,
+        num_heads: int,
+        modalities: tuple[str, ...] = ("image", "video", "audio", "text"),
+        vocabulary_size: int = 32100,
+        patch_size: tuple[int, int, int] = (4, 16, 16),
+        audio_patch_size: tuple[int, int] = (16, 16),
+        waveform_patch_size: int = 256,
+        position_buckets: tuple[int, int, int] = (16, 32, 32),
+        audio_position_buckets: tuple[int, int] = (64, 8),
+        waveform_position_buckets: int = 512,
+        max_sequence_length: int = 4096,
+        interpolate_positions: bool = False,
+        padding: str = "valid",
+        pooling: str = "mean",
+        dropout: float = 0.0,
+        num_experts: int = 0,
+        num_moe_layers: int = 0,
+        moe_placement: str = "last",
+        capacity_factor: float = 1.0,
+        router: str = "expert_choice",
+        router_z_loss: float = 1e-3,
+        qk_layer_norm: bool | None = None,
+        variant: str = "fixed",
+        scan_layers: bool = True,
+        remat: bool = False,
+        dtype: Any = None,
+        **kwargs,
+    ):
+        _check_dense(num_experts, num_moe_layers)
+        check_choice(("fixed", "imp"), variant=variant)
+        check_choice(("mean", "token", "attention"), pooling=pooling)
+        check_rate(dropout=dropout)
+        for name in modalities:
+            check_modality(name)
+        super().__init__(dtype=dtype, **kwargs)
+
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.modalities = tuple(modalities)
+        self.vocabulary_size = vocabulary_size
+        self.patch_size = tuple(patch_size)
+        self.audio_patch_size = tuple(audio_patch_size)
+        self.waveform_patch_size = waveform_patch_size
+        self.position_buckets = tuple(position_buckets)
+        self.audio_position_buckets = tuple(audio_position_buckets)
+        self.waveform_position_buckets = waveform_position_buckets
+        self.max_sequence_length = max_sequence_length
+        self.interpolate_positions = interpolate_positions
+        self.padding = padding
+        self.pooling = pooling
+        self.dropout = dropout
+        self.num_experts = num_experts
+        self.num_moe_layers = num_moe_layers
+        self.moe_placement = moe_placement
+        self.capacity_factor = capacity_factor
+        self.router = router
+        self.router_z_loss = router_z_loss
+        self.qk_layer_norm = qk_layer_norm
+        self.variant = variant
+        self.scan_layers = scan_layers
+        self.remat = remat
+
+        used = dict.fromkeys(MODALITIES[name].embedder for name in modalities)
+        self.embedders = {name: self._make_embedder(name) for name in used}
+        self.stack = EncoderStack(
+            num_layers,
+            num_heads,
+            intermediate_dim,
+            qk_layer_norm=bool(qk_layer_norm),
+            dropout=dropout,
+            dropout_broadcast=variant == "imp",
+            qkv_init="imp" if variant == "imp" else "conventional",
+            scan_layers=scan_layers,
+            remat=remat,
+            dtype=self.dtype_policy,
+            name="stack",
+        )
+        self.final_norm = keras.layers.LayerNormalization(
+            epsilon=1e-6, dtype=self.dtype_policy, name="final_norm"
+        )
+        self.pool = self._make_pooling()
+        self._build_all()
+
+    def call(
+        self, inputs: dict[str, Tensor], training: bool | None = None
+    ) -> dict[str, dict[str, Tensor]]:
+        self._check_names(inputs)
+        return {
+            name: self._encode(name, inputs[name], training)
+            for name in self.modalities
+            if name in inputs
+        }
+
+    def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
+        """Check one batch on the host: names, ranks, sizes and token ids.
+
+        `AlternatingModel` calls it for every batch, since a compiled step
+        cannot raise.
+
+        Args:
+            inputs: Arrays by modality.
+
+        Raises:
+            ValueError: If a modality is unknown, or an input does not fit.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> encoder.check_inputs({"text": np.array([[1, 9]])})
+        """
+        self._check_names(inputs)
+        for name, values in inputs.items():
+            check_rank(name, values.shape)
+            embedder = self.embedders[MODALITIES[name].embedder]
+            embedder.check_values(name, values)
+
+    def get_config(self) -> dict[str, Any]:
+        names = (
+            "hidden_dim",
+            "intermediate_dim",
+            "num_layers",
+            "num_heads",
+            "modalities",
+            "vocabulary_size",
+            "patch_size",
+            "audio_patch_size",
+            "waveform_patch_size",
+            "position_buckets",
+            "audio_position_buckets",
+            "waveform_position_buckets",
+            "max_sequence_length",
+            "interpolate_positions",
+            "padding",
+            "pooling",
+            "dropout",
+            "num_experts",
+            "num_moe_layers",
+            "moe_placement",
+            "capacity_factor",
+            "router",
+            "router_z_loss",
+            "qk_layer_norm",
+            "variant",
+            "scan_layers",
+            "remat",
+        )
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    @classmethod
+    def from_preset(
+        cls, preset: str, load_weights: bool = True, **kwargs
+    ) -> "IMPEncoder":
+        """Build an encoder from a preset.
+
+        Args:
+            preset: Name of a built-in size, such as `"imp_base"` (architecture
+                only: the weights are random), or anything that
+                `keras_hub.models.Backbone.from_preset` takes, such as a folder
+                that `save_to_preset` wrote.
+            load_weights: Whether to load weights, where the preset has them.
+            **kwargs: Constructor arguments that replace the preset's.
+
+        Returns:
+            The encoder.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder.from_preset(
+            ...     "imp_tiny", modalities=("image",))
+            >>> encoder.num_layers
+            4
+        """
+        if preset in PRESETS:
+            return cls(**{**PRESETS[preset]["config"], **kwargs})
+        return super().from_preset(preset, load_weights=load_weights, **kwargs)
+
+    def _encode(self, name: str, inputs: Tensor, training) -> dict[str, Tensor]:
+        check_rank(name, inputs.shape)
+        embedder = self.embedders[MODALITIES[name].embedder]
+        embedded = embedder(inputs)
+        tokens, mask = embedded["tokens"], embedded["padding_mask"]
+        if self.pooling == "token":
+            tokens, mask = self._prepend_token(name, tokens, mask)
+        x = self.stack(tokens, padding_mask=mask, training=training)
+        x = embedder.after(self.final_norm(x))
+        pooled = self.pool(x, padding_mask=mask)
+        if self.pooling == "token":
+            x, mask = x[:, 1:], None if mask is None else mask[:, 1:]
+        if mask is None:
+            mask = ops.ones(ops.shape(x)[:2], dtype="bool")
+        return {
+            "sequence_output": x,
+            "padding_mask": mask,
+            "pooled_output": pooled,
+        }
+
+    def _prepend_token(self, name: str, tokens: Tensor, mask: Tensor | None):
+        first = self.first_tokens[MODALITIES[name].embedder]
+        batch = ops.shape(tokens)[0]
+        first = ops.cast(first, tokens.dtype)
+        first = ops.broadcast_to(first, (batch, 1, self.hidden_dim))
+        tokens = ops.concatenate([first, tokens], axis=1)
+        if mask is not None:
+            real = ops.ones((batch, 1), dtype="bool")
+            mask = ops.concatenate([real, mask], axis=1)
+        return tokens, mask
+
+    def _make_embedder(self, name: str) -> Embedder:
+        if name == "text":
+            tokens = TokenEmbedding(
+                self.vocabulary_size,
+                self.hidden_dim,
+                dtype=self.dtype_policy,
+                name="tokens",
+            )
+            buckets = (self.max_sequence_length,)
+        else:
+            patch, channels, axes, buckets = self._patch_arguments(name)
+            tokens = PatchEmbedding(
+                self.hidden_dim,
+                patch,
+                num_channels=channels,
+                axis_names=axes,
+                padding=self.padding,
+                dtype=self.dtype_policy,
+                name="tokens",
+            )
+        positions = PositionEmbedding(
+            buckets,
+            dilated=name != "text",
+            interpolate=self.interpolate_positions,
+            coordinates="bfloat16" if self.variant == "imp" else "integer",
+            dtype=self.dtype_policy,
+            name="positions",
+        )
+        return Embedder(tokens, positions, dtype=self.dtype_policy, name=name)
+
+    def _patch_arguments(self, name: str) -> tuple:
+        """Patch, channels, axis names and position rows of one embedder."""
+        if name == "vision":
+            axes = ("frames", "height", "width")
+            return self.patch_size, 3, axes, self.position_buckets
+        if name == "audio":
+            axes = ("frames", "bins")
+            return self.audio_patch_size, 1, axes, self.audio_position_buckets
+        patch = (self.waveform_patch_size,)
+        return patch, 1, ("samples",), (self.waveform_position_buckets,)
+
+    def _make_pooling(self) -> keras.layers.Layer:
+        common = {"dtype": self.dtype_policy, "name": "pool"}
+        if self.pooling == "mean":
+            return MaskedMeanPooling(**common)
+        if self.pooling == "token":
+            return FirstTokenPooling(**common)
+        return AttentionPooling(self.num_heads, self.intermediate_dim, **common)
+
+    def _build_all(self) -> None:
+        """Create every weight now: training starts with all of them known."""
+        shape = (None, None, self.hidden_dim)
+        for embedder in self.embedders.values():
+            embedder.build()
+        if self.pooling == "token":
+            self.first_tokens = {
+                name: self.add_weight(
+                    name=f"first_token_{name}",
+                    shape=(1, 1, self.hidden_dim),
+                    initializer="glorot_normal",
+                )
+                for name in self.embedders
+            }
+        for layer in (self.stack, self.final_norm, self.pool):
+            layer.build(shape)
+        self.built = True
+
+    def _check_names(self, inputs: dict[str, Any]) -> None:
+        if not isinstance(inputs, dict):
+            raise TypeError(
+                message(
+                    "`inputs` must be a dict from modality to its values.",
+                    'Use {"image": images}, for example.',
+                    type=type(inputs).__name__,
+                )
+            )
+        if not inputs:
+            raise ValueError("`inputs` must have at least one modality.")
+        for name in inputs:
+            check_modality(name, self.modalities)
+
+
+def _check_dense(num_experts: int, num_moe_layers: int) -> None:
+    if num_experts or num_moe_layers:
+        raise ValueError(
+            message(
+                "`num_experts` and `num_moe_layers` must be 0: this version "
+                "has the dense encoder only.",
+                num_experts=num_experts,
+                num_moe_layers=num_moe_layers,
+            )
+        )

@@ -1,0 +1,20 @@
+"""Named sizes, as data: one JSON file for each (imp.md section 12)."""
+
+import json
+from importlib import resources
+from typing import Any
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    files = sorted(
+        (f for f in resources.files(__name__).iterdir() if f.suffix == ".json"),
+        key=lambda f: f.name,
+    )
+    presets = {f.stem: json.loads(f.read_text("utf-8")) for f in files}
+    order = sorted(presets, key=lambda n: presets[n]["encoder_parameters"])
+    return {name: presets[name] for name in order}
+
+
+# From name to description, parameters of the encoder without its embedders,
+# and constructor arguments; smallest first.
+PRESETS = _read()
