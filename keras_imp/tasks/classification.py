@@ -1,0 +1,184 @@
+"""Name the class, or the classes, of one modality's input."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import check_positive, check_rate, message
+from keras_imp.layers.dense import TokenDense
+from keras_imp.tasks.task import Task, weighted_mean
+from keras_imp.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class Classification(Task):
+    """A linear classifier on the pooled vector of one modality.
+
+    Single label: softmax cross-entropy. Multi label: sigmoid cross-entropy,
+    mean over classes. Both in float32, mean over examples.
+
+    Args:
+        name: Name of the task.
+        modality: Which input to classify.
+        num_classes: Number of classes.
+        multi_label: Whether an example may have several classes or none.
+        label_smoothing: Share `a` of the target that is spread: over all
+            classes (single label), or `y (1 - a) + a / 2` (multi label).
+        loss_weight: Factor of the task's loss.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+
+    Call arguments:
+        inputs: A dict with the modality.
+        encoder: The shared encoder (keyword).
+        training: Whether the encoder trains.
+
+    Returns:
+        Logits, float32, shape `(batch, num_classes)`.
+
+    Batches:
+        `(x, y)` or `(x, y, sample_weight)`; `y` integer class ids `(batch,)`,
+        or, with `multi_label`, 0 and 1 `(batch, num_classes)`. Probabilities
+        `(batch, num_classes)` are taken as single-label targets too.
+
+    Metrics:
+        `<task>/loss` and `<task>/accuracy`, or with `multi_label`
+        `<task>/pr_auc`.
+
+    Example:
+        >>> import keras_imp
+        >>> task = keras_imp.tasks.Classification(
+        ...     "sounds", modality="audio", num_classes=50,
+        ...     label_smoothing=0.1)
+        >>> task.get_config()["num_classes"]
+        50
+
+    Reference:
+        imp.md 6.3, 7.2 and 7.3.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        modality: str,
+        num_classes: int,
+        multi_label: bool = False,
+        label_smoothing: float = 0.0,
+        loss_weight: float = 1.0,
+        **kwargs,
+    ):
+        super().__init__(name=name, loss_weight=loss_weight, **kwargs)
+        check_positive(num_classes=num_classes)
+        check_rate(label_smoothing=label_smoothing)
+        self.modality = modality
+        self.num_classes = num_classes
+        self.multi_label = multi_label
+        self.label_smoothing = label_smoothing
+        # Logits and loss in float32 whatever the encoder computes in.
+        self.head = TokenDense(
+            num_classes,
+            kernel_initializer="lecun_normal",
+            dtype="float32",
+            name="head",
+        )
+        if multi_label:
+            self.score_metric = self.track(
+                keras.metrics.AUC(
+                    curve="PR",
+                    multi_label=True,
+                    num_labels=num_classes,
+                    from_logits=True,
+                    name="pr_auc",
+                )
+            )
+        else:
+            self.score_metric = self.track(keras.metrics.Mean(name="accuracy"))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return (self.modality,)
+
+    def build(self, pooled_shape):
+        self.head.build(tuple(pooled_shape[self.modality]))
+
+    def call(
+        self,
+        inputs: dict[str, Tensor],
+        encoder: Any = None,
+        training: bool | None = None,
+    ) -> Tensor:
+        features = encoder(
+            {self.modality: inputs[self.modality]}, training=training
+        )
+        pooled = features[self.modality]["pooled_output"]
+        return self.head(ops.cast(pooled, "float32"))
+
+    def compute_output_shape(self, input_shape):
+        batch = input_shape[self.modality][0]
+        return (batch, self.num_classes)
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None) -> Tensor:
+        del x
+        targets = self._smooth(self._targets(y))
+        if self.multi_label:
+            terms = ops.binary_crossentropy(targets, y_pred, from_logits=True)
+            losses = ops.mean(terms, axis=-1)
+        else:
+            losses = -ops.sum(targets * ops.log_softmax(y_pred), axis=-1)
+        return weighted_mean(losses, sample_weight)
+
+    def update_metrics(self, x, y, y_pred, sample_weight=None) -> None:
+        del x
+        targets = self._targets(y)
+        if self.multi_label:
+            self.score_metric.update_state(
+                targets, y_pred, sample_weight=sample_weight
+            )
+            return
+        hit = ops.equal(ops.argmax(targets, -1), ops.argmax(y_pred, -1))
+        self.score_metric.update_state(
+            ops.cast(hit, "float32"), sample_weight=sample_weight
+        )
+
+    def check_batch(self, x, y, sample_weight=None) -> None:
+        del sample_weight
+        if y is None:
+            raise ValueError(
+                "A batch must be (x, y) or (x, y, sample_weight), with labels "
+                "`y`. Received: y=None."
+            )
+        y = np.asarray(y)
+        batch = len(x[self.modality])
+        wide = (batch, self.num_classes)
+        if y.shape == wide:
+            return
+        if self.multi_label or y.shape not in ((batch,), (batch, 1)):
+            narrow = "" if self.multi_label else f" or {(batch,)}"
+            raise ValueError(
+                message(f"`y` must have shape {wide}{narrow}.", shape=y.shape)
+            )
+        wrong = np.argwhere((y < 0) | (y >= self.num_classes))
+        if len(wrong):
+            row = int(wrong[0][0])
+            raise ValueError(
+                message(
+                    f"Labels must be in [0, {self.num_classes}), the number of "
+                    "classes.",
+                    label=int(y[row].reshape(())),
+                    row=row,
+                )
+            )
+
+    def _targets(self, y: Tensor) -> Tensor:
+        """Targets as probabilities, float32, (batch, classes)."""
+        y = ops.convert_to_tensor(y)
+        if len(y.shape) == 2 and y.shape[-1] == self.num_classes:
+            return ops.cast(y, "float32")
+        y = ops.reshape(ops.cast(y, "int32"), (-1,))
+        return ops.one_hot(y, self.num_classes, dtype="float32")
+
+    def _smooth(self, targets: Tensor) -> Tensor:
+        spread = 2 if self.multi_label else self.num_classes
+        share = self.label_smoothing
+        return targets * (1.0 - share) + share / spread

@@ -1,0 +1,54 @@
+"""Metrics of a task, which know whether the task was seen at all."""
+
+import keras
+from keras import ops
+
+from keras_imp.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class TaskMetric(keras.metrics.Metric):
+    """A Keras metric whose result is NaN until it was updated.
+
+    An epoch need not draw every task. The mean of nothing is not 0: an
+    accuracy of 0 would be a lie. NaN says "not drawn", and the progress bar
+    leaves it out.
+
+    Args:
+        metric: The metric to wrap.
+        name: Name, `"<task>/<metric>"`.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.tasks.metrics import TaskMetric
+        >>> metric = TaskMetric(keras.metrics.Mean(), name="captions/loss")
+        >>> float(metric.result())
+        nan
+        >>> metric.update_state(2.0)
+        >>> float(metric.result())
+        2.0
+    """
+
+    def __init__(self, metric: keras.metrics.Metric, name: str):
+        super().__init__(name=name, dtype="float32")
+        self.metric = metric
+        self.seen = self.add_variable(
+            shape=(), initializer="zeros", dtype="float32", name="seen"
+        )
+
+    def update_state(self, *args, **kwargs) -> None:
+        self.metric.update_state(*args, **kwargs)
+        self.seen.assign(ops.ones_like(self.seen.value))
+
+    def result(self) -> Tensor:
+        value = ops.cast(self.metric.result(), "float32")
+        return ops.where(self.seen.value > 0, value, float("nan"))
+
+    def get_config(self):
+        metric = keras.saving.serialize_keras_object(self.metric)
+        return {"metric": metric, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        metric = keras.saving.deserialize_keras_object(config["metric"])
+        return cls(metric, name=config["name"])

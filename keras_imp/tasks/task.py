@@ -1,0 +1,153 @@
+"""What a training step optimises: a head, a loss and metrics.
+
+A task is a Keras layer on top of the shared encoder. To write one, subclass
+`Task` and define `modalities`, `build`, `call` and `compute_loss`; add metrics
+with `track`. `classification.py` is the shortest example.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import check_positive, message
+from keras_imp.tasks.metrics import TaskMetric
+from keras_imp.typing import Tensor
+
+# Separate a task's name from the rest in metric names and batch keys.
+RESERVED = ("/", "@")
+
+
+class Task(keras.layers.Layer):
+    """Base class of everything that a step can optimise.
+
+    Args:
+        name: Name of the task; also its key in a `TaskMixture` and the prefix
+            of its metrics.
+        loss_weight: Factor of the task's loss.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+
+    Call arguments:
+        inputs: Arrays by modality.
+        encoder: The shared encoder (keyword).
+        training: Whether the encoder trains.
+
+    Raises:
+        ValueError: If the name has a reserved character, or the weight is not
+            positive.
+
+    Example:
+        >>> import keras_imp
+        >>> task = keras_imp.tasks.Classification(
+        ...     "objects", modality="image", num_classes=10)
+        >>> task.modalities
+        ('image',)
+    """
+
+    def __init__(self, name: str, loss_weight: float = 1.0, **kwargs):
+        if not name or any(mark in name for mark in RESERVED):
+            raise ValueError(
+                message(
+                    "The name of a task must not be empty or contain any of "
+                    f"{RESERVED}.",
+                    name=name,
+                )
+            )
+        super().__init__(name=name, **kwargs)
+        check_positive(loss_weight=loss_weight)
+        self.loss_weight = loss_weight
+        self.loss_metric = self.track(keras.metrics.Mean(name="loss"))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that a training batch of this task must have."""
+        raise NotImplementedError(f"{type(self).__name__}.modalities")
+
+    def compute_loss(
+        self,
+        x: dict[str, Tensor],
+        y: Any,
+        y_pred: Any,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of one batch.
+
+        Args:
+            x: Inputs by modality.
+            y: Targets, or None.
+            y_pred: What `call` returned.
+            sample_weight: Weight of each example, shape `(batch,)`.
+
+        Returns:
+            A float32 scalar, before `loss_weight`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.compute_loss")
+
+    def update_metrics(
+        self,
+        x: dict[str, Tensor],
+        y: Any,
+        y_pred: Any,
+        sample_weight: Tensor | None = None,
+    ) -> None:
+        """Update the task's metrics besides its loss. Optional.
+
+        Args:
+            x: Inputs by modality.
+            y: Targets, or None.
+            y_pred: What `call` returned.
+            sample_weight: Weight of each example, shape `(batch,)`.
+        """
+
+    def check_batch(
+        self, x: dict[str, np.ndarray], y: Any, sample_weight: Any = None
+    ) -> None:
+        """Check one batch on the host, before it is moved. Optional.
+
+        Args:
+            x: Inputs by modality.
+            y: Targets, or None.
+            sample_weight: Weight of each example, or None.
+
+        Raises:
+            ValueError: If the batch does not fit the task.
+        """
+
+    def encoder_inputs(self, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The inputs as the encoder will see them, to be checked on the host.
+
+        Args:
+            x: Inputs by modality.
+
+        Returns:
+            Inputs by modality; the same ones unless a task reshapes them.
+        """
+        return x
+
+    def track(self, metric: keras.metrics.Metric) -> TaskMetric:
+        """Log a metric as `<task>/<metric name>`, absent while not drawn.
+
+        Args:
+            metric: Any Keras metric.
+
+        Returns:
+            The metric to update, as an attribute of the task.
+        """
+        return TaskMetric(metric, name=f"{self.name}/{metric.name}")
+
+
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean over examples, by weight.
+
+    Args:
+        values: float32, shape `(batch,)`.
+        weights: Shape `(batch,)`, or None for equal weights.
+
+    Returns:
+        A float32 scalar; 0 if all weights are 0.
+    """
+    if weights is None:
+        return ops.mean(values)
+    weights = ops.cast(weights, "float32")
+    return ops.sum(values * weights) / ops.maximum(ops.sum(weights), 1e-6)
