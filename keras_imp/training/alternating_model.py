@@ -1,0 +1,532 @@
+"""One model, many tasks: each training step takes one of them.
+
+The step reads from top to bottom here: unpack, forward, count, record. The
+gradient and the update are in `_<backend>_step.py`, the only part that differs.
+"""
+
+import contextlib
+import importlib
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import check_choice, message
+from keras_imp.tasks.task import Task
+from keras_imp.training.callbacks import (
+    MixturePosition,
+    StopAtNonFiniteLoss,
+    TaskProgress,
+    seen,
+)
+from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
+from keras_imp.typing import Tensor
+
+_backend_step = importlib.import_module(
+    f"keras_imp.training._{keras.config.backend()}_step"
+)
+
+
+class Batch(NamedTuple):
+    """One batch of one task, on the device.
+
+    Attributes:
+        key: Static key of the item, task and shapes.
+        task: The task.
+        x: Inputs by modality.
+        y: Targets, or None.
+        sample_weight: Weight of each example, or None.
+    """
+
+    key: str
+    task: Task
+    x: dict[str, Tensor]
+    y: Any
+    sample_weight: Tensor | None
+
+
+@keras.saving.register_keras_serializable(package="keras_imp")
+class AlternatingModel(_backend_step.BackendStep, keras.Model):
+    """Train one encoder on many tasks, one task in each step.
+
+    Use it like any Keras model: `compile(optimizer)`, `fit(mixture)`,
+    `evaluate(mixture)`, `predict(x, task=...)`, `save`. Tasks bring their own
+    losses and metrics. Each backend compiles once for each task and shape.
+
+    Args:
+        encoder: Maps a dict of modalities to the same dict with a
+            `pooled_output` of each, such as `IMPEncoder`.
+        tasks: The tasks, each with a name of its own.
+        update: `"touched"` updates only the variables that the step's loss
+            reaches; `"all"` gives the others a zero gradient, so that they are
+            decayed and their moments shrink, as the first implementation does.
+        hidden_dim: Width of the encoder's pooled output. Defaults to
+            `encoder.hidden_dim`.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Call arguments:
+        inputs: `{task name: {modality: values}}` with one task.
+        training: Whether the model trains.
+
+    Returns:
+        What the task's `call` returns.
+
+    Raises:
+        ValueError: If two tasks have one name, there is none, or the encoder
+            does not know a task's modality.
+
+    Example:
+        >>> import keras, keras_imp, numpy as np
+        >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2, modalities=("image",))
+        >>> model = keras_imp.AlternatingModel(encoder, [
+        ...     keras_imp.tasks.Classification("objects", "image", 3)])
+        >>> model.compile(optimizer=keras.optimizers.AdamW(1e-3))
+        >>> x, y = {"image": np.zeros((2, 16, 16, 3))}, np.array([0, 2])
+        >>> history = model.fit(keras_imp.TaskMixture({"objects": [(x, y)]}),
+        ...                     steps_per_epoch=1, verbose=0)
+        >>> sorted(history.history)
+        ['loss', 'objects/accuracy', 'objects/loss']
+        >>> model.predict(x, task="objects", verbose=0).shape
+        (2, 3)
+
+    Reference:
+        [IMP](https://arxiv.org/abs/2305.06324), section 3.2.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        tasks: list[Task],
+        update: str = "touched",
+        hidden_dim: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_choice(("touched", "all"), update=update)
+        self.encoder = encoder
+        self.task_list = list(tasks)
+        self.update = update
+        self.hidden_dim = hidden_dim or getattr(encoder, "hidden_dim", None)
+        _check_tasks(self.task_list, encoder, self.hidden_dim)
+        # Steps taken, the step whose loss was not finite (-1: none), its task.
+        self.step_counter = self._counter("step_counter", "zeros")
+        self.failed_step = self._counter(
+            "failed_step", keras.initializers.Constant(-1)
+        )
+        self.failed_task = self._counter("failed_task", "zeros")
+        for task in self.task_list:
+            if not task.built:
+                task.build({n: (None, self.hidden_dim) for n in task.modalities})
+        self.built = True
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks by name."""
+        return {task.name: task for task in self.task_list}
+
+    def call(
+        self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
+    ) -> Any:
+        ((key, x),) = inputs.items()
+        task = self._task(key.split(SEPARATOR)[0])
+        return task(x, encoder=self.encoder, training=training)
+
+    # The step, from top to bottom ------------------------------------------
+
+    def unpack(self, data: dict[str, tuple]) -> Batch:
+        """Take the one item of a mixture apart."""
+        ((key, batch),) = data.items()
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        task = self._task(key.split(SEPARATOR)[0])
+        return Batch(key, task, x, y, sample_weight)
+
+    def batch_loss(self, batch: Batch, training: bool) -> tuple[Tensor, Any]:
+        """The batch's loss, a float32 scalar, and its predictions."""
+        # The model is the entry layer: called directly, a task would leave
+        # the losses that layers add from one trace to the next.
+        y_pred = self({batch.key: batch.x}, training=training)
+        loss = batch.task.compute_loss(
+            batch.x, batch.y, y_pred, batch.sample_weight
+        )
+        loss = ops.cast(loss, "float32") * batch.task.loss_weight
+        for added in self.losses:
+            loss = loss + ops.cast(ops.sum(added), "float32")
+        return loss, y_pred
+
+    def count_step(self, batch: Batch, loss: Tensor) -> Tensor:
+        """Count the step; say whether its update may be applied.
+
+        After a loss that is not finite, no update is applied any more until
+        `fit` is called again.
+        """
+        good_so_far = self.failed_step.value < 0
+        finite = ops.isfinite(loss)
+        fails_now = ops.logical_and(good_so_far, ops.logical_not(finite))
+        step = self.step_counter.value
+        index = list(self.tasks).index(batch.task.name)
+        self.failed_step.assign(
+            ops.where(fails_now, step, self.failed_step.value)
+        )
+        self.failed_task.assign(
+            ops.where(fails_now, index, self.failed_task.value)
+        )
+        update = ops.logical_and(good_so_far, finite)
+        self.step_counter.assign(step + ops.cast(update, "int32"))
+        return update
+
+    def record(self, batch: Batch, y_pred: Any, loss: Tensor) -> dict:
+        """Update the metrics and return all of them."""
+        self._loss_tracker.update_state(loss)
+        batch.task.loss_metric.update_state(loss)
+        batch.task.update_metrics(batch.x, batch.y, y_pred, batch.sample_weight)
+        return self.get_metrics_result()
+
+    # What Keras users call --------------------------------------------------
+
+    def compile(self, optimizer: Any = "adamw", **kwargs) -> None:
+        """Configure training.
+
+        Args:
+            optimizer: Any Keras optimizer.
+            **kwargs: Arguments of `keras.Model.compile`, such as
+                `jit_compile`; not `loss` and `metrics`, which tasks have.
+
+        Raises:
+            ValueError: If `loss` or `metrics` is given.
+        """
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    message(
+                        f"`{name}` must not be given: each task has its own.",
+                        "Set it in the task.",
+                        **{name: kwargs[name]},
+                    )
+                )
+        super().compile(optimizer=optimizer, **kwargs)
+        # The tracker of "loss"; Keras makes it only when a loss is given.
+        self._loss_tracker = keras.metrics.Mean(name="loss")
+
+    def fit(
+        self,
+        x: TaskMixture | None = None,
+        *,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_data: TaskMixture | None = None,
+        steps_per_epoch: int | None = None,
+        **kwargs,
+    ) -> keras.callbacks.History:
+        """Train on a mixture; see `keras.Model.fit` for the arguments.
+
+        Args:
+            x: The mixture.
+            epochs: Epochs to train to.
+            verbose: As in Keras.
+            callbacks: Any Keras callbacks.
+            validation_data: A mixture to evaluate after each epoch, such as
+                `TaskMixture.sequential`.
+            steps_per_epoch: Steps of an epoch, if the mixture does not say.
+            **kwargs: Other arguments of `keras.Model.fit`, such as
+                `initial_epoch` and `validation_freq`.
+
+        Returns:
+            The history. A task that an epoch did not draw has NaN there.
+
+        Raises:
+            TypeError: If `x` is no mixture.
+            ValueError: If the tasks of mixture and model differ, or a batch
+                does not fit its task.
+            NonFiniteLossError: If a loss is NaN or infinite.
+        """
+        self._bind(x, "x", all_tasks=True)
+        if validation_data is not None:
+            self._bind(validation_data, "validation_data")
+        if steps_per_epoch is not None:
+            x.steps_per_epoch = steps_per_epoch
+        self._build_optimizer()
+        return super().fit(
+            x,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=self._callbacks(x, callbacks, epochs, verbose),
+            validation_data=validation_data,
+            **kwargs,
+        )
+
+    def evaluate(
+        self, x: TaskMixture | None = None, *, return_dict: bool = True, **kwargs
+    ) -> dict[str, float] | list[float]:
+        """Loss and metrics of the tasks of a mixture.
+
+        Args:
+            x: The mixture, such as `TaskMixture.sequential`.
+            return_dict: Whether to return a dict, which is the default here:
+                the list that Keras returns has no names.
+            **kwargs: Other arguments of `keras.Model.evaluate`.
+
+        Returns:
+            Metric values by name, of the tasks that the mixture has.
+        """
+        self._bind(x, "x")
+        results = super().evaluate(x, return_dict=True, **kwargs)
+        inside_fit = kwargs.get("_use_cached_eval_dataset", False)
+        if not inside_fit:
+            results = seen(results)
+        return results if return_dict else list(results.values())
+
+    def predict(
+        self, x: Any, *, task: str | None = None, batch_size: int = 32, **kwargs
+    ) -> Any:
+        """Predictions of one task for arrays in memory.
+
+        Args:
+            x: Inputs by modality; a contrastive task takes any of its own.
+            task: Name of the task; not needed if the model has only one.
+            batch_size: Examples of a batch.
+            **kwargs: Other arguments of `keras.Model.predict`.
+
+        Returns:
+            What the task's `call` returns, as NumPy arrays: logits of a
+            classification, unit vectors by direction of a contrastive task.
+
+        Raises:
+            ValueError: If the task is unknown or must be named.
+        """
+        if task is None:
+            if len(self.task_list) > 1:
+                raise ValueError(
+                    message(
+                        "`task` must be given: the model has the tasks "
+                        f"{list(self.tasks)}.",
+                        task=None,
+                    )
+                )
+            task = self.task_list[0].name
+        chosen = self._task(task)
+        x = {name: x[name] for name in chosen.modalities if name in x}
+        self._check_inputs(chosen, x, some=True)
+        return super().predict({task: x}, batch_size=batch_size, **kwargs)
+
+    def prepare_batch(self, name: str, batch: tuple) -> tuple:
+        """Check a batch on the host, and keep what its task needs.
+
+        `TaskMixture` calls it for every batch: a compiled step cannot raise.
+
+        Args:
+            name: Name of the task.
+            batch: `(x,)`, `(x, y)` or `(x, y, sample_weight)` of arrays.
+
+        Returns:
+            The batch without modalities that the task does not use.
+
+        Raises:
+            ValueError: If the batch does not fit the task; it names the task.
+        """
+        task = self._task(name)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        if not isinstance(x, dict) and len(task.modalities) == 1:
+            x = {task.modalities[0]: x}
+        self._check_inputs(task, x)
+        x = {modality: x[modality] for modality in task.modalities}
+        with _named(task):
+            task.check_batch(x, y, sample_weight)
+        return (x, *batch[1:])
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile again when a saved model is loaded.
+
+        Args:
+            config: What `get_compile_config` returned.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self._build_optimizer()
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "encoder": serialize(self.encoder),
+            "tasks": [serialize(task) for task in self.task_list],
+            "update": self.update,
+            "hidden_dim": self.hidden_dim,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects=None):
+        deserialize = keras.saving.deserialize_keras_object
+        config = dict(config)
+        config["encoder"] = deserialize(config["encoder"], custom_objects)
+        config["tasks"] = [
+            deserialize(task, custom_objects) for task in config["tasks"]
+        ]
+        return cls(**config)
+
+    # Helpers ----------------------------------------------------------------
+
+    def _task(self, name: str) -> Task:
+        if name not in self.tasks:
+            raise ValueError(
+                message(
+                    f"The model has the tasks {list(self.tasks)}.", task=name
+                )
+            )
+        return self.tasks[name]
+
+    def _counter(self, name: str, initializer: Any) -> keras.Variable:
+        return self.add_weight(
+            name=name,
+            shape=(),
+            dtype="int32",
+            initializer=initializer,
+            trainable=False,
+            autocast=False,
+        )
+
+    def _bind(self, mixture: Any, argument: str, all_tasks: bool = False):
+        if not isinstance(mixture, TaskMixture):
+            raise TypeError(
+                message(
+                    f"`{argument}` must be a keras_imp.TaskMixture.",
+                    "Wrap the data of each task: "
+                    "TaskMixture({task name: source}).",
+                    type=type(mixture).__name__,
+                )
+            )
+        for name in mixture.names:
+            self._check_known(name, mixture, argument)
+        missing = [name for name in self.tasks if name not in mixture.names]
+        if all_tasks and missing:
+            raise ValueError(
+                message(
+                    "The mixture must have a source for each task of the "
+                    "model.",
+                    f"Add a source for {missing}, or build the model without "
+                    "them.",
+                    mixture=list(mixture.names),
+                    model=list(self.tasks),
+                )
+            )
+        mixture.bind(self.prepare_batch)
+
+    def _check_known(self, name: str, mixture: TaskMixture, argument: str):
+        if name not in self.tasks:
+            raise ValueError(
+                message(
+                    f"`{argument}` has the task {name!r}, which the model does "
+                    "not have.",
+                    "Add the task to the model, or take its source out of the "
+                    "mixture.",
+                    mixture=list(mixture.names),
+                    model=list(self.tasks),
+                )
+            )
+
+    def _check_inputs(self, task: Task, x: Any, some: bool = False) -> None:
+        have = sorted(x) if isinstance(x, dict) else type(x).__name__
+        missing = (
+            [name for name in task.modalities if name not in x]
+            if isinstance(x, dict)
+            else list(task.modalities)
+        )
+        if len(missing) == len(task.modalities) or (missing and not some):
+            raise ValueError(
+                f"Task {task.name!r} needs the inputs {list(task.modalities)}, "
+                f"but its batch has {have}. Add {missing} to the task's data, "
+                "or choose a task with other modalities."
+            )
+        if hasattr(self.encoder, "check_inputs"):
+            inputs = {name: x[name] for name in task.modalities if name in x}
+            with _named(task):
+                self.encoder.check_inputs(
+                    task.encoder_inputs(
+                        {name: np.asarray(v) for name, v in inputs.items()}
+                    )
+                )
+
+    def _build_optimizer(self) -> None:
+        """Build on all variables: the first step touches only some of them."""
+        if getattr(self, "optimizer", None) is None:
+            raise ValueError(
+                "The model must be compiled before `fit`. Call "
+                "model.compile(optimizer=...)."
+            )
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        accumulates = getattr(
+            self.optimizer, "gradient_accumulation_steps", None
+        )
+        if accumulates and self.update == "touched" and len(self.task_list) > 1:
+            raise ValueError(
+                message(
+                    "Gradient accumulation needs `update='all'`: a head whose "
+                    "task is not the last micro-step would lose its gradient.",
+                    gradient_accumulation_steps=accumulates,
+                    update=self.update,
+                )
+            )
+
+    def _callbacks(self, mixture, callbacks, epochs, verbose) -> list:
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            return callbacks
+        if callbacks is None:
+            callbacks = []
+        elif not isinstance(callbacks, list | tuple):
+            callbacks = [callbacks]
+        bars = [TaskProgress()] if verbose else []
+        if any(isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks):
+            bars = []
+        # After the user's own: BackupAndRestore sets the counter first.
+        return [
+            *bars,
+            *callbacks,
+            MixturePosition(mixture),
+            StopAtNonFiniteLoss(),
+        ]
+
+
+@contextlib.contextmanager
+def _named(task: Task):
+    """Put the task's name in front of an error about its data."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"Task {task.name!r}: {error}") from error
+
+
+def _check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
+    if not tasks:
+        raise ValueError("`tasks` must have at least one task.")
+    names = [task.name for task in tasks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            message(
+                f"Each task needs a name of its own, but {twice[0]!r} is there "
+                "more than once.",
+                names=names,
+            )
+        )
+    if hidden_dim is None:
+        raise ValueError(
+            message(
+                "`hidden_dim` must be given for an encoder without an "
+                "attribute `hidden_dim`.",
+                encoder=type(encoder).__name__,
+            )
+        )
+    known = getattr(encoder, "modalities", None)
+    for task in tasks:
+        unknown = [m for m in task.modalities if known and m not in known]
+        if unknown:
+            raise ValueError(
+                message(
+                    f"Task {task.name!r} uses the modality {unknown[0]!r}, "
+                    "which the encoder does not have.",
+                    f"Add {unknown[0]!r} to the encoder's `modalities`.",
+                    modalities=tuple(known),
+                )
+            )

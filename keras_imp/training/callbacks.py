@@ -1,0 +1,115 @@
+"""What `AlternatingModel.fit` adds to the callbacks of the user."""
+
+import math
+from typing import Any
+
+import keras
+
+
+class NonFiniteLossError(RuntimeError):
+    """Raised when a loss is NaN or infinite; the weights are still good.
+
+    Attributes:
+        task: Name of the task.
+        step: Global step whose update was refused, from 0.
+        last_finite_step: The step before it, or None.
+    """
+
+    def __init__(self, task: str, step: int):
+        self.task = task
+        self.step = step
+        self.last_finite_step = step - 1 if step else None
+        last = self.last_finite_step
+        super().__init__(
+            f"The loss of task {task!r} is not finite at step {step}; the last "
+            f"finite step is {'none' if last is None else last}. The update "
+            "was not applied: the weights are those before this step. Check "
+            "this task's data, or lower the learning rate."
+        )
+
+
+class MixturePosition(keras.callbacks.Callback):
+    """Start each epoch of a mixture at the model's own step counter.
+
+    Runs after `BackupAndRestore` has put the counter back, so that a resumed
+    run reads the batches that come next, not the first ones.
+
+    Args:
+        mixture: The `TaskMixture` of `fit`.
+    """
+
+    def __init__(self, mixture: Any):
+        super().__init__()
+        self.mixture = mixture
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.mixture.first_step = int(self.model.step_counter)
+
+
+class StopAtNonFiniteLoss(keras.callbacks.Callback):
+    """Raise `NonFiniteLossError` once a step had a loss that is not finite.
+
+    The compiled step refuses the update by itself and all that follow, so the
+    weights are safe however late this looks. It only notices.
+    """
+
+    # Batch hooks run in Keras' callback thread and do not slow the steps.
+    async_safe = True
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.model.failed_step.assign(-1)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            self.model.stop_training = True
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self._raise_if_failed()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._raise_if_failed()
+
+    def _raise_if_failed(self) -> None:
+        step = int(self.model.failed_step)
+        if step >= 0:
+            names = list(self.model.tasks)
+            raise NonFiniteLossError(names[int(self.model.failed_task)], step)
+
+
+class TaskProgress(keras.callbacks.ProgbarLogger):
+    """Keras' progress bar, without the metrics of tasks not drawn yet."""
+
+    async_safe = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, seen(logs))
+
+    def on_test_batch_end(self, batch, logs=None):
+        super().on_test_batch_end(batch, seen(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, seen(logs))
+
+    def on_test_end(self, logs=None):
+        super().on_test_end(seen(logs))
+
+
+def seen(logs: dict[str, float] | None) -> dict[str, float]:
+    """Logs without the tasks that were not drawn.
+
+    Args:
+        logs: Metric values by name.
+
+    Returns:
+        Those that are no NaN, or belong to no single task.
+
+    Example:
+        >>> from keras_imp.training.callbacks import seen
+        >>> seen({"loss": 1.0, "a/loss": float("nan"), "b/loss": 2.0})
+        {'loss': 1.0, 'b/loss': 2.0}
+    """
+    return {
+        name: value
+        for name, value in (logs or {}).items()
+        if "/" not in name or not math.isnan(value)
+    }

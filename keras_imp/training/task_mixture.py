@@ -1,0 +1,226 @@
+"""The data of all tasks as one thing that `fit` takes.
+
+Each item is one batch of one task. Keras gets it as a dict with a single key,
+`"<task>@<shapes>"`: the key is static structure, so that every backend
+compiles once for each task and shape and finds the graph again.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+# Keras' `fit` takes any DataAdapter as it is; the class itself is not exported.
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+from keras_imp._errors import check_positive, message
+from keras_imp.training._prefetch import prefetch
+from keras_imp.training.schedules import Schedule, Weighted
+from keras_imp.training.sources import Source, open_source
+
+SEPARATOR = "@"
+
+
+class TaskMixture(DataAdapter):
+    """Alternate between the data of several tasks.
+
+    Args:
+        sources: Data of each task by name: a `keras.utils.PyDataset`, a list
+            of batches, `keras_imp.data.Arrays`, a `tf.data.Dataset`, an
+            iterable, or a function that returns one. A batch is `(x,)`,
+            `(x, y)` or `(x, y, sample_weight)`; `x` is a dict of arrays by
+            modality.
+        schedule: Which task gets the next step. Defaults to
+            `schedules.Weighted()`, equal shares.
+        steps_per_epoch: Steps of an epoch; `fit` may set it too.
+        seed: Seed of the schedule.
+        prefetch: Batches to hold ready; 0 turns reading ahead off.
+
+    Raises:
+        ValueError: If there is no source, one is empty, or the schedule does
+            not match.
+
+    Example:
+        >>> import numpy as np, keras_imp
+        >>> batch = ({"image": np.zeros((2, 8, 8, 3))}, np.array([0, 1]))
+        >>> mixture = keras_imp.TaskMixture(
+        ...     {"a": [batch], "b": [batch]}, steps_per_epoch=3,
+        ...     schedule=keras_imp.schedules.RoundRobin())
+        >>> [list(item) for item in mixture]
+        [['a'], ['b'], ['a']]
+
+    Reference:
+        [IMP](https://arxiv.org/abs/2305.06324), section 3.2.
+    """
+
+    def __init__(
+        self,
+        sources: dict[str, Any],
+        schedule: Schedule | None = None,
+        steps_per_epoch: int | None = None,
+        seed: int = 0,
+        prefetch: int = 2,
+    ):
+        if not sources:
+            raise ValueError(
+                message(
+                    "`sources` must have at least one task.", sources=sources
+                )
+            )
+        if steps_per_epoch is not None:
+            check_positive(steps_per_epoch=steps_per_epoch)
+        self.sources: dict[str, Source] = {
+            name: open_source(name, data) for name, data in sources.items()
+        }
+        self.names = tuple(sources)
+        self.schedule = (schedule or Weighted()).bind(self.names, seed)
+        self.steps_per_epoch = steps_per_epoch
+        self.prefetch = prefetch
+        self.first_step = 0
+        self._sequential = False
+        self._prepare: Callable[[str, Any], Any] = lambda name, batch: batch
+
+    @classmethod
+    def sequential(
+        cls, sources: dict[str, Any], prefetch: int = 2
+    ) -> "TaskMixture":
+        """All batches of each task once, one task after the other.
+
+        For `validation_data` and `evaluate`.
+
+        Args:
+            sources: Data of each task by name; each must end.
+            prefetch: Batches to hold ready.
+
+        Returns:
+            The mixture.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> batch = ({"image": np.zeros((2, 8, 8, 3))}, np.array([0, 1]))
+            >>> mixture = keras_imp.TaskMixture.sequential({"a": [batch] * 3})
+            >>> len(list(mixture))
+            3
+        """
+        mixture = cls(sources, prefetch=prefetch)
+        mixture._sequential = True
+        return mixture
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Batches as `{task: (x, y[, sample_weight])}` of NumPy arrays."""
+        for name, batch in self._batches():
+            yield {name: batch}
+
+    @property
+    def num_batches(self) -> int | None:
+        if self._sequential:
+            return sum(len(source) for source in self.sources.values())
+        return self.steps_per_epoch
+
+    @property
+    def batch_size(self) -> None:
+        return None
+
+    @property
+    def has_partial_batch(self) -> bool:
+        return False
+
+    @property
+    def partial_batch_size(self) -> None:
+        return None
+
+    def bind(self, prepare: Callable[[str, Any], Any]) -> None:
+        """Let a model check and trim every batch before it is moved.
+
+        Args:
+            prepare: From task name and batch to the batch to train on.
+        """
+        self._prepare = prepare
+
+    def get_numpy_iterator(self) -> Iterator:
+        return self._keyed(lambda item: item)
+
+    def get_jax_iterator(self) -> Iterator:
+        return self._keyed(lambda item: item)
+
+    def get_tf_dataset(self) -> Any:
+        from keras_imp.training._tensorflow_step import one_at_a_time
+
+        return one_at_a_time(self._keyed)
+
+    def get_torch_dataloader(self) -> Any:
+        from keras_imp.training._torch_step import one_at_a_time
+
+        return one_at_a_time(self._keyed)
+
+    def _keyed(self, convert: Callable[[Any], Any]) -> Iterator:
+        """Prefetched items, each a dict whose key tells task and shapes."""
+        items = (
+            {f"{name}{SEPARATOR}{signature(batch)}": batch}
+            for name, batch in self._batches()
+        )
+        return prefetch(items, convert, self.prefetch)
+
+    def _batches(self) -> Iterator[tuple[str, tuple]]:
+        plan = self._all_once() if self._sequential else self._scheduled()
+        for name, index in plan:
+            yield name, self._read(name, index)
+
+    def _all_once(self) -> Iterator[tuple[str, int]]:
+        for name, source in self.sources.items():
+            for index in range(len(source)):
+                yield name, index
+
+    def _scheduled(self) -> Iterator[tuple[str, int]]:
+        if self.steps_per_epoch is None:
+            raise ValueError(
+                message(
+                    "A mixture must know how long an epoch is: a schedule has "
+                    "no end.",
+                    "Set `steps_per_epoch`, in `fit` or in the mixture.",
+                    steps_per_epoch=None,
+                )
+            )
+        start = self.first_step
+        counts = self.schedule.counts(start)
+        for step in itertools.islice(
+            itertools.count(start), self.steps_per_epoch
+        ):
+            name = self.schedule.task(step)
+            yield name, counts[name]
+            counts[name] += 1
+
+    def _read(self, name: str, index: int) -> tuple:
+        try:
+            batch = self.sources[name].batch(index)
+            batch = batch if isinstance(batch, tuple) else (batch,)
+            batch = keras.tree.map_structure(_to_numpy, batch)
+            return self._prepare(name, batch)
+        except Exception as error:
+            error.add_note(f"In batch {index} of task {name!r}.")
+            raise
+
+
+def signature(batch: Any) -> str:
+    """Shapes of a batch, as text.
+
+    Args:
+        batch: Nested arrays.
+
+    Returns:
+        Such as `"8x32x32x3_8"`.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.training.task_mixture import signature
+        >>> signature(({"image": np.zeros((2, 4, 4, 3))}, np.zeros(2)))
+        '2x4x4x3_2'
+    """
+    shapes = (a.shape for a in keras.tree.flatten(batch) if a is not None)
+    return "_".join("x".join(map(str, shape)) for shape in shapes)
+
+
+def _to_numpy(leaf: Any) -> np.ndarray | None:
+    return None if leaf is None else np.asarray(leaf)
