@@ -1,0 +1,1 @@
+"""Builders of the bundled playground: one module per kind of data."""

@@ -1,0 +1,154 @@
+"""`LogMel` against a NumPy oracle written from the definition."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_imp.data.audio import LogMel
+from keras_imp.data.audio import mel_weights
+
+
+def oracle(
+    waveform: np.ndarray,
+    *,
+    rate: float = 16_000,
+    length: int = 2048,
+    step: int = 1024,
+    bins: int = 128,
+    low: float = 80.0,
+    high: float = 7600.0,
+) -> np.ndarray:
+    """Log-mel by loops over frames and bands, in float64."""
+    frames = -(-len(waveform) // step)
+    wave = np.concatenate([waveform, np.zeros(length + step)])
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    mel = [
+        1127 * np.log(1 + k * rate / length / 700)
+        for k in range(length // 2 + 1)
+    ]
+    edges = np.linspace(
+        1127 * np.log(1 + low / 700), 1127 * np.log(1 + high / 700), bins + 2
+    )
+    bands = np.zeros((len(mel), bins))
+    for band in range(bins):
+        for k in range(1, len(mel)):
+            left, peak, right = edges[band : band + 3]
+            if left < mel[k] <= peak:
+                bands[k, band] = (mel[k] - left) / (peak - left)
+            elif peak < mel[k] < right:
+                bands[k, band] = (right - mel[k]) / (right - peak)
+    rows = []
+    for frame in range(frames):
+        part = wave[frame * step : frame * step + length] * window
+        rows.append(np.log(np.abs(np.fft.rfft(part)) @ bands + 1e-6))
+    return np.stack(rows)
+
+
+def waveforms(samples: int) -> np.ndarray:
+    """Two chirps with a little noise."""
+    rng = np.random.default_rng(3)
+    time = np.arange(samples) / 16_000
+    chirps = np.stack(
+        [
+            0.6 * np.sin(2 * np.pi * (300 + 2000 * time) * time),
+            0.2 * np.sin(2 * np.pi * 3000 * time) * np.exp(-5 * time),
+        ]
+    )
+    noise = 0.01 * rng.normal(size=chirps.shape)
+    return (chirps + noise).astype("float32")
+
+
+def to_numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+@pytest.mark.parametrize("samples", [16_384, 5_000, 1_025, 700])
+def test_matches_oracle_with_training_values(samples):
+    wave = waveforms(samples)
+    result = to_numpy(LogMel()(wave))
+    expected = np.stack([oracle(row) for row in wave])
+    assert result.dtype == np.float32
+    assert result.shape == (2, -(-samples // 1024), 128)
+    np.testing.assert_allclose(result, expected, atol=2e-3)
+
+
+def test_matches_oracle_with_small_frames():
+    wave = waveforms(7_000)
+    layer = LogMel(frame_length=1024, frame_step=256, num_mel_bins=40)
+    expected = np.stack(
+        [oracle(row, length=1024, step=256, bins=40) for row in wave]
+    )
+    np.testing.assert_allclose(to_numpy(layer(wave)), expected, atol=2e-3)
+
+
+def test_imp_variant_reads_bands_of_three_times_the_rate():
+    wave = waveforms(4_096)
+    expected = np.stack([oracle(row, rate=48_000) for row in wave])
+    result = to_numpy(LogMel(variant="imp")(wave))
+    np.testing.assert_allclose(result, expected, atol=2e-3)
+
+
+def test_imp_variant_uses_fourier_bins_4_to_324():
+    weights = mel_weights(48_000, 2048, 128, 80.0, 7600.0)
+    used = np.flatnonzero(weights.any(axis=1))
+    assert (used.min(), used.max()) == (4, 324)
+
+
+def test_silence_gives_the_floor():
+    result = to_numpy(LogMel()(np.zeros((1, 4_096), "float32")))
+    np.testing.assert_allclose(result, np.log(1e-6), rtol=1e-5)
+
+
+def test_published_length_gives_128_frames():
+    assert LogMel().compute_output_shape((5, 131_072)) == (5, 128, 128)
+
+
+def test_unknown_length_in_a_functional_model():
+    waveform = keras.Input((None,))
+    model = keras.Model(waveform, LogMel()(waveform))
+    assert model.output_shape == (None, None, 128)
+    result = model.predict(waveforms(5_000), verbose=0)
+    np.testing.assert_allclose(
+        result, to_numpy(LogMel()(waveforms(5_000))), atol=2e-3
+    )
+
+
+def test_stays_float32_under_mixed_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layer = LogMel()
+        result = layer(waveforms(2_048))
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert keras.backend.standardize_dtype(result.dtype) == "float32"
+
+
+def test_config_round_trip():
+    layer = LogMel(frame_length=512, frame_step=128, num_mel_bins=32, name="m")
+    again = LogMel.from_config(layer.get_config())
+    wave = waveforms(3_000)
+    np.testing.assert_array_equal(to_numpy(again(wave)), to_numpy(layer(wave)))
+    assert again.name == "m"
+
+
+@pytest.mark.parametrize("shape", [(16,), (2, 16, 1)])
+def test_wrong_rank(shape):
+    with pytest.raises(ValueError, match="shape") as error:
+        LogMel()(np.zeros(shape, "float32"))
+    assert (
+        "A waveform must have the shape (batch, samples). "
+        f"Received: shape={shape}. "
+        "Average the channels, or add the batch axis."
+    ) in str(error.value)
+
+
+def test_bands_above_half_the_rate():
+    with pytest.raises(ValueError, match="bands") as error:
+        LogMel(sampling_rate=8_000)
+    assert str(error.value) == (
+        "The bands must lie between 0 and half the sampling rate. "
+        "Received: min_frequency=80.0, max_frequency=7600.0, "
+        "sampling_rate=8000. Choose 0 <= min_frequency < max_frequency <= "
+        "sampling_rate / 2."
+    )
