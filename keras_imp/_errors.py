@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def message(rule: str, hint: str = "", **received: Any) -> str:
+def message(rule: str, hint: str = "", /, **received: Any) -> str:
     """Compose an error message in the package's one shape.
 
     Args:

@@ -24,9 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from playground_build import emoji
-from playground_build import fashion
-from playground_build import sounds
+from playground_build import emoji, fashion, sounds
 
 DATA = Path(__file__).parents[1] / "keras_imp" / "data" / "playground_files"
 DEBIAN_DOC = "usr/share/doc"

@@ -6,9 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp._errors import check_choice
-from keras_imp._errors import check_positive
-from keras_imp._errors import message
+from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.typing import Tensor
 
 _LOG_OFFSET = 1e-6

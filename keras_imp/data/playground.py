@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._optional import require
-from keras_imp.data.playground_clips import MOTIONS
-from keras_imp.data.playground_clips import clip_captions
-from keras_imp.data.playground_clips import render_clips
+from keras_imp.data.playground_clips import MOTIONS, clip_captions, render_clips
 
 __all__ = [
     "FAMILIES",

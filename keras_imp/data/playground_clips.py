@@ -105,7 +105,7 @@ def clip_captions(names: list[str], motions: np.ndarray) -> list[str]:
 
 
 def _check(images: np.ndarray, frames: int, size: int) -> None:
-    shape = getattr(images, "shape", ())
+    shape: tuple = getattr(images, "shape", ())
     dtype = getattr(images, "dtype", None)
     if len(shape) != 4 or shape[-1] != 3 or dtype != np.uint8:
         raise ValueError(

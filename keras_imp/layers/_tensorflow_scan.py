@@ -28,7 +28,9 @@ def tensorflow_scan(
     # Arrays, since the gradient of indexing a captured tensor in the loop
     # would be a full-size tensor for each layer.
     arrays = [
-        tf.TensorArray(w.dtype, num_layers, element_shape=w.shape[1:]).unstack(w)
+        tf.TensorArray(w.dtype, num_layers, element_shape=w.shape[1:]).unstack(
+            w
+        )
         for w in stacked
     ]
     _, final = tf.while_loop(

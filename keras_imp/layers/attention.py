@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, check_rate, message
-from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers._seeds import draw_seeds
+from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense, lecun_normal
 from keras_imp.typing import Tensor
 
@@ -141,7 +141,8 @@ class MultiHeadAttention(keras.layers.Layer):
             return layer
 
         self.query, self.key, self.value = (
-            dense(name, lecun_normal(fans)) for name in ("query", "key", "value")
+            dense(name, lecun_normal(fans))
+            for name in ("query", "key", "value")
         )
         self.output_projection = dense("output", "lecun_normal")
         if self.qk_layer_norm:
@@ -169,7 +170,9 @@ class MultiHeadAttention(keras.layers.Layer):
                 probabilities = self._drop(probabilities, dropout_seed)
             x = ops.matmul(ops.cast(probabilities, v.dtype), v)
         x = ops.transpose(x, (0, 2, 1, 3))
-        return self.output_projection(ops.reshape(x, self._merged_shape(tokens)))
+        return self.output_projection(
+            ops.reshape(x, self._merged_shape(tokens))
+        )
 
     def compute_output_spec(self, tokens, *args, **kwargs):
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
@@ -201,7 +204,9 @@ class MultiHeadAttention(keras.layers.Layer):
     def _probabilities(q: Tensor, k: Tensor, padding_mask) -> Tensor:
         """softmax(q k' / sqrt(d)), float32, (batch, heads, tokens, tokens)."""
         q = q * (1.0 / math.sqrt(q.shape[-1]))
-        logits = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))  # bhqd,bhkd->bhqk
+        logits = ops.matmul(
+            q, ops.transpose(k, (0, 1, 3, 2))
+        )  # bhqd,bhkd->bhqk
         logits = ops.cast(logits, "float32")
         if padding_mask is not None:
             real = ops.cast(padding_mask, "bool")[:, None, None, :]

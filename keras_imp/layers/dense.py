@@ -45,8 +45,8 @@ def restore_leading(x: Tensor, like: Tensor) -> Tensor:
     Example:
         >>> import keras
         >>> from keras_imp.layers.dense import restore_leading
-        >>> x = restore_leading(keras.ops.ones((6, 7)), keras.ops.ones((2, 3, 5)))
-        >>> tuple(x.shape)
+        >>> rows, like = keras.ops.ones((6, 7)), keras.ops.ones((2, 3, 5))
+        >>> tuple(restore_leading(rows, like).shape)
         (2, 3, 7)
     """
     leading = list(like.shape[:-1])

@@ -6,6 +6,7 @@ the one frame of a temporal patch, without repeating a pixel.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -38,7 +39,12 @@ def patchify(x: Tensor, patch_size: tuple[int, ...]) -> Tensor:
     axes = len(patch_size)
     split = [size for pair in zip(counts, patch_size) for size in pair]
     x = ops.reshape(x, (-1, *split, x.shape[-1]))
-    order = [0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1]
+    order = [
+        0,
+        *range(1, 2 * axes, 2),
+        *range(2, 2 * axes + 1, 2),
+        2 * axes + 1,
+    ]
     x = ops.transpose(x, order)
     values = math.prod(patch_size) * x.shape[-1]
     return ops.reshape(x, (-1, math.prod(counts), values))
@@ -172,7 +178,9 @@ class PatchEmbedding(keras.layers.Layer):
         return x / 127.5 - 1.0 if is_pixels else x
 
     def _pad(self, x: Tensor, sizes: list[int]) -> Tensor:
-        missing = [n - have for n, have in zip(sizes, x.shape[1:-1], strict=True)]
+        missing = [
+            n - have for n, have in zip(sizes, x.shape[1:-1], strict=True)
+        ]
         if not any(missing):
             return x
         return ops.pad(x, [(0, 0), *((0, n) for n in missing), (0, 0)])
@@ -181,7 +189,7 @@ class PatchEmbedding(keras.layers.Layer):
         axes = len(self.patch_size)
         return self.num_channels == 1 and len(shape) == axes + 1
 
-    def _sizes(self, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    def _sizes(self, shape: tuple[Any, ...]) -> tuple[int, ...]:
         """The grid's sizes, after checking rank, channels and divisibility."""
         axes = len(self.patch_size)
         ranks = [axes + 2]
@@ -194,7 +202,11 @@ class PatchEmbedding(keras.layers.Layer):
             raise ValueError(
                 message(
                     f"`inputs` must have shape {expected}"
-                    + (", or no frames axis for an image." if axes == 3 else "."),
+                    + (
+                        ", or no frames axis for an image."
+                        if axes == 3
+                        else "."
+                    ),
                     shape=shape,
                 )
             )

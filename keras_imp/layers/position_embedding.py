@@ -63,8 +63,8 @@ def interpolation_weights(count: int, buckets: int) -> np.ndarray:
         float32 in [0, 1), shape `(count,)`.
 
     Example:
-        >>> from keras_imp.layers.position_embedding import interpolation_weights
-        >>> interpolation_weights(4, 6).tolist()
+        >>> from keras_imp.layers import position_embedding
+        >>> position_embedding.interpolation_weights(4, 6).tolist()
         [0.0, 0.5, 0.0, 0.5]
     """
     return ((np.arange(count) * buckets % count) / count).astype("float32")
@@ -86,6 +86,9 @@ class PositionEmbedding(keras.layers.Layer):
             that no training size ever reached are not met untrained.
         coordinates: `"integer"` (exact), or the faithful `"float32"` and
             `"bfloat16"` of `bucket_ids`.
+        scale: Initial scale of the LayerNorm: the deviation of a position
+            vector at the start. At 1 positions drown tokens of a smaller
+            deviation, and training starts slowly.
         epsilon: Epsilon of the LayerNorm.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
@@ -116,6 +119,7 @@ class PositionEmbedding(keras.layers.Layer):
         dilated: bool = True,
         interpolate: bool = False,
         coordinates: str = "integer",
+        scale: float = 1.0,
         epsilon: float = 1e-6,
         **kwargs,
     ):
@@ -133,8 +137,13 @@ class PositionEmbedding(keras.layers.Layer):
         self.dilated = dilated
         self.interpolate = interpolate
         self.coordinates = coordinates
+        self.scale = scale
+        self.epsilon = epsilon
         self.norm = keras.layers.LayerNormalization(
-            epsilon=epsilon, dtype="float32", name="norm"
+            epsilon=epsilon,
+            gamma_initializer=keras.initializers.Constant(scale),
+            dtype="float32",
+            name="norm",
         )
 
     def build(self, tokens_shape):
@@ -174,18 +183,24 @@ class PositionEmbedding(keras.layers.Layer):
         vectors = ops.take(table, np.minimum(ids, rows - 1), axis=0)
         if self.interpolate and self.dilated:
             share = interpolation_weights(count, rows)[:, None]
+            # Torch does not multiply a parameter by a NumPy array.
+            share = ops.convert_to_tensor(share)
             following = ops.take(table, np.minimum(ids + 1, rows - 1), axis=0)
             vectors = vectors * (1.0 - share) + following * share
         if (ids >= rows).any():
             # Faithful: an id outside the table gives a zero row, silently.
-            vectors = vectors * (ids < rows).astype("float32")[:, None]
+            inside = (ids < rows).astype("float32")[:, None]
+            vectors = vectors * ops.convert_to_tensor(inside)
         return vectors
 
-    def _check_grid(self, grid: tuple[int, ...], num_tokens: int | None) -> None:
+    def _check_grid(
+        self, grid: tuple[int, ...], num_tokens: int | None
+    ) -> None:
         if len(grid) != len(self.buckets):
             raise ValueError(
                 message(
-                    f"`grid` must have {len(self.buckets)} axes, one per table.",
+                    f"`grid` must have {len(self.buckets)} axes, one per "
+                    "table.",
                     grid=tuple(grid),
                 )
             )

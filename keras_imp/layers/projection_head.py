@@ -128,9 +128,7 @@ class CommonSpace(keras.layers.Layer):
         self.output_dim = output_dim
         self.space = space
         self.heads = {
-            name: ProjectionHead(
-                output_dim, dtype=self.dtype_policy, name=name
-            )
+            name: ProjectionHead(output_dim, dtype=self.dtype_policy, name=name)
             for name in self._head_names()
         }
 
@@ -167,12 +165,14 @@ class CommonSpace(keras.layers.Layer):
 
     def _head_names(self) -> list[str]:
         if self.space == "disjoint":
-            return [f"{source}_to_{target}" for source, target in self.directions()]
+            return [
+                f"{source}_to_{target}" for source, target in self.directions()
+            ]
         return list(dict.fromkeys(name for pair in self.pairs for name in pair))
 
 
 def _unit_length(x: Tensor) -> Tensor:
-    """x / (|x| + 1e-6) in float32 (imp.md 7.1)."""
+    """X / (|x| + 1e-6) in float32 (imp.md 7.1)."""
     x = ops.cast(x, "float32")
     square = ops.sum(ops.square(x), axis=-1, keepdims=True)
     # The square root has no gradient at 0, where an empty caption would be.

@@ -19,6 +19,8 @@ class TokenEmbedding(keras.layers.Layer):
     Args:
         vocabulary_size: Number of ids, padding included.
         hidden_dim: Width of a token.
+        stddev: Deviation of the initial table. Defaults to
+            1 / sqrt(hidden_dim), as in the first implementation.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
@@ -44,18 +46,25 @@ class TokenEmbedding(keras.layers.Layer):
         1 / sqrt(hidden_dim)).
     """
 
-    def __init__(self, vocabulary_size: int, hidden_dim: int, **kwargs):
+    def __init__(
+        self,
+        vocabulary_size: int,
+        hidden_dim: int,
+        stddev: float | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_positive(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
+        self.stddev = stddev
 
     def build(self, input_shape=None):
         self.table = self.add_weight(
             name="table",
             shape=(self.vocabulary_size, self.hidden_dim),
             initializer=keras.initializers.RandomNormal(
-                stddev=1.0 / math.sqrt(self.hidden_dim)
+                stddev=self.stddev or 1.0 / math.sqrt(self.hidden_dim)
             ),
         )
 

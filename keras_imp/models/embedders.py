@@ -1,8 +1,9 @@
 """From the input of one modality to the tokens of the shared encoder."""
 
+from typing import Any
+
 import keras
 import numpy as np
-from keras import ops
 
 from keras_imp._errors import message
 from keras_imp.layers.dense import TokenDense
@@ -68,10 +69,12 @@ class Embedder(keras.layers.Layer):
     def compute_output_spec(self, inputs):
         tokens = self.tokens.compute_output_spec(inputs)
         is_text = isinstance(self.tokens, TokenEmbedding)
-        mask = keras.KerasTensor(inputs.shape, dtype="bool") if is_text else None
+        mask = (
+            keras.KerasTensor(inputs.shape, dtype="bool") if is_text else None
+        )
         return {"tokens": tokens, "padding_mask": mask}
 
-    def grid(self, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    def grid(self, shape: tuple[Any, ...]) -> tuple[int, ...]:
         """Tokens per axis for an input shape, checked.
 
         Args:
@@ -116,16 +119,3 @@ class Embedder(keras.layers.Layer):
                     row=row,
                 )
             )
-
-
-def project_after(embedder: Embedder, tokens: Tensor) -> Tensor:
-    """Apply the dense layer that follows the encoder.
-
-    Args:
-        embedder: The modality's embedder.
-        tokens: Output of the encoder, shape `(batch, tokens, hidden_dim)`.
-
-    Returns:
-        Shape and dtype of `tokens`.
-    """
-    return ops.cast(embedder.after(tokens), tokens.dtype)

@@ -1,5 +1,6 @@
 """The encoder: any subset of modalities in, tokens and one vector each out."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -21,6 +22,12 @@ from keras_imp.models.embedders import Embedder
 from keras_imp.models.modalities import MODALITIES, check_modality, check_rank
 from keras_imp.models.presets import PRESETS
 from keras_imp.typing import Tensor
+
+# Deviations of a word's and a position's vector at the start. The first
+# implementation has 1 / sqrt(hidden_dim) and 1: positions then drown words,
+# and a contrastive loss stays at chance for the first hundreds of steps.
+TOKEN_STDDEV = 0.5
+POSITION_SCALE = 0.1
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -63,10 +70,12 @@ class IMPEncoder(keras_hub.models.Backbone):
         router_z_loss: Weight of the router's z-loss.
         qk_layer_norm: Whether queries and keys are normalised per head.
             Defaults to True in a sparse encoder and False in a dense one.
-        variant: `"fixed"`, or `"imp"` for the first implementation's query,
-            key and value initialisation and its bfloat16 position coordinates.
-        scan_layers: Whether to compile one block and loop over it. Compiles
-            faster; see `layers.EncoderStack`.
+        variant: `"fixed"`, or `"imp"` for the first implementation's
+            initialisation (of queries, keys and values, words, positions), its
+            dropout of whole heads and channels, and its bfloat16 position
+            coordinates.
+        scan_layers: Whether to compile one block and loop over it. Defaults to
+            True on JAX and False elsewhere; see `layers.EncoderStack`.
         remat: Whether to recompute blocks in the backward pass to save memory.
         dtype: Dtype or policy of the computations.
         **kwargs: Arguments of `keras_hub.models.Backbone`, such as `name`.
@@ -93,8 +102,9 @@ class IMPEncoder(keras_hub.models.Backbone):
         >>> encoder = keras_imp.IMPEncoder(
         ...     hidden_dim=8, intermediate_dim=16, num_layers=2, num_heads=2,
         ...     modalities=("image", "text"), vocabulary_size=10)
-        >>> features = encoder({"image": keras.ops.zeros((2, 32, 48, 3)),
-        ...                     "text": keras.ops.array([[1, 2, 0], [3, 0, 0]])})
+        >>> features = encoder({
+        ...     "image": keras.ops.zeros((2, 32, 48, 3)),
+        ...     "text": keras.ops.array([[1, 2, 0], [3, 0, 0]])})
         >>> tuple(features["image"]["sequence_output"].shape)
         (2, 6, 8)
         >>> tuple(features["text"]["pooled_output"].shape)
@@ -131,7 +141,7 @@ class IMPEncoder(keras_hub.models.Backbone):
         router_z_loss: float = 1e-3,
         qk_layer_norm: bool | None = None,
         variant: str = "fixed",
-        scan_layers: bool = True,
+        scan_layers: bool | None = None,
         remat: bool = False,
         dtype: Any = None,
         **kwargs,
@@ -228,35 +238,12 @@ class IMPEncoder(keras_hub.models.Backbone):
             embedder.check_values(name, values)
 
     def get_config(self) -> dict[str, Any]:
-        names = (
-            "hidden_dim",
-            "intermediate_dim",
-            "num_layers",
-            "num_heads",
-            "modalities",
-            "vocabulary_size",
-            "patch_size",
-            "audio_patch_size",
-            "waveform_patch_size",
-            "position_buckets",
-            "audio_position_buckets",
-            "waveform_position_buckets",
-            "max_sequence_length",
-            "interpolate_positions",
-            "padding",
-            "pooling",
-            "dropout",
-            "num_experts",
-            "num_moe_layers",
-            "moe_placement",
-            "capacity_factor",
-            "router",
-            "router_z_loss",
-            "qk_layer_norm",
-            "variant",
-            "scan_layers",
-            "remat",
-        )
+        # Every plain argument, by the constructor's own list.
+        names = [
+            name
+            for name in inspect.signature(IMPEncoder.__init__).parameters
+            if name not in ("self", "dtype", "kwargs")
+        ]
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in names},
@@ -326,6 +313,7 @@ class IMPEncoder(keras_hub.models.Backbone):
             tokens = TokenEmbedding(
                 self.vocabulary_size,
                 self.hidden_dim,
+                stddev=TOKEN_STDDEV if self.variant == "fixed" else None,
                 dtype=self.dtype_policy,
                 name="tokens",
             )
@@ -346,6 +334,7 @@ class IMPEncoder(keras_hub.models.Backbone):
             dilated=name != "text",
             interpolate=self.interpolate_positions,
             coordinates="bfloat16" if self.variant == "imp" else "integer",
+            scale=POSITION_SCALE if self.variant == "fixed" else 1.0,
             dtype=self.dtype_policy,
             name="positions",
         )
@@ -354,11 +343,11 @@ class IMPEncoder(keras_hub.models.Backbone):
     def _patch_arguments(self, name: str) -> tuple:
         """Patch, channels, axis names and position rows of one embedder."""
         if name == "vision":
-            axes = ("frames", "height", "width")
-            return self.patch_size, 3, axes, self.position_buckets
+            names = ("frames", "height", "width")
+            return self.patch_size, 3, names, self.position_buckets
         if name == "audio":
-            axes = ("frames", "bins")
-            return self.audio_patch_size, 1, axes, self.audio_position_buckets
+            patch = self.audio_patch_size
+            return patch, 1, ("frames", "bins"), self.audio_position_buckets
         patch = (self.waveform_patch_size,)
         return patch, 1, ("samples",), (self.waveform_position_buckets,)
 

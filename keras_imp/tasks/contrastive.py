@@ -146,9 +146,7 @@ class Contrastive(Task):
     ):
         super().__init__(name=name, loss_weight=loss_weight, **kwargs)
         check_choice(("exp", "relu"), temperature_form=temperature_form)
-        check_positive(
-            temperature=temperature, min_temperature=min_temperature
-        )
+        check_positive(temperature=temperature, min_temperature=min_temperature)
         self._modalities = tuple(modalities)
         self.pairs = _check_pairs(self._modalities, pairs)
         self.projection_dim = projection_dim
@@ -232,10 +230,10 @@ class Contrastive(Task):
 
     def compute_loss(self, x, y, y_pred, sample_weight=None) -> Tensor:
         del y
-        weights = self._example_weights(x, sample_weight)
         excluded, repeats = self._masks(x)
         total = 0.0
         for a, b, pair_weight in self.pairs:
+            weights = _example_weights(x, sample_weight, a, b)
             logits = self._similarities(y_pred, a, b)
             logits = logits * self._inverse_temperature(a, b)
             mask = _orient(a, b, excluded, repeats)
@@ -246,9 +244,9 @@ class Contrastive(Task):
 
     def update_metrics(self, x, y, y_pred, sample_weight=None) -> None:
         del y
-        weights = self._example_weights(x, sample_weight)
         excluded, repeats = self._masks(x)
         for a, b, _ in self.pairs:
+            weights = _example_weights(x, sample_weight, a, b)
             logits = self._similarities(y_pred, a, b)
             mask = _orient(a, b, excluded, repeats)
             if mask is not None:
@@ -266,7 +264,8 @@ class Contrastive(Task):
         if len(set(sizes.values())) > 1:
             raise ValueError(
                 message(
-                    "All modalities of a batch must have equally many examples.",
+                    "All modalities of a batch must have equally many "
+                    "examples.",
                     **sizes,
                 )
             )
@@ -323,28 +322,29 @@ class Contrastive(Task):
         )
         return ops.reshape(flat, (i, m, j, n))
 
-    def _example_weights(self, x, sample_weight) -> Tensor | None:
-        """Weight 0 for an example without any real caption."""
-        if "text" not in self.modalities:
-            return sample_weight
-        real = ops.cast(ops.any(_captions(x) != 0, axis=(1, 2)), "float32")
-        if sample_weight is None:
-            return real
-        return real * ops.cast(sample_weight, "float32")
-
     def _masks(self, x) -> tuple[Tensor | None, Tensor | None]:
         """What is no negative: caption (j, n) for example i, and j for i."""
         if "text" not in self.modalities:
             return None, None
         ids = _captions(x)
         empty = ops.logical_not(ops.any(ids != 0, axis=2))  # (j, n)
-        excluded = ops.broadcast_to(
-            empty[None], (ids.shape[0], *empty.shape)
-        )
+        excluded = ops.broadcast_to(empty[None], (ids.shape[0], *empty.shape))
         if not self.mask_duplicates:
             return excluded, None
         repeated = _repeated_captions(ids, empty)  # (i, j, n)
         return ops.logical_or(excluded, repeated), ops.any(repeated, axis=2)
+
+
+def _example_weights(
+    x: dict[str, Tensor], sample_weight: Tensor | None, a: str, b: str
+) -> Tensor | None:
+    """Weight 0, in a pair with text, for an example without real captions."""
+    if "text" not in (a, b):
+        return sample_weight
+    real = ops.cast(ops.any(_captions(x) != 0, axis=(1, 2)), "float32")
+    if sample_weight is None:
+        return real
+    return real * ops.cast(sample_weight, "float32")
 
 
 def _captions(x: dict[str, Tensor]) -> Tensor:
@@ -359,13 +359,13 @@ def _repeated_captions(ids: Tensor, empty: Tensor) -> Tensor:
     Captions are compared by two 32-bit hashes, so that the cost does not grow
     with their length.
     """
-    batch, captions, length = ids.shape
+    batch, _, length = ids.shape
     odd = np.random.default_rng(0).integers(0, 2**30, (2, length)) * 2 + 1
     odd = (odd % 2**31).astype("int32")
     same = None
     for multipliers in odd:
         # int32 products wrap around alike on every backend.
-        hashes = ops.sum(ids * multipliers, axis=2)
+        hashes = ops.sum(ids * ops.convert_to_tensor(multipliers), axis=2)
         equal = hashes[:, :, None, None] == hashes[None, None]  # (i, m, j, n)
         same = equal if same is None else ops.logical_and(same, equal)
     same = ops.logical_and(same, ops.logical_not(empty)[:, :, None, None])

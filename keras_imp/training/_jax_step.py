@@ -1,6 +1,8 @@
 """The train step on JAX: a pure function of the state and one batch."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 import jax
 import keras
@@ -55,10 +57,30 @@ class BackendStep:
         )
         return logs, (trainable, non_trainable, optimizer, metrics)
 
+    @contextlib.contextmanager
+    def keep_state(self) -> Iterator[None]:
+        """Let no variable lose its value when a run breaks off.
+
+        Keras takes the values out of the variables before it reads the first
+        batch. If that batch cannot be read, they are nowhere but here; after
+        later ones, Keras has them and must only put them back.
+        """
+        variables = [*self.variables, *self.metrics_variables]
+        if getattr(self, "optimizer", None) is not None:
+            variables += self.optimizer.variables
+        before = [(variable, variable.value) for variable in variables]
+        try:
+            yield
+        except BaseException:
+            self.jax_state_sync()
+            self._jax_state = None
+            for variable, value in before:
+                if variable._value is None:
+                    variable.assign(value)
+            raise
+
     def test_step(self, state, data):
-        _, (logs, _, non_trainable, metrics) = self._scoped_forward(
-            state, data
-        )
+        _, (logs, _, non_trainable, metrics) = self._scoped_forward(state, data)
         return logs, (state[0], non_trainable, metrics)
 
     def _scoped_forward(self, state, data, optimizer=None, touched=None):

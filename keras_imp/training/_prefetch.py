@@ -58,7 +58,7 @@ def _read(items, convert, ready, stopped) -> None:
             if not _offer(ready, convert(item), stopped):
                 return
         _offer(ready, _END, stopped)
-    except BaseException as error:  # noqa: BLE001 - raised by the caller
+    except BaseException as error:
         _offer(ready, _Failure(error), stopped)
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp._errors import check_choice, message
+from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.task import Task
 from keras_imp.training.callbacks import (
     MixturePosition,
@@ -23,9 +23,13 @@ from keras_imp.training.callbacks import (
 from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
 from keras_imp.typing import Tensor
 
-_backend_step = importlib.import_module(
+# The one place where the backend is chosen: the base class of the model.
+BackendStep: Any = importlib.import_module(
     f"keras_imp.training._{keras.config.backend()}_step"
-)
+).BackendStep
+
+# Name of the random states in a checkpoint.
+RANDOM_STATES = "random_states"
 
 
 class Batch(NamedTuple):
@@ -47,7 +51,7 @@ class Batch(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class AlternatingModel(_backend_step.BackendStep, keras.Model):
+class AlternatingModel(BackendStep, keras.Model):
     """Train one encoder on many tasks, one task in each step.
 
     Use it like any Keras model: `compile(optimizer)`, `fit(mixture)`,
@@ -117,7 +121,9 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
         self.failed_task = self._counter("failed_task", "zeros")
         for task in self.task_list:
             if not task.built:
-                task.build({n: (None, self.hidden_dim) for n in task.modalities})
+                task.build(
+                    dict.fromkeys(task.modalities, (None, self.hidden_dim))
+                )
         self.built = True
 
     @property
@@ -210,7 +216,7 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
 
     def fit(
         self,
-        x: TaskMixture | None = None,
+        x: TaskMixture,
         *,
         epochs: int = 1,
         verbose: Any = "auto",
@@ -245,19 +251,25 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
         if validation_data is not None:
             self._bind(validation_data, "validation_data")
         if steps_per_epoch is not None:
+            check_positive(steps_per_epoch=steps_per_epoch)
             x.steps_per_epoch = steps_per_epoch
         self._build_optimizer()
-        return super().fit(
-            x,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=self._callbacks(x, callbacks, epochs, verbose),
-            validation_data=validation_data,
-            **kwargs,
-        )
+        with self.keep_state():
+            return super().fit(
+                x,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=self._callbacks(x, callbacks, epochs, verbose),
+                validation_data=validation_data,
+                **kwargs,
+            )
 
     def evaluate(
-        self, x: TaskMixture | None = None, *, return_dict: bool = True, **kwargs
+        self,
+        x: TaskMixture | None = None,
+        *,
+        return_dict: bool = True,
+        **kwargs,
     ) -> dict[str, float] | list[float]:
         """Loss and metrics of the tasks of a mixture.
 
@@ -271,10 +283,10 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
             Metric values by name, of the tasks that the mixture has.
         """
         self._bind(x, "x")
-        results = super().evaluate(x, return_dict=True, **kwargs)
-        inside_fit = kwargs.get("_use_cached_eval_dataset", False)
-        if not inside_fit:
-            results = seen(results)
+        if kwargs.get("_use_cached_eval_dataset"):  # Called by `fit`.
+            return super().evaluate(x, return_dict=True, **kwargs)
+        with self.keep_state():
+            results = seen(super().evaluate(x, return_dict=True, **kwargs))
         return results if return_dict else list(results.values())
 
     def predict(
@@ -306,8 +318,9 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
                 )
             task = self.task_list[0].name
         chosen = self._task(task)
-        x = {name: x[name] for name in chosen.modalities if name in x}
+        x = _by_modality(chosen, x)
         self._check_inputs(chosen, x, some=True)
+        x = {name: x[name] for name in chosen.modalities if name in x}
         return super().predict({task: x}, batch_size=batch_size, **kwargs)
 
     def prepare_batch(self, name: str, batch: tuple) -> tuple:
@@ -327,8 +340,7 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
         """
         task = self._task(name)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        if not isinstance(x, dict) and len(task.modalities) == 1:
-            x = {task.modalities[0]: x}
+        x = _by_modality(task, x)
         self._check_inputs(task, x)
         x = {modality: x[modality] for modality in task.modalities}
         with _named(task):
@@ -343,6 +355,32 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
         """
         self.compile(**keras.saving.deserialize_keras_object(config))
         self._build_optimizer()
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save also the random states of all layers, which Keras leaves out.
+
+        Args:
+            store: Where arrays go, by name.
+        """
+        super().save_own_variables(store)
+        states = [ops.convert_to_numpy(v) for v in self._random_states()]
+        if states:
+            store[RANDOM_STATES] = np.stack(states)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved.
+
+        Args:
+            store: Arrays by name.
+        """
+        own = {name: store[name] for name in store.keys()}  # noqa: SIM118
+        states = own.pop(RANDOM_STATES, ())
+        super().load_own_variables(own)
+        variables = self._random_states()
+        # Another number of them is another model, with another dropout say.
+        if len(states) == len(variables):
+            for variable, value in zip(variables, np.asarray(states)):
+                variable.assign(value.astype(variable.dtype))
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -375,6 +413,11 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
                 )
             )
         return self.tasks[name]
+
+    def _random_states(self) -> list[keras.Variable]:
+        """States of the seed generators of all layers."""
+        weights = {id(v) for v in self.weights}
+        return [v for v in self.variables if id(v) not in weights]
 
     def _counter(self, name: str, initializer: Any) -> keras.Variable:
         return self.add_weight(
@@ -488,6 +531,13 @@ class AlternatingModel(_backend_step.BackendStep, keras.Model):
         ]
 
 
+def _by_modality(task: Task, x: Any) -> Any:
+    """Inputs as a dict; a task of one modality takes its array alone."""
+    if isinstance(x, dict) or len(task.modalities) > 1:
+        return x
+    return {task.modalities[0]: x}
+
+
 @contextlib.contextmanager
 def _named(task: Task):
     """Put the task's name in front of an error about its data."""
@@ -518,7 +568,7 @@ def _check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
                 encoder=type(encoder).__name__,
             )
         )
-    known = getattr(encoder, "modalities", None)
+    known = getattr(encoder, "modalities", ())
     for task in tasks:
         unknown = [m for m in task.modalities if known and m not in known]
         if unknown:

@@ -56,12 +56,18 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
     # Batch hooks run in Keras' callback thread and do not slow the steps.
     async_safe = True
 
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        # `self.model` writes JAX's state back, which no other thread may do
+        # while a step runs.
+        self._trained = model
+
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.model.failed_step.assign(-1)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):
-            self.model.stop_training = True
+            self._trained.stop_training = True
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         self._raise_if_failed()

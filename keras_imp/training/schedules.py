@@ -6,6 +6,7 @@ talking. To write a schedule, subclass `Schedule` and define `draw`.
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -244,7 +245,7 @@ class Intervals(Schedule):
         return self._cycle[self.steps(block) % len(self._cycle)]
 
 
-def _check_positive(what: str, values: dict[str, float]) -> None:
+def _check_positive(what: str, values: Mapping[str, float]) -> None:
     for name, value in values.items():
         if not value > 0:
             raise ValueError(

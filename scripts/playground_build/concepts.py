@@ -15,20 +15,18 @@ LARGEST_HELD_OUT = 20
 
 VARIANT_WORDS = frozenset(
     """
-    man men woman women person people adult boy girl mans womans male female
-    guy lady mr mrs mx mother father older old baby child
-    face head nose and or with without of in on at to the a an from for by
-    sign symbol mark emblem ornament
-    left right up down top bottom leftwards rightwards upwards downwards
-    north south east west front back facing pointing oncoming clockwise
-    anticlockwise counterclockwise upper lower side horizontal vertical
-    black white red blue green yellow orange purple brown grey gray pink
-    golden light dark heavy bright high low
-    large small medium big little long
-    one two three four five six seven eight nine ten double multiple first
-    second third 1 2 3 4 5 6 7 8 9
+    man men woman women person people adult boy girl mans womans male
+    female guy lady mr mrs mx mother father older old baby child face head
+    nose and or with without of in on at to the a an from for by sign
+    symbol mark emblem ornament left right up down top bottom leftwards
+    rightwards upwards downwards north south east west front back facing
+    pointing oncoming clockwise anticlockwise counterclockwise upper lower
+    side horizontal vertical black white red blue green yellow orange
+    purple brown grey gray pink golden light dark heavy bright high low
+    large small medium big little long one two three four five six seven
+    eight nine ten double multiple first second third 1 2 3 4 5 6 7 8 9
     open closed raised reversed
-    """.split()
+    """.split()  # noqa: SIM905 - readable as prose
 )
 
 # Families whose members are drawings of one thing under unlike names.

@@ -8,9 +8,7 @@ import numpy as np
 from PIL import Image
 
 from playground_build import concepts
-from playground_build.files import atlas
-from playground_build.files import write_json
-from playground_build.files import write_png
+from playground_build.files import atlas, write_json, write_png
 
 SIZE = 32
 TILES_PER_ROW = 40

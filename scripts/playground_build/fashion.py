@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from playground_build.files import atlas
-from playground_build.files import write_json
-from playground_build.files import write_png
+from playground_build.files import atlas, write_json, write_png
 
 FOLDER = "usr/share/datasets/fashion-mnist"
 TILES_PER_ROW = 100

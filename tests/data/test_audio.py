@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_imp.data.audio import LogMel
-from keras_imp.data.audio import mel_weights
+from keras_imp.data.audio import LogMel, mel_weights
 
 
 def oracle(

@@ -6,11 +6,11 @@ from typing import Any
 
 
 def _read() -> dict[str, dict[str, Any]]:
-    files = sorted(
-        (f for f in resources.files(__name__).iterdir() if f.suffix == ".json"),
-        key=lambda f: f.name,
-    )
-    presets = {f.stem: json.loads(f.read_text("utf-8")) for f in files}
+    presets = {
+        file.name.removesuffix(".json"): json.loads(file.read_text("utf-8"))
+        for file in resources.files(__name__).iterdir()
+        if file.name.endswith(".json")
+    }
     order = sorted(presets, key=lambda n: presets[n]["encoder_parameters"])
     return {name: presets[name] for name in order}
 

@@ -1,0 +1,194 @@
+"""`keras-imp train`: the playground from start to finish, into one folder."""
+
+import csv
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+
+import keras_imp
+from keras_imp._errors import message
+from keras_imp.cli import playground_report, playground_tasks
+from keras_imp.evaluation import plot_learning_curves
+
+EPOCHS = 10
+
+
+class RunFolderError(ValueError):
+    """Raised when a run cannot start in the folder that was given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What decides a run's numbers; written to `config.json`.
+
+    Attributes:
+        steps: Training steps over all tasks.
+        seed: Seed of weights, order, augmentation and dropout.
+        backend: Keras backend.
+    """
+
+    steps: int
+    seed: int
+    backend: str
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of each of the epochs; the last is not longer."""
+        return max(1, self.steps // EPOCHS)
+
+
+def run(
+    console: Console,
+    steps: int,
+    seed: int,
+    out: Path | None = None,
+    resume: Path | None = None,
+) -> Path:
+    """Train, evaluate and write everything into a run folder.
+
+    Args:
+        console: Where to tell.
+        steps: Training steps over all tasks.
+        seed: Seed of everything.
+        out: Folder of a new run. Defaults to a new one in `runs/`.
+        resume: Folder of a run to go on with, instead of a new one.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunFolderError: If the folder is in use, or has no run to go on with.
+    """
+    settings = Settings(steps, seed, keras.config.backend())
+    if resume is not None:
+        folder, settings = resume, _read_settings(resume)
+    else:
+        folder = _new_folder(out)
+    _write_json(folder / "config.json", dataclasses.asdict(settings))
+    keras.utils.set_random_seed(settings.seed)
+    console.print(
+        f"keras-imp {keras_imp.__version__} on {settings.backend}, "
+        f"{settings.steps} steps, seed {settings.seed}, into {folder}"
+    )
+
+    tokenizer = playground_tasks.train_tokenizer()
+    tokenizer.save(folder / "tokenizer.json")
+    splits = {
+        name: playground_tasks.load_split(name, tokenizer)
+        for name in ("train", "validation", "test")
+    }
+    model = playground_tasks.build_model(tokenizer, settings.steps)
+    started = time.perf_counter()
+    _fit(model, splits, settings, folder)
+    seconds = time.perf_counter() - started
+
+    lines = playground_report.with_baselines(
+        playground_report.evaluate(model, splits["test"], tokenizer)
+    )
+    _write_json(
+        folder / "results.json", {"seconds": round(seconds, 1), "rows": lines}
+    )
+    plot_learning_curves(
+        _read_history(folder / "history.csv"),
+        folder / "learning_curves.png",
+        settings.steps_per_epoch,
+    )
+    playground_report.draw_gallery(
+        model, splits["test"], tokenizer, folder / "retrieval.png"
+    )
+    model.save(folder / "model.keras")
+    model.encoder.save_to_preset(str(folder / "encoder"))
+    console.print(playground_report.table(lines))
+    console.print(
+        f"Trained {seconds:.0f} s. In {folder}: learning_curves.png, "
+        "retrieval.png, results.json, model.keras, encoder/, and logs/ for "
+        f"`tensorboard --logdir {folder / 'logs'}`."
+    )
+    return folder
+
+
+def _fit(model, splits, settings: Settings, folder: Path) -> None:
+    resumed = (folder / "history.csv").exists()
+    model.fit(
+        playground_tasks.training_mixture(splits["train"], settings.seed),
+        validation_data=playground_tasks.evaluation_mixture(
+            splits["validation"]
+        ),
+        epochs=-(-settings.steps // settings.steps_per_epoch),
+        steps_per_epoch=settings.steps_per_epoch,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(
+                str(folder / "backup"), delete_checkpoint=False
+            ),
+            keras.callbacks.CSVLogger(
+                str(folder / "history.csv"), append=resumed
+            ),
+            keras.callbacks.TensorBoard(str(folder / "logs")),
+        ],
+    )
+
+
+def _new_folder(out: Path | None) -> Path:
+    if out is None:
+        parent = Path("runs")
+        taken = {path.name for path in parent.glob("playground*")}
+        names = (f"playground-{i}" for i in range(1, len(taken) + 2))
+        out = parent / next(name for name in names if name not in taken)
+    elif out.exists() and any(out.iterdir()):
+        raise RunFolderError(
+            message(
+                "The folder of a new run must be empty.",
+                f"Choose another --out, or go on with it: --resume {out}.",
+                out=str(out),
+            )
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _read_settings(folder: Path) -> Settings:
+    try:
+        saved = json.loads((folder / "config.json").read_text("utf-8"))
+        settings = Settings(**saved)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunFolderError(
+            message(
+                "The folder must hold a run that was started before, with its "
+                "config.json.",
+                "Start a new run without --resume.",
+                resume=str(folder),
+            )
+        ) from error
+    if settings.backend != keras.config.backend():
+        raise RunFolderError(
+            message(
+                "A run must go on with the backend that it started with.",
+                f"Add --backend {settings.backend}.",
+                backend=keras.config.backend(),
+            )
+        )
+    return settings
+
+
+def _read_history(path: Path) -> dict[str, list[float]]:
+    """Columns of Keras' CSV log; an empty or NA cell is NaN."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: [_number(row[name]) for row in rows]
+        for name in (rows[0] if rows else {})
+    }
+
+
+def _number(cell: str) -> float:
+    return np.nan if cell in ("", "NA") else float(cell)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

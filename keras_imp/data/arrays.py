@@ -1,0 +1,135 @@
+"""Batches from arrays in memory, each a pure function of its number."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_imp._errors import check_positive, message
+
+Augment = Callable[[tuple, np.random.Generator], tuple]
+
+
+class Arrays(keras.utils.PyDataset):
+    """Batches of arrays, shuffled anew in each pass.
+
+    Batch `i` is a pure function of (seed, i): a resumed run reads the very
+    batches that come next. Works as a source of a `TaskMixture`, and alone as
+    a Keras `PyDataset`.
+
+    Args:
+        x: Inputs by modality, arrays with one row per example.
+        y: Targets with one row per example, or None.
+        sample_weight: Weight of each example, or None.
+        batch_size: Examples of a batch.
+        shuffle: Whether to shuffle each pass. A shuffled pass leaves out the
+            rest that fills no batch (each pass another one): a smaller last
+            batch would be one more shape to compile. An unshuffled one, as for
+            evaluation, keeps the rest as a smaller batch.
+        augment: Called as `augment(batch, generator)`; the generator depends
+            on the seed and the batch's number only.
+        seed: Seed of the shuffling and of `augment`.
+        **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`.
+
+    Raises:
+        ValueError: If rows do not agree, or there are fewer than a batch.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.data.arrays import Arrays
+        >>> data = Arrays({"audio": np.zeros((10, 8, 8))}, np.arange(10),
+        ...               batch_size=4)
+        >>> len(data)
+        2
+        >>> x, y = data[0]
+        >>> x["audio"].shape, sorted(set(y)) == sorted(y)
+        ((4, 8, 8), True)
+    """
+
+    def __init__(
+        self,
+        x: dict[str, np.ndarray],
+        y: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        augment: Augment | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive(batch_size=batch_size)
+        self.x = {name: np.asarray(values) for name, values in x.items()}
+        self.y = None if y is None else np.asarray(y)
+        self.sample_weight = sample_weight
+        self.rows = _count_rows(self.x, self.y, sample_weight)
+        if shuffle and self.rows < batch_size:
+            raise ValueError(
+                message(
+                    "There must be at least one batch of examples.",
+                    "Use a smaller batch size.",
+                    examples=self.rows,
+                    batch_size=batch_size,
+                )
+            )
+        self.size = batch_size
+        self.shuffle = shuffle
+        self.augment = augment
+        self.seed = seed
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        if self.shuffle:
+            return self.rows // self.size
+        return -(-self.rows // self.size)
+
+    def __getitem__(self, index: int) -> tuple:
+        return self.batch_at(index)
+
+    def batch_at(self, index: int) -> tuple:
+        """Batch `index`, counted over all passes through the data.
+
+        Args:
+            index: From 0, without end.
+
+        Returns:
+            `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+        """
+        number, position = divmod(index, len(self))
+        rows = self._rows_of_pass(number)
+        rows = rows[position * self.size : (position + 1) * self.size]
+        batch: tuple[Any, ...] = (
+            {name: values[rows] for name, values in self.x.items()},
+        )
+        if self.y is not None or self.sample_weight is not None:
+            batch += (None if self.y is None else self.y[rows],)
+        if self.sample_weight is not None:
+            batch += (np.asarray(self.sample_weight)[rows],)
+        if self.augment is None:
+            return batch
+        return self.augment(batch, self._generator(1, index))
+
+    def _rows_of_pass(self, number: int) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(self.rows)
+        if self._order is None or self._order[0] != number:
+            order = self._generator(0, number).permutation(self.rows)
+            self._order = (number, order)
+        return self._order[1]
+
+    def _generator(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, *stream))
+
+
+def _count_rows(x, y, sample_weight) -> int:
+    counts = {name: len(values) for name, values in x.items()}
+    if y is not None:
+        counts["y"] = len(y)
+    if sample_weight is not None:
+        counts["sample_weight"] = len(sample_weight)
+    if len(set(counts.values())) != 1:
+        raise ValueError(
+            message("All arrays must have equally many rows.", **counts)
+        )
+    return next(iter(counts.values()))

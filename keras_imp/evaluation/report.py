@@ -1,0 +1,143 @@
+"""Pictures of a run: learning curves, and what a search finds."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from keras_imp._errors import message
+from keras_imp._optional import require
+
+# Two colors that stay apart in print and for the color-blind (Okabe-Ito).
+TRAIN_COLOR, VALIDATION_COLOR = "#0072B2", "#D55E00"
+RIGHT_COLOR = "#009E73"
+
+
+def plot_learning_curves(
+    history: dict[str, list[float]], path: str | Path, steps_per_epoch: int = 1
+) -> None:
+    """Draw the loss of each task over the steps, training and validation.
+
+    Args:
+        history: `History.history` of `AlternatingModel.fit`; values that are
+            NaN (task not drawn) leave a gap.
+        path: PNG to write.
+        steps_per_epoch: Steps between two values.
+
+    Raises:
+        ValueError: If the history has no task losses.
+
+    Example:
+        >>> import tempfile, os
+        >>> from keras_imp.evaluation.report import plot_learning_curves
+        >>> file = os.path.join(tempfile.mkdtemp(), "curves.png")
+        >>> plot_learning_curves({"a/loss": [2.0, 1.0]}, file)
+        >>> os.path.getsize(file) > 1000
+        True
+    """
+    tasks = [
+        name.removesuffix("/loss")
+        for name in history
+        if name.endswith("/loss") and not name.startswith("val_")
+    ]
+    if not tasks:
+        raise ValueError(
+            message(
+                "`history` must have at least one '<task>/loss'.",
+                names=sorted(history),
+            )
+        )
+    figure, axes = _grid(len(tasks), width=3.4, height=2.6)
+    for task, axis in zip(tasks, axes):
+        for prefix, label, color in (
+            ("", "training", TRAIN_COLOR),
+            ("val_", "validation", VALIDATION_COLOR),
+        ):
+            values = history.get(f"{prefix}{task}/loss")
+            if values:
+                steps = (np.arange(len(values)) + 1) * steps_per_epoch
+                axis.plot(steps, values, color=color, label=label, marker=".")
+        axis.set_title(task)
+        axis.set_xlabel("step")
+        axis.set_ylabel("loss")
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    axes[0].legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_retrieval(
+    queries: list[str],
+    pictures: np.ndarray,
+    similarities: np.ndarray,
+    relevant: np.ndarray,
+    path: str | Path,
+    top: int = 6,
+) -> None:
+    """Draw queries as text and the nearest pictures under each.
+
+    A green frame marks a picture that answers its query.
+
+    Args:
+        queries: Texts.
+        pictures: uint8, shape `(pictures, height, width, 3)`.
+        similarities: Shape `(queries, pictures)`.
+        relevant: True where a picture answers a query, same shape.
+        path: PNG to write.
+        top: Pictures under each query.
+
+    Example:
+        >>> import numpy as np, tempfile, os
+        >>> from keras_imp.evaluation.report import plot_retrieval
+        >>> file = os.path.join(tempfile.mkdtemp(), "gallery.png")
+        >>> plot_retrieval(["a"], np.zeros((3, 8, 8, 3), "uint8"),
+        ...                np.eye(1, 3), np.eye(1, 3, dtype=bool), file, top=3)
+        >>> os.path.getsize(file) > 1000
+        True
+    """
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(
+        len(queries),
+        top,
+        figsize=(0.95 * top, 1.25 * len(queries)),
+        squeeze=False,
+    )
+    for row, query in enumerate(queries):
+        order = np.argsort(-similarities[row], kind="stable")[:top]
+        for axis, item in zip(axes[row], order):
+            axis.imshow(pictures[item], interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            right = bool(relevant[row, item])
+            for spine in axis.spines.values():
+                spine.set_color(RIGHT_COLOR if right else "#cccccc")
+                spine.set_linewidth(3 if right else 0.8)
+        axes[row, 0].set_title(f"“{query}”", loc="left", fontsize=10)
+    _save(figure, path)
+
+
+def _pyplot():
+    # The Agg canvas draws to files without a screen.
+    require("matplotlib", extra="data").use("Agg")
+    return require("matplotlib.pyplot", extra="data")
+
+
+def _grid(count: int, width: float, height: float):
+    """A figure with `count` axes, three in a row."""
+    columns = min(3, count)
+    rows = math.ceil(count / columns)
+    figure, axes = _pyplot().subplots(
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        squeeze=False,
+    )
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes.flat[:count]
+
+
+def _save(figure, path: str | Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    _pyplot().close(figure)

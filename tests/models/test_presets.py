@@ -1,0 +1,141 @@
+"""Parameter counts of imp.md section 12, as it prints them."""
+
+import keras
+import pytest
+
+import keras_imp
+from keras_imp.models import PRESETS
+from tests.weights import to_numpy
+
+# The table's exact counts of the encoder; sizes printed to 0.01M follow.
+EXACT = {"imp_small": 21_243_648, "imp_base": 84_954_624}
+# name: width, feed-forward width, layers, heads, millions in the encoder,
+# millions with the vision path (None where the table has none).
+ROWS = {
+    "imp_small": (384, 1536, 12, 6, 21.24, 22.75),
+    "imp_base": (768, 3072, 12, 12, 84.95, 88.56),
+    "imp_medium": (1024, 4096, 12, 16, 151.02, 156.35),
+    "imp_large": (1024, 4096, 24, 16, 302.04, 307.37),
+    "imp_xlarge": (1536, 4096, 24, 24, 528.56, 538.13),
+    "imp_xxlarge": (1536, 4096, 32, 24, 704.74, 714.31),
+    "imp_huge": (1536, 8192, 32, 24, 1107.40, 1116.97),
+    "imp_xhuge": (2048, 8192, 32, 32, 1610.75, None),
+    "imp_giant": (3072, 10240, 32, 48, 3221.43, None),
+    "imp_gigantic": (4096, 16384, 32, 64, 6442.72, None),
+    "imp_ginormous": (4096, 32768, 32, 64, 10737.69, None),
+}
+# Millions of the text path by width.
+TEXT_PATHS = {384: 14.20, 768: 28.98, 1024: 39.17, 1536: 60.32}
+
+
+def count_without_memory(name, modalities):
+    """Counts of a whole preset whose variables never get values."""
+    with keras.StatelessScope(initialize_variables=False):
+        encoder = keras_imp.IMPEncoder.from_preset(name, modalities=modalities)
+        return counts(encoder)
+
+
+def counts(encoder):
+    inside = encoder.stack.count_params() + encoder.final_norm.count_params()
+    total = encoder.count_params()
+    return {"encoder": inside, "embedders": total - inside}
+
+
+def encoder_formula(width, inner, layers):
+    """L (4 D^2 + 2 D F + 2 D) + 2 D, imp.md section 12."""
+    block = 4 * width**2 + 2 * width * inner + 2 * width
+    return layers * block + 2 * width
+
+
+def vision_formula(width):
+    tables = (16 + 32 + 32) * width + 2 * width
+    return (3072 + 1) * width + tables + 2 * (width**2 + width)
+
+
+def text_formula(width):
+    tables = 32100 * width + 4096 * width + 2 * width
+    return tables + 2 * (width**2 + width)
+
+
+def millions(count):
+    return round(count / 1e6, 2)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return keras_imp.IMPEncoder.from_preset(
+        "imp_small", modalities=("image", "text")
+    )
+
+
+def test_small_really_built_has_the_counts_of_the_table(small):
+    assert counts(small)["encoder"] == 21_243_648
+    vision = small.embedders["vision"].count_params()
+    assert 21_243_648 + vision == 22_750_848
+    assert millions(small.embedders["text"].count_params()) == 14.20
+    arrays = sum(to_numpy(v).size for v in small.weights)
+    assert arrays == small.count_params()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_encoder_count_is_that_of_the_table(name):
+    width, inner, layers, _, in_encoder, with_vision = ROWS[name]
+    found = count_without_memory(name, ("image", "video"))
+    assert found["encoder"] == encoder_formula(width, inner, layers)
+    assert found["encoder"] == EXACT.get(name, found["encoder"])
+    assert found["embedders"] == vision_formula(width)
+    assert millions(found["encoder"]) == in_encoder
+    if with_vision is not None:
+        assert millions(sum(found.values())) == with_vision
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        ("imp_small", 384),
+        ("imp_base", 768),
+        ("imp_large", 1024),
+        ("imp_xlarge", 1536),
+    ],
+)
+def test_text_path_count_is_that_of_the_table(name, width):
+    found = count_without_memory(name, ("text",))["embedders"]
+    assert found == text_formula(width)
+    assert millions(found) == TEXT_PATHS[width]
+
+
+def test_presets_are_the_sizes_of_the_table_and_a_tiny_one():
+    assert set(PRESETS) == {*ROWS, "imp_tiny"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_arguments_are_those_of_the_table(name):
+    width, inner, layers, heads, _, _ = ROWS[name]
+    assert PRESETS[name]["config"] == {
+        "hidden_dim": width,
+        "intermediate_dim": inner,
+        "num_layers": layers,
+        "num_heads": heads,
+    }
+    # "d_h = D / H = 64 in every named size", imp.md 1.2.
+    assert width == 64 * heads
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_count_that_a_preset_states_is_true(name):
+    stated = PRESETS[name]["encoder_parameters"]
+    assert count_without_memory(name, ("image",))["encoder"] == stated
+
+
+def test_presets_are_ordered_by_size():
+    sizes = [preset["encoder_parameters"] for preset in PRESETS.values()]
+    assert sizes == sorted(sizes)
+
+
+def test_arguments_replace_those_of_a_preset():
+    encoder = keras_imp.IMPEncoder.from_preset(
+        "imp_tiny", modalities=("text",), num_layers=2, vocabulary_size=11
+    )
+    assert encoder.num_layers == 2
+    assert encoder.hidden_dim == PRESETS["imp_tiny"]["config"]["hidden_dim"]
+    assert list(encoder.embedders) == ["text"]

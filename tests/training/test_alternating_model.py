@@ -1,0 +1,503 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_imp
+from keras_imp.training.alternating_model import AlternatingModel
+from tests.training import parts
+from tests.weights import assert_near, to_numpy
+
+BACKEND = keras.config.backend()
+compiling = pytest.mark.skipif(BACKEND == "torch", reason="compiles nothing")
+
+
+class Only(keras_imp.schedules.Schedule):
+    """The first task in every step."""
+
+    def draw(self, block):
+        return np.zeros(len(self.steps(block)), int)
+
+
+def objects_only(steps=4):
+    return parts.in_turn(schedule=Only(), steps_per_epoch=steps)
+
+
+def of_task(model, name):
+    """Variables of one task's head."""
+    return model.tasks[name].trainable_variables
+
+
+def two_tasks():
+    """Cheaper than three where two will do."""
+    objects, _, sounds = parts.tasks()
+    return [objects, sounds]
+
+
+def one_task():
+    return two_tasks()[:1]
+
+
+def data_of(*names):
+    return {name: parts.make_data()[name] for name in names}
+
+
+# Learning -------------------------------------------------------------------
+
+
+def test_the_loss_of_every_task_falls(trained):
+    _, history = trained
+    for name in ("objects", "captions", "sounds"):
+        losses = history[f"{name}/loss"]
+        assert losses[-1] < 0.8 * losses[0], losses
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_each_task_has_logs_of_its_own(trained):
+    _, history = trained
+    assert sorted(history) == [
+        "captions/image_to_text_top_1",
+        "captions/loss",
+        "captions/text_to_image_top_1",
+        "loss",
+        "objects/accuracy",
+        "objects/loss",
+        "sounds/accuracy",
+        "sounds/loss",
+    ]
+    # Each task took a third of the steps.
+    mean = sum(
+        history[f"{name}/loss"][0] for name in ("objects", "captions", "sounds")
+    )
+    assert history["loss"][0] == pytest.approx(mean / 3, rel=1e-5)
+
+
+def test_the_counter_counts_the_steps_of_all_epochs(trained):
+    model, _ = trained
+    assert int(model.step_counter) == 36
+    assert int(model.optimizer.iterations) == 36
+
+
+class Counting(AlternatingModel):
+    """Notes each time that a step is traced."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.traced = []
+
+    def batch_loss(self, batch, training):
+        self.traced.append((batch.task.name, tuple(batch.key.split("@")[1:])))
+        return super().batch_loss(batch, training)
+
+
+@compiling
+def test_each_task_and_shape_compiles_once():
+    model = Counting(parts.TinyEncoder(), two_tasks())
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=parts.default_jit())
+    data = data_of("objects", "sounds")
+    x, y = data["objects"][0]
+    data["objects"] = [(x, y), ({"image": x["image"][:5]}, y[:5])]
+    model.fit(parts.in_turn(data), steps_per_epoch=8, verbose=0)
+    shapes = [
+        ("objects", ("5x5_5",)),
+        ("objects", ("6x5_6",)),
+        ("sounds", ("4x7_4",)),
+    ]
+    assert sorted(model.traced) == shapes
+    # A second epoch, and a second call of `fit`, compile nothing.
+    model.fit(parts.in_turn(data), steps_per_epoch=8, epochs=2, verbose=0)
+    assert sorted(model.traced) == shapes
+
+
+# What a step updates --------------------------------------------------------
+
+
+def test_a_step_leaves_everything_it_does_not_reach_as_it_is(trained):
+    source, _ = trained
+    model = parts.make_model()
+    model.set_weights(source.get_weights())
+    decay = keras.optimizers.AdamW(1e-2, weight_decay=0.1)
+    model.compile(decay, jit_compile=parts.default_jit())
+    model.fit(parts.in_turn(), steps_per_epoch=3, verbose=0)
+    idle = [
+        *of_task(model, "captions"),
+        *of_task(model, "sounds"),
+        *model.encoder.own["audio"].trainable_variables,
+        *model.encoder.words.trainable_variables,
+    ]
+    names = {v.path.replace("/", "_") for v in idle}
+    moments = [
+        v
+        for v in model.optimizer.variables
+        if any(name in v.path for name in names)
+    ]
+    assert len(moments) == 2 * len(idle)
+    used = [*of_task(model, "objects"), *model.encoder.shared.weights]
+    before, used_before = parts.values(idle + moments), parts.values(used)
+    model.fit(objects_only(), verbose=0)
+    for path, value in parts.values(idle + moments).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+    for path, value in parts.values(used).items():
+        assert (value != used_before[path]).any(), path
+
+
+def test_update_all_decays_what_a_step_does_not_reach():
+    rate, decay, steps = 1e-2, 0.1, 4
+    model = parts.make_model(
+        two_tasks,
+        update="all",
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=decay),
+    )
+    idle = of_task(model, "sounds")
+    before = parts.values(idle)
+    data = data_of("objects", "sounds")
+    model.fit(
+        parts.in_turn(data, schedule=Only()), steps_per_epoch=steps, verbose=0
+    )
+    for path, value in parts.values(idle).items():
+        # No gradient and no moments: only the decay is left.
+        expected = before[path] * (1 - rate * decay) ** steps
+        np.testing.assert_allclose(value, expected, rtol=1e-6, err_msg=path)
+
+
+# Logs -----------------------------------------------------------------------
+
+
+def test_a_task_not_drawn_is_nan_in_the_history_and_not_in_the_bar(capsys):
+    model = parts.make_model()
+    history = model.fit(objects_only(), epochs=2, verbose=1).history
+    for name in ("captions/loss", "sounds/loss", "sounds/accuracy"):
+        assert np.isnan(history[name]).all()
+    assert np.isfinite(history["objects/loss"]).all()
+    shown = capsys.readouterr().out
+    assert "objects/loss" in shown
+    assert "objects/accuracy" in shown
+    assert "sounds" not in shown
+    assert "nan" not in shown
+
+
+def test_validation_logs_equal_an_evaluation(trained):
+    source, _ = trained
+    model = parts.make_model()
+    model.set_weights(source.get_weights())
+    val = data_of("objects", "sounds")
+    history = model.fit(
+        objects_only(),
+        validation_data=parts.all_once(val),
+        epochs=2,
+        verbose=0,
+    ).history
+    found = model.evaluate(parts.all_once(val), verbose=0)
+    assert sorted(found) == [
+        "loss",
+        "objects/accuracy",
+        "objects/loss",
+        "sounds/accuracy",
+        "sounds/loss",
+    ]
+    for name, value in found.items():
+        assert history[f"val_{name}"][-1] == pytest.approx(value, rel=1e-6)
+    assert np.isnan(history["val_captions/loss"]).all()
+
+
+def test_evaluation_equals_the_loss_of_each_batch(trained):
+    model, _ = trained
+    data = data_of("sounds")
+    found = model.evaluate(parts.all_once(data), verbose=0)
+    task, losses = model.tasks["sounds"], []
+    for x, y in data["sounds"]:
+        y_pred = model({"sounds": x}, training=False)
+        losses.append(float(to_numpy(task.compute_loss(x, y, y_pred))))
+    assert found["sounds/loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    listed = model.evaluate(parts.all_once(data), verbose=0, return_dict=False)
+    assert listed == list(found.values())
+
+
+# Predicting -----------------------------------------------------------------
+
+
+def test_predictions_of_a_named_task(trained):
+    model, _ = trained
+    x, _ = parts.make_data()["objects"][0]
+    logits = model.predict(x, task="objects", batch_size=4, verbose=0)
+    assert logits.shape == (6, 3)
+    assert_near(model({"objects": x}), logits, 1e-5)
+
+
+def test_a_contrastive_task_predicts_for_some_of_its_modalities(trained):
+    model, _ = trained
+    (x,) = parts.make_data()["captions"][0]
+    both = model.predict(x, task="captions", verbose=0)
+    text = model.predict({"text": x["text"]}, task="captions", verbose=0)
+    assert sorted(both) == ["image_to_text", "text_to_image"]
+    assert list(text) == ["text_to_image"]
+    np.testing.assert_allclose(
+        text["text_to_image"], both["text_to_image"], atol=1e-6
+    )
+
+
+def test_a_model_with_one_task_needs_no_name_for_it():
+    model = parts.make_model(one_task)
+    x, _ = parts.make_data()["objects"][0]
+    assert model.predict(x, verbose=0).shape == (6, 3)
+
+
+# What else `fit` takes ------------------------------------------------------
+
+
+def test_initial_epoch_and_steps_per_epoch():
+    model = parts.make_model(two_tasks)
+    data = data_of("objects", "sounds")
+    history = model.fit(
+        parts.in_turn(data, steps_per_epoch=100),
+        steps_per_epoch=4,
+        initial_epoch=2,
+        epochs=5,
+        verbose=0,
+    )
+    assert history.epoch == [2, 3, 4]
+    assert int(model.step_counter) == 12
+
+
+def test_callbacks_of_keras_work(tmp_path):
+    model = parts.make_model(two_tasks)
+    data = data_of("objects", "sounds")
+    rates = []
+    history = model.fit(
+        parts.in_turn(data),
+        steps_per_epoch=4,
+        epochs=9,
+        verbose=0,
+        validation_data=parts.all_once(data_of("objects")),
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / "best.keras",
+                monitor="val_objects/loss",
+                mode="min",
+                save_best_only=True,
+            ),
+            keras.callbacks.EarlyStopping(
+                monitor="val_objects/loss",
+                mode="min",
+                min_delta=100.0,
+                patience=2,
+            ),
+            keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch: 1e-2 / (epoch + 1)
+            ),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: rates.append(
+                    float(model.optimizer.learning_rate)
+                )
+            ),
+        ],
+    ).history
+    # The first epoch is the best, the next two do not beat it by 100.
+    assert len(history["loss"]) == 3
+    assert rates == pytest.approx([1e-2, 5e-3, 1e-2 / 3])
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    assert float(rows[0]["objects/loss"]) == history["objects/loss"][0]
+    best = keras.models.load_model(tmp_path / "best.keras")
+    found = best.evaluate(parts.all_once(data_of("objects")), verbose=0)
+    expected = min(history["val_objects/loss"])
+    assert found["objects/loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_keeps_variables_and_losses_in_float32(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = parts.make_model(parts.tasks()[:2])
+        history = model.fit(
+            parts.in_turn(data_of("objects", "captions")),
+            steps_per_epoch=12,
+            epochs=4,
+            verbose=0,
+        ).history
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    assert model.encoder.compute_dtype == policy.removeprefix("mixed_")
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a choice on TensorFlow")
+def test_xla_on_tensorflow_gives_the_same_losses(trained):
+    _, expected = trained
+    model = parts.make_model(jit_compile=True)
+    history = model.fit(parts.in_turn(), steps_per_epoch=9, verbose=0).history
+    for name, values in history.items():
+        assert values[0] == pytest.approx(expected[name][0], rel=1e-3), name
+
+
+def test_eager_steps_give_the_same_losses():
+    losses = []
+    for eager in (False, True):
+        options = {"run_eagerly": True, "jit_compile": False} if eager else {}
+        model = parts.make_model(one_task, **options)
+        history = model.fit(
+            parts.in_turn(data_of("objects")), steps_per_epoch=2, verbose=0
+        ).history
+        losses.append(history["objects/loss"][0])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+# Saving ---------------------------------------------------------------------
+
+
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
+    model = parts.make_model(two_tasks, dropout=0.3)
+    mixture = lambda: parts.in_turn(data_of("objects", "sounds"))
+    model.fit(mixture(), steps_per_epoch=3, verbose=0)
+    model.save(tmp_path / "model.keras")
+    keras.utils.set_random_seed(99)
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    parts.assert_same(parts.state(loaded), parts.state(model))
+    histories = [
+        m.fit(mixture(), steps_per_epoch=5, verbose=0).history
+        for m in (model, loaded)
+    ]
+    assert histories[0] == histories[1]
+    parts.assert_same(parts.state(loaded), parts.state(model))
+
+
+def test_config_round_trip():
+    model = parts.make_model(update="all", hidden_dim=8, compiled=False)
+    copy = AlternatingModel.from_config(model.get_config())
+    assert copy.get_config() == model.get_config()
+    assert list(copy.tasks) == ["objects", "captions", "sounds"]
+
+
+def test_weights_load_into_a_model_without_dropout(tmp_path):
+    path = tmp_path / "model.weights.h5"
+    model = parts.make_model(two_tasks, dropout=0.3)
+    model.save_weights(path)
+    plain = parts.make_model(two_tasks, encoder=NoRandomness(), seed=2)
+    plain.load_weights(path)
+    for a, b in zip(model.weights, plain.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
+
+
+class NoRandomness(parts.TinyEncoder):
+    """The same weights, and no seed generator."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = keras.layers.Identity()
+
+    def call(self, inputs, training=None):
+        raise NotImplementedError("never called")
+
+
+# Encoders and tasks of the user ---------------------------------------------
+
+
+def test_a_functional_model_is_an_encoder():
+    image = keras.Input((5,), name="image")
+    x = keras.layers.Dense(8, activation="tanh")(image)
+    encoder = keras.Model({"image": image}, {"image": {"pooled_output": x}})
+    task = keras_imp.tasks.Classification("objects", "image", 3)
+    model = parts.make_model([task], encoder, hidden_dim=8)
+    history = model.fit(
+        parts.in_turn(data_of("objects")),
+        steps_per_epoch=3,
+        epochs=4,
+        verbose=0,
+    ).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Regression(keras_imp.tasks.Task):
+    """A user's own task: one number from a picture."""
+
+    def __init__(self, name, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.head = keras.layers.Dense(1)
+        self.error = self.track(keras.metrics.Mean(name="absolute_error"))
+
+    @property
+    def modalities(self):
+        return ("image",)
+
+    def build(self, pooled_shape):
+        self.head.build(pooled_shape["image"])
+
+    def call(self, inputs, encoder=None, training=None):
+        features = encoder(inputs, training=training)
+        return self.head(features["image"]["pooled_output"])[:, 0]
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None):
+        return ops.mean(ops.square(ops.cast(y, "float32") - y_pred))
+
+    def update_metrics(self, x, y, y_pred, sample_weight=None):
+        self.error.update_state(ops.abs(ops.cast(y, "float32") - y_pred))
+
+
+def test_a_task_of_ones_own_trains_beside_the_others():
+    sounds = two_tasks()[1]
+    model = parts.make_model([Regression("heights"), sounds])
+    data = data_of("objects", "sounds")
+    data["heights"] = data.pop("objects")
+    history = model.fit(
+        parts.in_turn(data), steps_per_epoch=6, epochs=5, verbose=0
+    ).history
+    for name in ("heights/loss", "heights/absolute_error", "sounds/loss"):
+        assert history[name][-1] < history[name][0]
+
+
+def test_a_multi_label_task_trains():
+    task = keras_imp.tasks.Classification(
+        "tags", "image", 3, multi_label=True, label_smoothing=0.1
+    )
+    model = parts.make_model([task])
+    batches = [
+        (x, np.eye(3, dtype="float32")[y], np.linspace(0.5, 1.5, len(y)))
+        for x, y in data_of("objects")["objects"]
+    ]
+    history = model.fit(
+        parts.in_turn({"tags": batches}),
+        steps_per_epoch=6,
+        epochs=3,
+        verbose=0,
+    ).history
+    assert history["tags/loss"][-1] < history["tags/loss"][0]
+    assert 0.3 < history["tags/pr_auc"][-1] <= 1.0
+
+
+def test_losses_that_a_layer_adds_count():
+    model = parts.make_model(encoder=parts.TinyEncoder(added=0.25))
+    plain = parts.make_model()
+    plain.set_weights(model.get_weights())
+    # The encoder runs twice for captions.
+    for name, added in {"objects": 0.25, "captions": 0.5}.items():
+        data = {name: parts.make_data()[name][0]}
+        found, _ = model.batch_loss(model.unpack(data), training=True)
+        expected, _ = plain.batch_loss(plain.unpack(data), training=True)
+        difference = float(to_numpy(found)) - float(to_numpy(expected))
+        assert difference == pytest.approx(added, rel=1e-4)
+
+
+def test_the_weight_of_a_task_scales_its_loss():
+    losses = []
+    for weight in (1.0, 2.5):
+        model = parts.make_model(
+            lambda: [
+                keras_imp.tasks.Classification(
+                    "objects",
+                    "image",
+                    3,
+                    loss_weight=weight,  # noqa: B023
+                )
+            ],
+            compiled=False,
+        )
+        batch = model.unpack({"objects": parts.make_data()["objects"][0]})
+        losses.append(float(to_numpy(model.batch_loss(batch, False)[0])))
+    assert losses[1] == pytest.approx(2.5 * losses[0], rel=1e-6)
