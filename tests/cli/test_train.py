@@ -1,0 +1,93 @@
+"""The command as a user types it, with a few steps."""
+
+import json
+
+import keras
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import keras_imp
+from keras_imp.cli.commands import app
+
+STEPS = 4
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "playground"
+    result = invoke("train", "--steps", STEPS, "--seed", 3, "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_the_run_folder_has_everything(folder):
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "config.json",
+        "encoder",
+        "history.csv",
+        "learning_curves.png",
+        "logs",
+        "model.keras",
+        "results.json",
+        "retrieval.png",
+        "tokenizer.json",
+    }
+    assert json.loads((folder / "config.json").read_text()) == {
+        "steps": STEPS,
+        "seed": 3,
+        "backend": keras.config.backend(),
+    }
+
+
+def test_every_task_has_results_beside_its_baseline(folder):
+    rows = json.loads((folder / "results.json").read_text())["rows"]
+    assert {row["task"] for row in rows} == {
+        "objects",
+        "captions",
+        "sounds",
+        "sound_captions",
+        "clips",
+    }
+    assert all(0 <= row["keras_imp"] <= 1 for row in rows)
+    assert all(0 < row["chance"] < 1 for row in rows)
+
+
+@pytest.mark.parametrize("name", ["learning_curves.png", "retrieval.png"])
+def test_pictures_can_be_opened(folder, name):
+    with Image.open(folder / name) as picture:
+        assert min(picture.size) > 400
+
+
+def test_model_and_encoder_can_be_loaded(folder):
+    model = keras.models.load_model(folder / "model.keras")
+    encoder = keras_imp.IMPEncoder.from_preset(str(folder / "encoder"))
+    assert encoder.count_params() == model.encoder.count_params()
+    assert int(model.step_counter) == STEPS
+
+
+def test_a_folder_in_use_is_refused(folder):
+    result = invoke("train", "--out", folder)
+    assert result.exit_code == 1
+    text = " ".join(result.output.split())
+    assert "The folder of a new run must be empty." in text
+    assert "--resume" in text
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
+    result = invoke("train", "--resume", tmp_path)
+    assert result.exit_code == 1
+    text = " ".join(result.output.split())
+    assert "with its config.json." in text
+
+
+def test_presets_are_listed():
+    result = invoke("presets")
+    assert result.exit_code == 0
+    assert "imp_base" in result.output
+    assert "84,954,624" in result.output

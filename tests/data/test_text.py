@@ -1,0 +1,48 @@
+import re
+
+import numpy as np
+import pytest
+
+from keras_imp._optional import require
+from keras_imp.data import Tokenizer
+
+TEXTS = ["a red heart", "a red apple", "moving left"]
+
+
+def make(length=5):
+    return Tokenizer.train(TEXTS, vocabulary_size=80, length=length)
+
+
+def test_text_is_padded_with_zeros_and_cut():
+    ids = make(length=2)(["red", "a red heart", ""])
+    assert ids.dtype == np.int32
+    assert (ids > 0).tolist() == [[True, False], [True, True], [False, False]]
+
+
+def test_training_does_not_depend_on_the_order_of_the_texts():
+    other = Tokenizer.train(TEXTS[::-1] * 2, vocabulary_size=80, length=5)
+    np.testing.assert_array_equal(make()(TEXTS), other(TEXTS))
+
+
+def test_case_does_not_matter():
+    tokenizer = make()
+    np.testing.assert_array_equal(tokenizer(["Red"]), tokenizer(["red"]))
+
+
+def test_a_saved_tokenizer_gives_the_same_ids(tmp_path):
+    tokenizer = make()
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.load(tmp_path / "tokenizer.json", length=5)
+    np.testing.assert_array_equal(tokenizer(TEXTS), loaded(TEXTS))
+    assert loaded.vocabulary_size == tokenizer.vocabulary_size
+
+
+def test_id_0_must_be_padding():
+    library = require("tokenizers", extra="data")
+    other = library.Tokenizer(library.models.WordLevel({"red": 0}, "red"))
+    text = (
+        "Id 0 of the tokenizer must be the padding '[PAD]'. Received: "
+        "id 0='red'."
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Tokenizer(other, length=5)

@@ -1,0 +1,86 @@
+import re
+
+import numpy as np
+import pytest
+
+from keras_imp import ZeroShotClassifier
+
+VECTORS = {"cat": [1.0, 0.0], "dog": [0.0, 1.0], "a cat": [0.6, 0.8]}
+
+
+class _Task:
+    modalities = ("image", "text")
+
+
+class _Model:
+    """Gives the vectors above: token ids are positions in them."""
+
+    tasks = {"captions": _Task(), "objects": type("T", (), {"modalities": ()})}
+
+    def predict(self, x, task, batch_size, verbose):
+        if "text" in x:
+            rows = [list(VECTORS.values())[i] for i in x["text"][:, 0]]
+            return {"text_to_image": np.array(rows)}
+        return {"image_to_text": x["image"]}
+
+
+def tokenize(texts):
+    return np.array([[list(VECTORS).index(text)] for text in texts])
+
+
+def make(names=("cat", "dog"), prompts=("{}",), **kwargs):
+    arguments = {"tokenizer": tokenize, **kwargs}
+    return ZeroShotClassifier(
+        _Model(), "captions", list(names), prompts, **arguments
+    )
+
+
+def test_an_input_belongs_to_the_nearest_class():
+    images = np.array([[0.8, 0.6], [0.1, 0.9]])
+    scores = make().predict({"image": images})
+    np.testing.assert_allclose(scores, images)
+    assert make().accuracy({"image": images}, np.array([0, 0])) == 0.5
+
+
+def test_prompts_are_averaged_and_made_unit_vectors():
+    # mean of (1, 0) and (0.6, 0.8) is (0.8, 0.4), of length sqrt(0.8).
+    scores = make(names=("cat",), prompts=("{}", "a {}")).predict(
+        {"image": np.array([[1.0, 0.0]])}
+    )
+    np.testing.assert_allclose(scores, [[0.8 / np.sqrt(0.8)]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            {"names": ("cat", "cat")},
+            "`class_names` must be different names, at least one. Received: "
+            "class_names=['cat', 'cat'].",
+        ),
+        (
+            {"prompts": ("a photo",)},
+            "A prompt must have {} where the class name goes. Received: "
+            "prompt='a photo'.",
+        ),
+        (
+            {"tokenizer": None},
+            "A tokenizer is needed to read the class names. Received: "
+            "tokenizer=None. Pass the one that the model was trained with: "
+            "tokenizer=.",
+        ),
+    ],
+    ids=["a name twice", "no place in the prompt", "no tokenizer"],
+)
+def test_bad_arguments(arguments, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        make(**arguments)
+
+
+def test_a_task_without_text_is_refused():
+    text = (
+        "The task must be contrastive and have the modality 'text'. Received: "
+        "task='objects', modalities=()."
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        ZeroShotClassifier(_Model(), "objects", ["cat"], tokenizer=tokenize)
