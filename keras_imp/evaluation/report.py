@@ -63,7 +63,9 @@ def plot_learning_curves(
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)
-    _save(figure, path)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    _pyplot().close(figure)
 
 
 def plot_retrieval(
@@ -95,25 +97,39 @@ def plot_retrieval(
         >>> os.path.getsize(file) > 1000
         True
     """
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(
-        len(queries),
-        top,
-        figsize=(0.95 * top, 1.25 * len(queries)),
-        squeeze=False,
-    )
+    size, text = 1.0, 0.45  # inches: a picture, and the line above it
+    width, height = size * top, (size + text) * len(queries)
+    figure = _pyplot().figure(figsize=(width, height))
     for row, query in enumerate(queries):
         order = np.argsort(-similarities[row], kind="stable")[:top]
-        for axis, item in zip(axes[row], order):
-            axis.imshow(pictures[item], interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-            right = bool(relevant[row, item])
-            for spine in axis.spines.values():
-                spine.set_color(RIGHT_COLOR if right else "#cccccc")
-                spine.set_linewidth(3 if right else 0.8)
-        axes[row, 0].set_title(f"“{query}”", loc="left", fontsize=10)
-    _save(figure, path)
+        bottom = height - (size + text) * (row + 1)
+        figure.text(
+            0.05 * size / width,
+            (bottom + size + 0.1 * text) / height,
+            f"“{query}”",
+            fontsize=11,
+        )
+        for column, item in enumerate(order):
+            axis = figure.add_axes(
+                (
+                    (column + 0.05) * size / width,
+                    (bottom + 0.05 * size) / height,
+                    0.9 * size / width,
+                    0.9 * size / height,
+                )
+            )
+            _draw_picture(axis, pictures[item], bool(relevant[row, item]))
+    figure.savefig(path, dpi=150)
+    _pyplot().close(figure)
+
+
+def _draw_picture(axis, picture: np.ndarray, right: bool) -> None:
+    axis.imshow(picture, interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color(RIGHT_COLOR if right else "#cccccc")
+        spine.set_linewidth(3 if right else 0.8)
 
 
 def _pyplot():
@@ -135,9 +151,3 @@ def _grid(count: int, width: float, height: float):
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, axes.flat[:count]
-
-
-def _save(figure, path: str | Path) -> None:
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    _pyplot().close(figure)
