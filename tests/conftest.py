@@ -1,8 +1,20 @@
-"""What every test gets: a seed, and a NumPy generator."""
+"""What every test gets: one thread, a seed, and a NumPy generator."""
 
-import keras
-import numpy as np
-import pytest
+import os
+
+# Tensors here are tiny: threads would only wait for each other, above all
+# when pytest-xdist fills the cores. To be set before a backend is imported.
+for _name in (
+    "OMP_NUM_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 SEED = 20230510
 

@@ -35,8 +35,8 @@ class TinyEncoder(keras.layers.Layer):
             VOCABULARY, hidden_dim, name="words", **common
         )
         self.shared = keras.layers.Dense(hidden_dim, name="shared", **common)
-        # On torch, a Dropout without a seed draws from a global generator, which
-        # no checkpoint holds.
+        # On torch, a Dropout without a seed draws from a global generator,
+        # which no checkpoint holds.
         self.dropout = keras.layers.Dropout(dropout, seed=7, **common)
         for name, width in WIDTHS.items():
             self.own[name].build((None, width))
@@ -74,6 +74,16 @@ def tasks():
         ),
         keras_imp.tasks.Classification("sounds", "audio", 2),
     ]
+
+
+def two_tasks():
+    """Cheaper than three where two will do."""
+    objects, _, sounds = tasks()
+    return [objects, sounds]
+
+
+def one_task():
+    return tasks()[:1]
 
 
 def make_model(
@@ -134,6 +144,10 @@ def _around(labels, width, rng):
 
 
 makers = {"objects": _objects, "captions": _captions, "sounds": _sounds}
+
+
+def data_of(*names):
+    return {name: make_data()[name] for name in names}
 
 
 def make_mixture(data=None, seed=3, **options):

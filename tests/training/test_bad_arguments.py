@@ -1,0 +1,138 @@
+"""Bad arguments of `fit` and its sisters."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_imp import AlternatingModel, TaskMixture
+from keras_imp.tasks import Classification
+from tests.training import parts
+from tests.training.bad import (
+    GOOD,
+    IMAGES,
+    LABELS,
+    NAMES,
+    TEXT,
+    exactly,
+    first,
+)
+
+
+def test_data_that_is_no_mixture_is_refused(refusing):
+    text = (
+        "`x` must be a keras_imp.TaskMixture. Received: type='tuple'. Wrap the "
+        "data of each task: TaskMixture({task name: source})."
+    )
+    for method in (refusing.fit, refusing.evaluate):
+        with exactly(TypeError, text):
+            method((IMAGES, LABELS))
+    with exactly(TypeError, text.replace("`x`", "`validation_data`")):
+        refusing.fit(
+            first("objects", GOOD["objects"]), validation_data=(IMAGES, LABELS)
+        )
+
+
+def test_an_epoch_of_unknown_length_is_refused(refusing):
+    mixture = first("objects", GOOD["objects"])
+    mixture.steps_per_epoch = None
+    text = (
+        "A mixture must know how long an epoch is: a schedule has no end. "
+        "Received: steps_per_epoch=None. Set `steps_per_epoch`, in `fit` or in "
+        "the mixture."
+    )
+    with exactly(ValueError, text):
+        refusing.fit(mixture, verbose=0)
+    text = (
+        "`steps_per_epoch` must be greater than 0. Received: steps_per_epoch=0."
+    )
+    with exactly(ValueError, text):
+        refusing.fit(mixture, steps_per_epoch=0)
+
+
+def test_a_model_that_is_not_compiled_is_refused(refusing):
+    fresh = AlternatingModel(
+        refusing.encoder, [Classification("o", "image", 3)]
+    )
+    text = (
+        "The model must be compiled before `fit`. Call "
+        "model.compile(optimizer=...)."
+    )
+    with exactly(ValueError, text):
+        fresh.fit(TaskMixture({"o": [GOOD["objects"]]}, steps_per_epoch=1))
+
+
+def test_a_loss_in_compile_is_refused(refusing):
+    text = (
+        "`loss` must not be given: each task has its own. Received: "
+        "loss='mse'. Set it in the task."
+    )
+    with exactly(ValueError, text):
+        refusing.compile(optimizer="sgd", loss="mse")
+
+
+def test_accumulated_gradients_need_all_updates():
+    text = (
+        "Gradient accumulation needs `update='all'`: a head whose task is not "
+        "the last micro-step would lose its gradient. Received: "
+        "gradient_accumulation_steps=2, update='touched'."
+    )
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
+    fresh = parts.make_model(optimizer=optimizer)
+    with exactly(ValueError, text):
+        fresh.fit(parts.in_turn(), steps_per_epoch=1)
+
+
+def test_an_unknown_way_to_update_is_refused(refusing):
+    text = (
+        "`update` must be one of ('touched', 'all'). Received: update='some'."
+    )
+    with exactly(ValueError, text):
+        AlternatingModel(refusing.encoder, parts.tasks(), update="some")
+
+
+@pytest.mark.parametrize(
+    ("task", "x", "text"),
+    [
+        (
+            None,
+            {"image": IMAGES},
+            f"`task` must be given: the model has the tasks {NAMES}. "
+            "Received: task=None.",
+        ),
+        (
+            "smells",
+            {"image": IMAGES},
+            f"The model has the tasks {NAMES}. Received: task='smells'.",
+        ),
+        (
+            "objects",
+            {"text": TEXT},
+            "Task 'objects' needs the inputs ['image'], but its batch has "
+            "['text']. Add ['image'] to the task's data, or choose a task with "
+            "other modalities.",
+        ),
+        (
+            "captions",
+            {"image": IMAGES[0]},
+            "Task 'captions': The input 'image' must have shape (batch, "
+            "height, width, 3). Received: shape=(8, 12, 3).",
+        ),
+    ],
+    ids=["no task", "unknown task", "missing modality", "wrong rank"],
+)
+def test_a_prediction_that_cannot_be_made_is_refused(refusing, task, x, text):
+    with exactly(ValueError, text):
+        refusing.predict(x, task=task, verbose=0)
+
+
+def test_a_task_of_one_modality_takes_its_array_alone():
+    one = parts.make_model(lambda: parts.tasks()[:1])
+    x, y = parts.make_data()["objects"][0]
+    one.fit(
+        parts.in_turn({"objects": [(x["image"], y)]}),
+        steps_per_epoch=1,
+        verbose=0,
+    )
+    np.testing.assert_array_equal(
+        one.predict(x["image"], verbose=0), one.predict(x, verbose=0)
+    )

@@ -1,0 +1,109 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_imp
+from tests.training import parts, resumable
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def never_stopped():
+    """State and history of a run of all epochs, in one go."""
+    model = resumable.make_model()
+    history = resumable.fit(model, resumable.EPOCHS)
+    return parts.state(model), history
+
+
+def test_stopping_and_resuming_equals_never_stopping(tmp_path, never_stopped):
+    state, history = never_stopped
+    first = resumable.make_model()
+    resumable.fit(first, epochs=1, backup=tmp_path)
+    assert int(first.step_counter) == resumable.STEPS
+    # Another object, other initial weights, other random states.
+    second = resumable.make_model(seed=77)
+    found = resumable.fit(second, epochs=2, backup=tmp_path)
+    assert int(second.step_counter) == 2 * resumable.STEPS
+    parts.assert_same(parts.state(second), state)
+    assert sorted(found) == sorted(history)
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, history[name][1:])
+
+
+def test_a_killed_process_resumes_as_if_it_had_lived(tmp_path, never_stopped):
+    backup, result = tmp_path / "backup", tmp_path / "result.npz"
+    assert run(backup, result, "die") == 9
+    assert backup.exists()
+    assert not result.exists()
+    assert run(backup, result) == 0
+    state, history = never_stopped
+    with np.load(result) as found:
+        for i, value in enumerate(state):
+            np.testing.assert_array_equal(found[f"{i}"], value)
+        resumed = json.loads(str(found["history"]))
+    # Epoch 2 was begun anew.
+    for name, values in resumed.items():
+        assert len(values) == 1
+        np.testing.assert_array_equal(values, history[name][1:])
+
+
+def run(*arguments):
+    """Exit code of the run as a process of its own."""
+    environment = {**os.environ, "KERAS_BACKEND": keras.config.backend()}
+    if keras.config.backend() == "jax":
+        import jax
+
+        cache = jax.config.jax_compilation_cache_dir
+        environment["JAX_COMPILATION_CACHE_DIR"] = cache
+        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+        environment["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    command = [sys.executable, "-m", "tests.training.resumable", *arguments]
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        timeout=300,
+    ).returncode
+
+
+def test_the_real_encoder_with_dropout_resumes_too(tmp_path):
+    def make(seed):
+        def encoder():
+            return keras_imp.IMPEncoder(
+                8, 16, 1, 2, modalities=("text",), vocabulary_size=11,
+                max_sequence_length=5, dropout=0.2,
+            )  # fmt: skip
+
+        keras.utils.set_random_seed(seed)
+        return parts.make_model(
+            lambda: [keras_imp.tasks.Classification("words", "text", 3)],
+            encoder(),
+            seed=seed,
+            optimizer=keras.optimizers.SGD(0.1),
+        )
+
+    rng = np.random.default_rng(0)
+    batches = [
+        ({"text": rng.integers(0, 11, (6, 5))}, rng.integers(0, 3, 6))
+        for _ in range(3)
+    ]
+    mixture = lambda: keras_imp.TaskMixture(
+        {"words": batches}, steps_per_epoch=3
+    )
+    whole = make(1)
+    whole.fit(mixture(), epochs=2, verbose=0)
+    first, second = make(1), make(2)
+    for model, epochs in ((first, 1), (second, 2)):
+        backup = keras.callbacks.BackupAndRestore(
+            tmp_path, delete_checkpoint=False
+        )
+        model.fit(mixture(), epochs=epochs, verbose=0, callbacks=[backup])
+    parts.assert_same(parts.state(second), parts.state(whole))
