@@ -161,7 +161,7 @@ class PositionEmbedding(keras.layers.Layer):
         self.norm.build((None, hidden_dim))
 
     def call(self, tokens: Tensor, grid: tuple[int, ...]) -> Tensor:
-        self._check_grid(grid, tokens.shape[1])
+        self.check_grid(grid, tokens.shape[1])
         vectors = self._axis_rows(0, grid[0])
         for axis in range(1, len(grid)):
             rows = self._axis_rows(axis, grid[axis])
@@ -193,9 +193,16 @@ class PositionEmbedding(keras.layers.Layer):
             vectors = vectors * ops.convert_to_tensor(inside)
         return vectors
 
-    def _check_grid(
-        self, grid: tuple[int, ...], num_tokens: int | None
-    ) -> None:
+    def check_grid(self, grid: tuple[int, ...], num_tokens: int | None) -> None:
+        """Raise unless a grid fits the tables and the tokens.
+
+        Args:
+            grid: Patches per axis.
+            num_tokens: Number of tokens, if known.
+
+        Raises:
+            ValueError: If it does not.
+        """
         if len(grid) != len(self.buckets):
             raise ValueError(
                 message(

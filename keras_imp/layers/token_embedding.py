@@ -79,7 +79,15 @@ class TokenEmbedding(keras.layers.Layer):
         """
         return ops.not_equal(inputs, 0)
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def check_ids(self, inputs: Tensor) -> None:
+        """Raise unless token ids are integers of rank 2.
+
+        Args:
+            inputs: Token ids.
+
+        Raises:
+            ValueError: If they are not.
+        """
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if len(inputs.shape) != 2 or "int" not in dtype:
             raise ValueError(
@@ -89,6 +97,9 @@ class TokenEmbedding(keras.layers.Layer):
                     dtype=dtype,
                 )
             )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        self.check_ids(inputs)
         return ops.take(self.table, ops.cast(inputs, "int32"), axis=0)
 
     def compute_output_shape(self, input_shape):

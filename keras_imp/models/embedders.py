@@ -101,9 +101,11 @@ class Embedder(keras.layers.Layer):
             ValueError: If the shape does not fit, or a token id is outside
                 the vocabulary.
         """
-        self.grid(values.shape)
+        grid = self.grid(values.shape)
         if not isinstance(self.tokens, TokenEmbedding) or not values.size:
             return
+        self.tokens.check_ids(values)
+        self.positions.check_grid(grid, None)
         size = self.tokens.vocabulary_size
         low, high = int(values.min()), int(values.max())
         if low < 0 or high >= size:

@@ -4,7 +4,6 @@ The step reads from top to bottom here: unpack, forward, count, record. The
 gradient and the update are in `_<backend>_step.py`, the only part that differs.
 """
 
-import contextlib
 import importlib
 from typing import Any, NamedTuple
 
@@ -19,6 +18,14 @@ from keras_imp.training.callbacks import (
     StopAtNonFiniteLoss,
     TaskProgress,
     seen,
+)
+from keras_imp.training.checks import (
+    by_modality,
+    check_inputs,
+    check_mixture,
+    check_sample_weight,
+    check_tasks,
+    named,
 )
 from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
 from keras_imp.typing import Tensor
@@ -112,7 +119,7 @@ class AlternatingModel(BackendStep, keras.Model):
         self.task_list = list(tasks)
         self.update = update
         self.hidden_dim = hidden_dim or getattr(encoder, "hidden_dim", None)
-        _check_tasks(self.task_list, encoder, self.hidden_dim)
+        check_tasks(self.task_list, encoder, self.hidden_dim)
         # Steps taken, the step whose loss was not finite (-1: none), its task.
         self.step_counter = self._counter("step_counter", "zeros")
         self.failed_step = self._counter(
@@ -318,8 +325,8 @@ class AlternatingModel(BackendStep, keras.Model):
                 )
             task = self.task_list[0].name
         chosen = self._task(task)
-        x = _by_modality(chosen, x)
-        self._check_inputs(chosen, x, some=True)
+        x = by_modality(chosen, x)
+        check_inputs(chosen, x, self.encoder, some=True)
         x = {name: x[name] for name in chosen.modalities if name in x}
         return super().predict({task: x}, batch_size=batch_size, **kwargs)
 
@@ -340,10 +347,11 @@ class AlternatingModel(BackendStep, keras.Model):
         """
         task = self._task(name)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        x = _by_modality(task, x)
-        self._check_inputs(task, x)
+        x = by_modality(task, x)
+        check_inputs(task, x, self.encoder)
         x = {modality: x[modality] for modality in task.modalities}
-        with _named(task):
+        with named(task):
+            check_sample_weight(x, sample_weight)
             task.check_batch(x, y, sample_weight)
         return (x, *batch[1:])
 
@@ -430,65 +438,9 @@ class AlternatingModel(BackendStep, keras.Model):
         )
 
     def _bind(self, mixture: Any, argument: str, all_tasks: bool = False):
-        if not isinstance(mixture, TaskMixture):
-            raise TypeError(
-                message(
-                    f"`{argument}` must be a keras_imp.TaskMixture.",
-                    "Wrap the data of each task: "
-                    "TaskMixture({task name: source}).",
-                    type=type(mixture).__name__,
-                )
-            )
-        for name in mixture.names:
-            self._check_known(name, mixture, argument)
-        missing = [name for name in self.tasks if name not in mixture.names]
-        if all_tasks and missing:
-            raise ValueError(
-                message(
-                    "The mixture must have a source for each task of the "
-                    "model.",
-                    f"Add a source for {missing}, or build the model without "
-                    "them.",
-                    mixture=list(mixture.names),
-                    model=list(self.tasks),
-                )
-            )
+        """Check a mixture, and check each of its batches when it is read."""
+        check_mixture(mixture, self.tasks, argument, all_tasks)
         mixture.bind(self.prepare_batch)
-
-    def _check_known(self, name: str, mixture: TaskMixture, argument: str):
-        if name not in self.tasks:
-            raise ValueError(
-                message(
-                    f"`{argument}` has the task {name!r}, which the model does "
-                    "not have.",
-                    "Add the task to the model, or take its source out of the "
-                    "mixture.",
-                    mixture=list(mixture.names),
-                    model=list(self.tasks),
-                )
-            )
-
-    def _check_inputs(self, task: Task, x: Any, some: bool = False) -> None:
-        have = sorted(x) if isinstance(x, dict) else type(x).__name__
-        missing = (
-            [name for name in task.modalities if name not in x]
-            if isinstance(x, dict)
-            else list(task.modalities)
-        )
-        if len(missing) == len(task.modalities) or (missing and not some):
-            raise ValueError(
-                f"Task {task.name!r} needs the inputs {list(task.modalities)}, "
-                f"but its batch has {have}. Add {missing} to the task's data, "
-                "or choose a task with other modalities."
-            )
-        if hasattr(self.encoder, "check_inputs"):
-            inputs = {name: x[name] for name in task.modalities if name in x}
-            with _named(task):
-                self.encoder.check_inputs(
-                    task.encoder_inputs(
-                        {name: np.asarray(v) for name, v in inputs.items()}
-                    )
-                )
 
     def _build_optimizer(self) -> None:
         """Build on all variables: the first step touches only some of them."""
@@ -529,54 +481,3 @@ class AlternatingModel(BackendStep, keras.Model):
             MixturePosition(mixture),
             StopAtNonFiniteLoss(),
         ]
-
-
-def _by_modality(task: Task, x: Any) -> Any:
-    """Inputs as a dict; a task of one modality takes its array alone."""
-    if isinstance(x, dict) or len(task.modalities) > 1:
-        return x
-    return {task.modalities[0]: x}
-
-
-@contextlib.contextmanager
-def _named(task: Task):
-    """Put the task's name in front of an error about its data."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"Task {task.name!r}: {error}") from error
-
-
-def _check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
-    if not tasks:
-        raise ValueError("`tasks` must have at least one task.")
-    names = [task.name for task in tasks]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            message(
-                f"Each task needs a name of its own, but {twice[0]!r} is there "
-                "more than once.",
-                names=names,
-            )
-        )
-    if hidden_dim is None:
-        raise ValueError(
-            message(
-                "`hidden_dim` must be given for an encoder without an "
-                "attribute `hidden_dim`.",
-                encoder=type(encoder).__name__,
-            )
-        )
-    known = getattr(encoder, "modalities", ())
-    for task in tasks:
-        unknown = [m for m in task.modalities if known and m not in known]
-        if unknown:
-            raise ValueError(
-                message(
-                    f"Task {task.name!r} uses the modality {unknown[0]!r}, "
-                    "which the encoder does not have.",
-                    f"Add {unknown[0]!r} to the encoder's `modalities`.",
-                    modalities=tuple(known),
-                )
-            )

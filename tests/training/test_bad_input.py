@@ -55,6 +55,25 @@ BATCHES = {
         "the vocabulary. Received: id=-1, row=0. Use the tokenizer that the "
         "model was built for, or set `vocabulary_size`.",
     ),
+    "token ids that are no integers": (
+        "captions",
+        ({"image": IMAGES, "text": TEXT.astype("float32")},),
+        "Task 'captions': Token ids must be integers of shape (batch, length). "
+        "Received: shape=(3, 5), dtype='float32'.",
+    ),
+    "text longer than its positions": (
+        "captions",
+        ({"image": IMAGES, "text": np.ones((3, 99), int)},),
+        "Task 'captions': A sequence must not be longer than the "
+        "7 positions of its table. Received: length=99. Cut the "
+        "sequence, or use more position buckets.",
+    ),
+    "a weight too few": (
+        "objects",
+        ({"image": IMAGES}, LABELS, np.ones(2)),
+        "Task 'objects': `sample_weight` must have shape (3,), one weight for "
+        "each example. Received: shape=(2,).",
+    ),
     "a missing modality": (
         "captions",
         ({"image": IMAGES},),

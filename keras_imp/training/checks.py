@@ -1,0 +1,176 @@
+"""Checks on the host: a compiled step cannot raise a readable error."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_imp._errors import message
+from keras_imp.tasks.task import Task
+from keras_imp.training.task_mixture import TaskMixture
+
+
+def check_mixture(
+    mixture: Any, tasks: dict[str, Task], argument: str, all_tasks: bool
+) -> None:
+    """Raise unless a mixture fits the tasks of a model.
+
+    Args:
+        mixture: What the user gave.
+        tasks: Tasks of the model by name.
+        argument: Name of the argument, for the message.
+        all_tasks: Whether each task must have a source.
+
+    Raises:
+        TypeError: If it is no mixture.
+        ValueError: If one has a task that the other does not have.
+    """
+    if not isinstance(mixture, TaskMixture):
+        raise TypeError(
+            message(
+                f"`{argument}` must be a keras_imp.TaskMixture.",
+                "Wrap the data of each task: TaskMixture({task name: source}).",
+                type=type(mixture).__name__,
+            )
+        )
+    both = {"mixture": list(mixture.names), "model": list(tasks)}
+    for name in mixture.names:
+        if name not in tasks:
+            raise ValueError(
+                message(
+                    f"`{argument}` has the task {name!r}, which the model does "
+                    "not have.",
+                    "Add the task to the model, or take its source out of the "
+                    "mixture.",
+                    **both,
+                )
+            )
+    missing = [name for name in tasks if name not in mixture.names]
+    if all_tasks and missing:
+        raise ValueError(
+            message(
+                "The mixture must have a source for each task of the model.",
+                f"Add a source for {missing}, or build the model without them.",
+                **both,
+            )
+        )
+
+
+def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
+    """Raise unless a batch has a task's modalities, in a form that fits.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+        encoder: Its `check_inputs`, if it has one, checks the values.
+        some: Whether a part of the modalities is enough.
+
+    Raises:
+        ValueError: If a modality is missing or does not fit.
+    """
+    have = sorted(x) if isinstance(x, dict) else type(x).__name__
+    missing = (
+        [name for name in task.modalities if name not in x]
+        if isinstance(x, dict)
+        else list(task.modalities)
+    )
+    if len(missing) == len(task.modalities) or (missing and not some):
+        raise ValueError(
+            f"Task {task.name!r} needs the inputs {list(task.modalities)}, "
+            f"but its batch has {have}. Add {missing} to the task's data, "
+            "or choose a task with other modalities."
+        )
+    if hasattr(encoder, "check_inputs"):
+        inputs = {name: x[name] for name in task.modalities if name in x}
+        with named(task):
+            encoder.check_inputs(
+                task.encoder_inputs(
+                    {name: np.asarray(v) for name, v in inputs.items()}
+                )
+            )
+
+
+def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
+    """Raise unless there is one weight for each example.
+
+    Args:
+        x: Inputs by modality.
+        sample_weight: Weights, or None.
+
+    Raises:
+        ValueError: If the number of weights differs.
+    """
+    if sample_weight is None:
+        return
+    examples = len(next(iter(x.values())))
+    if np.shape(sample_weight) != (examples,):
+        raise ValueError(
+            message(
+                f"`sample_weight` must have shape {(examples,)}, one weight "
+                "for each example.",
+                shape=np.shape(sample_weight),
+            )
+        )
+
+
+def by_modality(task: Task, x: Any) -> Any:
+    """Inputs as a dict; a task of one modality takes its array alone."""
+    if isinstance(x, dict) or len(task.modalities) > 1:
+        return x
+    return {task.modalities[0]: x}
+
+
+@contextlib.contextmanager
+def named(task: Task) -> Iterator[None]:
+    """Put the task's name in front of an error about its data."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"Task {task.name!r}: {error}") from error
+
+
+def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
+    """Raise unless tasks and encoder can make one model.
+
+    Args:
+        tasks: Tasks of the model.
+        encoder: Its `modalities`, if it has them, are what tasks may use.
+        hidden_dim: Width of the pooled output, or None if unknown.
+
+    Raises:
+        ValueError: If there is no task, two have one name, the width is not
+            known, or the encoder lacks a modality.
+    """
+    if not tasks:
+        raise ValueError("`tasks` must have at least one task.")
+    names = [task.name for task in tasks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            message(
+                f"Each task needs a name of its own, but {twice[0]!r} is there "
+                "more than once.",
+                names=names,
+            )
+        )
+    if hidden_dim is None:
+        raise ValueError(
+            message(
+                "`hidden_dim` must be given for an encoder without an "
+                "attribute `hidden_dim`.",
+                encoder=type(encoder).__name__,
+            )
+        )
+    known = getattr(encoder, "modalities", ())
+    for task in tasks:
+        unknown = [m for m in task.modalities if known and m not in known]
+        if unknown:
+            raise ValueError(
+                message(
+                    f"Task {task.name!r} uses the modality {unknown[0]!r}, "
+                    "which the encoder does not have.",
+                    f"Add {unknown[0]!r} to the encoder's `modalities`.",
+                    modalities=tuple(known),
+                )
+            )
