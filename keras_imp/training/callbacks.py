@@ -13,6 +13,11 @@ class NonFiniteLossError(RuntimeError):
         task: Name of the task.
         step: Global step whose update was refused, from 0.
         last_finite_step: The step before it, or None.
+
+    Example:
+        >>> from keras_imp import NonFiniteLossError
+        >>> NonFiniteLossError("captions", step=7).last_finite_step
+        6
     """
 
     def __init__(self, task: str, step: int):
