@@ -30,7 +30,7 @@ BATCH_SIZES = {
     "clips": 48,
 }
 # Few examples, seen often. 8,000 pictures in few passes need no variation (it
-# costs 0.17 of accuracy here), and each clip is rendered several times.
+# slows their learning), and each clip is rendered several times.
 AUGMENTED = ("captions", "sounds", "sound_captions")
 TEXT_LENGTH = 12
 VOCABULARY_SIZE = 2000
