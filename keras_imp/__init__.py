@@ -22,6 +22,8 @@ _HOMES = {
     "NonFiniteLossError": "keras_imp.training.callbacks",
     "TaskMixture": "keras_imp.training.task_mixture",
     "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
+    "inspect_routing": "keras_imp.evaluation.routing",
+    "upcycle": "keras_imp.models.upcycle",
 }
 _MODULES = {
     "data": "keras_imp.data",

@@ -46,6 +46,12 @@ def train(
         Path | None,
         typer.Option(help="Go on with the run in this folder."),
     ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Preset of the encoder, such as imp_moe_tiny with experts."
+        ),
+    ] = "imp_tiny",
 ) -> None:
     """Train one encoder on the bundled playground, five tasks in turn."""
     console = Console()
@@ -53,8 +59,15 @@ def train(
     from keras_imp.cli import train as command
 
     try:
-        command.run(console, steps=steps, seed=seed, out=out, resume=resume)
-    except command.RunFolderError as error:
+        command.run(
+            console,
+            steps=steps,
+            seed=seed,
+            out=out,
+            resume=resume,
+            encoder=encoder,
+        )
+    except command.UsageError as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(code=1) from error
 
@@ -65,7 +78,8 @@ def presets() -> None:
     from keras_imp.models.presets import PRESETS
 
     table = Table()
-    for column in ("preset", "layers", "width", "heads", "encoder parameters"):
+    columns = ("preset", "layers", "width", "heads", "experts")
+    for column in (*columns, "encoder parameters"):
         table.add_column(
             column, justify="left" if column == "preset" else "right"
         )
@@ -76,6 +90,7 @@ def presets() -> None:
             str(config["num_layers"]),
             str(config["hidden_dim"]),
             str(config["num_heads"]),
+            str(config.get("num_experts", "-")),
             f"{preset['encoder_parameters']:,}",
         )
     Console().print(table)

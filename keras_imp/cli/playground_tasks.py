@@ -117,24 +117,36 @@ def log_mel(waveforms: np.ndarray) -> np.ndarray:
     return (np.asarray(layer(waveforms)) + 5.0) / 9.0
 
 
-def build_model(tokenizer: Tokenizer, steps: int) -> AlternatingModel:
+def build_model(
+    tokenizer: Tokenizer,
+    steps: int,
+    preset: str = "imp_tiny",
+    dense_twin: bool = False,
+    **options,
+) -> AlternatingModel:
     """A tiny encoder with the five tasks, compiled.
 
     Args:
         tokenizer: For the size of the vocabulary.
         steps: Steps of the whole training, for the learning rate.
+        preset: Preset of the encoder.
+        dense_twin: Whether to take the preset's dense twin.
+        **options: Arguments of `IMPEncoder` that replace the preset's.
 
     Returns:
         The model.
     """
     encoder = IMPEncoder.from_preset(
-        "imp_tiny",
+        preset,
         modalities=("image", "video", "audio", "text"),
         vocabulary_size=tokenizer.vocabulary_size,
         # 16 tokens for a picture or a sound, 32 for a clip: fast on a CPU.
         patch_size=(4, 8, 8),
         audio_patch_size=(16, 16),
+        **options,
     )
+    if dense_twin:
+        encoder = encoder.dense_twin()
     space: dict[str, Any] = {"projection_dim": 128, "temperature": 0.1}
     model = AlternatingModel(
         encoder,
@@ -202,6 +214,23 @@ def evaluation_mixture(split: Split) -> TaskMixture:
             for name, (x, y) in _by_task(split).items()
         }
     )
+
+
+def test_inputs(split: Split) -> dict[str, np.ndarray]:
+    """Something of each modality, to see what an encoder does with it.
+
+    Args:
+        split: The test split.
+
+    Returns:
+        Emoji, clips, sounds and the emoji's captions, by modality.
+    """
+    return {
+        "image": split.captions["image"],
+        "video": split.clips["video"],
+        "audio": split.sounds["audio"],
+        "text": _first_caption(split.captions)["text"],
+    }
 
 
 def _by_task(split: Split) -> dict[str, tuple[dict[str, np.ndarray], Any]]:

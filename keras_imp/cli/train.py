@@ -14,13 +14,18 @@ from rich.console import Console
 import keras_imp
 from keras_imp._errors import message
 from keras_imp.cli import playground_report, playground_tasks
-from keras_imp.evaluation import plot_learning_curves
+from keras_imp.evaluation import (
+    RoutingHeatMap,
+    inspect_routing,
+    plot_learning_curves,
+)
+from keras_imp.models import PRESETS
 
 EPOCHS = 10
 
 
-class RunFolderError(ValueError):
-    """Raised when a run cannot start in the folder that was given."""
+class UsageError(ValueError):
+    """Raised when a run cannot start with the options that were given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +36,13 @@ class Settings:
         steps: Training steps over all tasks.
         seed: Seed of weights, order, augmentation and dropout.
         backend: Keras backend.
+        encoder: Preset of the encoder.
     """
 
     steps: int
     seed: int
     backend: str
+    encoder: str = "imp_tiny"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -49,6 +56,7 @@ def run(
     seed: int,
     out: Path | None = None,
     resume: Path | None = None,
+    encoder: str = "imp_tiny",
 ) -> Path:
     """Train, evaluate and write everything into a run folder.
 
@@ -58,14 +66,22 @@ def run(
         seed: Seed of everything.
         out: Folder of a new run. Defaults to a new one in `runs/`.
         resume: Folder of a run to go on with, instead of a new one.
+        encoder: Preset of the encoder.
 
     Returns:
         The folder.
 
     Raises:
-        RunFolderError: If the folder is in use, or has no run to go on with.
+        UsageError: If the folder is in use or has no run to go on with, or
+            the preset is unknown.
     """
-    settings = Settings(steps, seed, keras.config.backend())
+    if encoder not in PRESETS:
+        raise UsageError(
+            message(
+                f"`encoder` must be one of {tuple(PRESETS)}.", encoder=encoder
+            )
+        )
+    settings = Settings(steps, seed, keras.config.backend(), encoder)
     if resume is not None:
         folder, settings = resume, _read_settings(resume)
     else:
@@ -73,7 +89,8 @@ def run(
     _write_json(folder / "config.json", dataclasses.asdict(settings))
     keras.utils.set_random_seed(settings.seed)
     console.print(
-        f"keras-imp {keras_imp.__version__} on {settings.backend}, "
+        f"keras-imp {keras_imp.__version__}, {settings.encoder} on "
+        f"{settings.backend}, "
         f"{settings.steps} steps, seed {settings.seed}, into {folder}"
     )
 
@@ -83,7 +100,9 @@ def run(
         name: playground_tasks.load_split(name, tokenizer)
         for name in ("train", "validation", "test")
     }
-    model = playground_tasks.build_model(tokenizer, settings.steps)
+    model = playground_tasks.build_model(
+        tokenizer, settings.steps, preset=settings.encoder
+    )
     started = time.perf_counter()
     _fit(model, splits, settings, folder)
     seconds = time.perf_counter() - started
@@ -102,12 +121,18 @@ def run(
     playground_report.draw_gallery(
         model, splits["test"], tokenizer, folder / "retrieval.png"
     )
+    pictures = ["learning_curves.png", "retrieval.png"]
+    if model.encoder.num_experts:
+        inspect_routing(
+            model, playground_tasks.test_inputs(splits["test"]), folder
+        )
+        pictures += ["routing_heatmap.png", "routing_overlay.png"]
     model.save(folder / "model.keras")
     model.encoder.save_to_preset(str(folder / "encoder"))
     console.print(playground_report.table(lines))
     console.print(
-        f"Trained {seconds:.0f} s. In {folder}: learning_curves.png, "
-        "retrieval.png, results.json, model.keras, encoder/, and logs/ for "
+        f"Trained {seconds:.0f} s. In {folder}: {', '.join(pictures)}, "
+        "results.json, model.keras, encoder/, and logs/ for "
         f"`tensorboard --logdir {folder / 'logs'}`."
     )
     return folder
@@ -115,6 +140,15 @@ def run(
 
 def _fit(model, splits, settings: Settings, folder: Path) -> None:
     resumed = (folder / "history.csv").exists()
+    callbacks = [
+        keras.callbacks.BackupAndRestore(
+            str(folder / "backup"), delete_checkpoint=False
+        ),
+        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=resumed),
+        keras.callbacks.TensorBoard(str(folder / "logs")),
+    ]
+    if model.encoder.num_experts:
+        callbacks.append(RoutingHeatMap(folder / "logs"))
     model.fit(
         playground_tasks.training_mixture(splits["train"], settings.seed),
         validation_data=playground_tasks.evaluation_mixture(
@@ -122,15 +156,7 @@ def _fit(model, splits, settings: Settings, folder: Path) -> None:
         ),
         epochs=-(-settings.steps // settings.steps_per_epoch),
         steps_per_epoch=settings.steps_per_epoch,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(
-                str(folder / "backup"), delete_checkpoint=False
-            ),
-            keras.callbacks.CSVLogger(
-                str(folder / "history.csv"), append=resumed
-            ),
-            keras.callbacks.TensorBoard(str(folder / "logs")),
-        ],
+        callbacks=callbacks,
     )
 
 
@@ -141,7 +167,7 @@ def _new_folder(out: Path | None) -> Path:
         names = (f"playground-{i}" for i in range(1, len(taken) + 2))
         out = parent / next(name for name in names if name not in taken)
     elif out.exists() and any(out.iterdir()):
-        raise RunFolderError(
+        raise UsageError(
             message(
                 "The folder of a new run must be empty.",
                 f"Choose another --out, or go on with it: --resume {out}.",
@@ -157,7 +183,7 @@ def _read_settings(folder: Path) -> Settings:
         saved = json.loads((folder / "config.json").read_text("utf-8"))
         settings = Settings(**saved)
     except (OSError, ValueError, TypeError) as error:
-        raise RunFolderError(
+        raise UsageError(
             message(
                 "The folder must hold a run that was started before, with its "
                 "config.json.",
@@ -166,7 +192,7 @@ def _read_settings(folder: Path) -> Settings:
             )
         ) from error
     if settings.backend != keras.config.backend():
-        raise RunFolderError(
+        raise UsageError(
             message(
                 "A run must go on with the backend that it started with.",
                 f"Add --backend {settings.backend}.",

@@ -2,11 +2,23 @@
 
 from keras_imp.evaluation.report import plot_learning_curves, plot_retrieval
 from keras_imp.evaluation.retrieval import recall_at, same_text
+from keras_imp.evaluation.routing import (
+    Routing,
+    RoutingHeatMap,
+    inspect_routing,
+    plot_heat_map,
+    plot_overlay,
+)
 from keras_imp.evaluation.zero_shot import ZeroShotClassifier
 
 __all__ = [
+    "Routing",
+    "RoutingHeatMap",
     "ZeroShotClassifier",
+    "inspect_routing",
+    "plot_heat_map",
     "plot_learning_curves",
+    "plot_overlay",
     "plot_retrieval",
     "recall_at",
     "same_text",

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,12 @@ def plot_learning_curves(
                 names=sorted(history),
             )
         )
-    figure, axes = _grid(len(tasks), width=3.4, height=2.6)
-    for task, axis in zip(tasks, axes):
+    columns = min(3, len(tasks))
+    rows = math.ceil(len(tasks) / columns)
+    figure, axes = new_figure(rows, columns, (3.4 * columns, 2.6 * rows))
+    for axis in axes[len(tasks) :]:
+        axis.set_visible(False)
+    for task, axis in zip(tasks, axes, strict=False):
         for prefix, label, color in (
             ("", "training", TRAIN_COLOR),
             ("val_", "validation", VALIDATION_COLOR),
@@ -63,9 +68,7 @@ def plot_learning_curves(
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    _pyplot().close(figure)
+    save_figure(figure, path)
 
 
 def plot_retrieval(
@@ -138,16 +141,32 @@ def _pyplot():
     return require("matplotlib.pyplot", extra="data")
 
 
-def _grid(count: int, width: float, height: float):
-    """A figure with `count` axes, three in a row."""
-    columns = min(3, count)
-    rows = math.ceil(count / columns)
+def new_figure(
+    rows: int, columns: int, size: tuple[float, float]
+) -> tuple[Any, np.ndarray]:
+    """A figure with a grid of axes.
+
+    Args:
+        rows: Rows of axes.
+        columns: Columns of axes.
+        size: Width and height in inches.
+
+    Returns:
+        The figure and its axes, row by row, as a flat array.
+    """
     figure, axes = _pyplot().subplots(
-        rows,
-        columns,
-        figsize=(width * columns, height * rows),
-        squeeze=False,
+        rows, columns, figsize=size, squeeze=False
     )
-    for axis in axes.flat[count:]:
-        axis.set_visible(False)
-    return figure, axes.flat[:count]
+    return figure, axes.ravel()
+
+
+def save_figure(figure: Any, path: Any) -> None:
+    """Lay a figure out, write it as PNG and forget it.
+
+    Args:
+        figure: From `new_figure`.
+        path: File name, or a binary file.
+    """
+    figure.tight_layout()
+    figure.savefig(path, dpi=150, format="png")
+    _pyplot().close(figure)

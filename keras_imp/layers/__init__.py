@@ -6,6 +6,11 @@ from keras_imp.layers.drop_token import DropToken
 from keras_imp.layers.encoder_block import EncoderBlock
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.feed_forward import FeedForward
+from keras_imp.layers.mixture_of_experts import (
+    ExpertChoiceMoE,
+    SoftMoE,
+    TokenChoiceMoE,
+)
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
     AttentionPooling,
@@ -22,6 +27,7 @@ __all__ = [
     "DropToken",
     "EncoderBlock",
     "EncoderStack",
+    "ExpertChoiceMoE",
     "FeedForward",
     "FirstTokenPooling",
     "MaskedMeanPooling",
@@ -29,6 +35,8 @@ __all__ = [
     "PatchEmbedding",
     "PositionEmbedding",
     "ProjectionHead",
+    "SoftMoE",
+    "TokenChoiceMoE",
     "TokenDense",
     "TokenEmbedding",
 ]

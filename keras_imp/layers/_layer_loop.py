@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_imp.typing import Tensor
 
-Body = Callable[[Tensor, list, Tensor | None], Tensor]
+Body = Callable[[Tensor, list, Tensor | None], tuple[Tensor, tuple]]
 
 
 def layer_loop(
@@ -23,19 +23,23 @@ def layer_loop(
     seeds: Tensor | None,
     scan: bool,
     remat: bool,
-) -> Tensor:
-    """Apply `x = body(x, weights of layer i, seeds of layer i)` for each layer.
+    reports: bool = False,
+) -> tuple[Tensor, tuple]:
+    """Apply `x, report = body(x, weights of layer i, seeds of layer i)`.
 
     Args:
-        body: Keeps the shape and dtype of `x`, and uses no random state.
+        body: Keeps the shape and dtype of `x`, and uses no random state. Its
+            report is a tuple of float tensors, the same shapes every time.
         x: Input of the first layer.
         weights: Tensors with a leading axis of `num_layers`.
         seeds: Tensor with the same leading axis, or None.
         scan: Whether to compile the body once.
         remat: Whether to recompute the body in the backward pass.
+        reports: Whether the body's report has any tensors.
 
     Returns:
-        Output of the last layer, shape and dtype of `x`.
+        Output of the last layer, shape and dtype of `x`, and the reports of
+        all layers, stacked along a new first axis.
     """
     if seeds is None:
         function, stacked = lambda x, *w: body(x, list(w), None), weights
@@ -47,24 +51,23 @@ def layer_loop(
         function = keras.remat(function)
     backend = keras.config.backend()
     if scan and backend == "jax":
-        return _scan(function, x, stacked)
+        return ops.scan(
+            lambda carry, layer: function(carry, *layer), x, tuple(stacked)
+        )
     if scan and backend == "tensorflow":
         from keras_imp.layers._tensorflow_scan import tensorflow_scan
 
-        return tensorflow_scan(function, x, stacked)
+        return tensorflow_scan(function, x, stacked, reports)
     return _unroll(function, x, stacked)
 
 
-def _scan(function: Callable, x: Tensor, stacked: list[Tensor]) -> Tensor:
-    final, _ = ops.scan(
-        lambda carry, layer: (function(carry, *layer), None), x, tuple(stacked)
-    )
-    return final
-
-
-def _unroll(function: Callable, x: Tensor, stacked: list[Tensor]) -> Tensor:
+def _unroll(
+    function: Callable, x: Tensor, stacked: list[Tensor]
+) -> tuple[Tensor, tuple]:
     # One unstack per weight: its gradient is one stack, where indexing layer
     # by layer would write a full-size gradient for each layer.
+    reports = []
     for layer in zip(*(ops.unstack(w) for w in stacked), strict=True):
-        x = function(x, *layer)
-    return x
+        x, report = function(x, *layer)
+        reports.append(report)
+    return x, tuple(ops.stack(parts) for parts in zip(*reports, strict=True))

@@ -1,16 +1,48 @@
 """One pre-norm Transformer block: attention, then feed-forward."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_imp._errors import message
+from keras_imp.layers._config import arguments_of, layer_from
 from keras_imp.layers._seeds import draw_seeds
 from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.attention import MultiHeadAttention
 from keras_imp.layers.feed_forward import FeedForward
+from keras_imp.layers.mixture_of_experts import SparseFeedForward
 from keras_imp.typing import Tensor
 
 # Attention probabilities, first residual, feed-forward, second residual.
 SEEDS_PER_BLOCK = 4
+
+
+def check_one_feed_forward(
+    intermediate_dim: int | None, feed_forward: Any
+) -> None:
+    """Raise unless exactly one of the two says what the network is.
+
+    Args:
+        intermediate_dim: Width inside a dense network, or None.
+        feed_forward: A routed layer, or None.
+
+    Raises:
+        ValueError: If both or none are given.
+
+    Example:
+        >>> from keras_imp.layers.encoder_block import check_one_feed_forward
+        >>> check_one_feed_forward(16, None)
+    """
+    if (intermediate_dim is None) == (feed_forward is None):
+        raise ValueError(
+            message(
+                "Exactly one of `intermediate_dim` and `feed_forward` must be "
+                "given.",
+                intermediate_dim=intermediate_dim,
+                feed_forward=feed_forward,
+            )
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -22,7 +54,8 @@ class EncoderBlock(keras.layers.Layer):
 
     Args:
         num_heads: Number of attention heads.
-        intermediate_dim: Width inside the feed-forward network.
+        intermediate_dim: Width inside the feed-forward network; None if
+            `feed_forward` is given.
         qk_layer_norm: Whether queries and keys are normalised per head.
         dropout: Rate on attention probabilities, inside the feed-forward and
             on both residual branches.
@@ -32,16 +65,24 @@ class EncoderBlock(keras.layers.Layer):
         qkv_init: `"conventional"` or the faithful `"imp"`; see
             `MultiHeadAttention`.
         seed: Seed of the dropout. Defaults to a random one.
+        feed_forward: A routed layer, such as `ExpertChoiceMoE`, to use as the
+            feed-forward network.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
         dropout_seeds: Seeds to use instead of the layer's own, shape `(4, 2)`.
+        return_report: Whether to return the routed layer's `RoutingReport`
+            too.
         training: Whether to apply dropout.
 
     Returns:
-        Shape and dtype of `tokens`.
+        Shape and dtype of `tokens`; with `return_report` a pair.
+
+    Raises:
+        ValueError: If not exactly one of `intermediate_dim` and `feed_forward`
+            is given.
 
     Example:
         >>> import keras, keras_imp
@@ -56,16 +97,18 @@ class EncoderBlock(keras.layers.Layer):
     def __init__(
         self,
         num_heads: int,
-        intermediate_dim: int,
+        intermediate_dim: int | None = None,
         qk_layer_norm: bool = False,
         dropout: float = 0.0,
         dropout_broadcast: bool = False,
         use_bias: bool = False,
         qkv_init: str = "conventional",
         seed: int | None = None,
+        feed_forward: SparseFeedForward | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_one_feed_forward(intermediate_dim, feed_forward)
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.qk_layer_norm = qk_layer_norm
@@ -89,10 +132,10 @@ class EncoderBlock(keras.layers.Layer):
             **common,
         )
         self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.feed_forward = FeedForward(
+        self.feed_forward = layer_from(feed_forward) or FeedForward(
             intermediate_dim, name="feed_forward", **common
         )
-        if dropout:
+        if self.uses_seeds:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, tokens_shape, **kwargs):
@@ -101,13 +144,26 @@ class EncoderBlock(keras.layers.Layer):
         self.feed_forward_norm.build(tokens_shape)
         self.feed_forward.build(tokens_shape)
 
+    @property
+    def is_routed(self) -> bool:
+        """Whether the feed-forward network has experts."""
+        return isinstance(self.feed_forward, SparseFeedForward)
+
+    @property
+    def uses_seeds(self) -> bool:
+        """Whether training draws random numbers."""
+        return self.dropout > 0 or (
+            self.is_routed and self.feed_forward.uses_seeds
+        )
+
     def call(
         self,
         tokens: Tensor,
         padding_mask: Tensor | None = None,
         dropout_seeds: Tensor | None = None,
+        return_report: bool = False,
         training: bool | None = None,
-    ) -> Tensor:
+    ):
         seeds = self._seeds(dropout_seeds, training)
         x = self.attention(
             self.attention_norm(tokens),
@@ -116,12 +172,26 @@ class EncoderBlock(keras.layers.Layer):
             training=training,
         )
         h = tokens + self._residual_dropout(x, seeds[1])
-        x = self.feed_forward(
-            self.feed_forward_norm(h), dropout_seed=seeds[2], training=training
-        )
-        return h + self._residual_dropout(x, seeds[3])
+        options = {"dropout_seed": seeds[2], "training": training}
+        if self.is_routed:
+            options["padding_mask"] = padding_mask
+            options["return_report"] = return_report
+        x = self.feed_forward(self.feed_forward_norm(h), **options)
+        x, report = x if return_report else (x, None)
+        y = h + self._residual_dropout(x, seeds[3])
+        return (y, report) if return_report else y
 
-    def compute_output_spec(self, tokens, *args, **kwargs):
+    def get_config(self) -> dict[str, Any]:
+        config = arguments_of(self, EncoderBlock)
+        if not self.is_routed:
+            config["feed_forward"] = None
+        return {**super().get_config(), **config}
+
+    def compute_output_spec(self, tokens, *args, return_report=False, **kwargs):
+        if return_report:
+            return super().compute_output_spec(
+                tokens, *args, return_report=True, **kwargs
+            )
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
 
     def _norm(self, name: str) -> keras.layers.Layer:
@@ -133,14 +203,14 @@ class EncoderBlock(keras.layers.Layer):
         )
 
     def _seeds(self, given: Tensor | None, training: bool | None) -> list:
-        if not (training and self.dropout):
+        if not (training and self.uses_seeds):
             return [None] * SEEDS_PER_BLOCK
         if given is None:
             given = draw_seeds(self.seed_generator, (SEEDS_PER_BLOCK,))
         return [given[i] for i in range(SEEDS_PER_BLOCK)]
 
     def _residual_dropout(self, x: Tensor, seed: Tensor | None) -> Tensor:
-        if seed is None:
+        if seed is None or not self.dropout:
             return x
         noise_shape = None
         if self.dropout_broadcast:

@@ -6,14 +6,25 @@ checkpoint does not depend on it. A scan compiles one block instead of
 per (task, shape).
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_positive
+from keras_imp.layers._config import arguments_of, layer_from
 from keras_imp.layers._layer_loop import layer_loop
 from keras_imp.layers._seeds import draw_seeds
-from keras_imp.layers.encoder_block import SEEDS_PER_BLOCK, EncoderBlock
+from keras_imp.layers.encoder_block import (
+    SEEDS_PER_BLOCK,
+    EncoderBlock,
+    check_one_feed_forward,
+)
+from keras_imp.layers.mixture_of_experts import (
+    RoutingReport,
+    SparseFeedForward,
+)
 from keras_imp.typing import Tensor
 
 
@@ -27,7 +38,8 @@ class EncoderStack(keras.layers.Layer):
     Args:
         num_layers: Number of blocks.
         num_heads: Number of attention heads.
-        intermediate_dim: Width inside the feed-forward networks.
+        intermediate_dim: Width inside the feed-forward networks; None if
+            `feed_forward` is given.
         qk_layer_norm: Whether queries and keys are normalised per head.
         dropout: Dropout rate of the blocks.
         dropout_broadcast: Whether dropout removes whole heads and channels.
@@ -41,15 +53,20 @@ class EncoderStack(keras.layers.Layer):
         remat: Whether to recompute each block in the backward pass instead of
             keeping its activations: less memory for about a third more work.
         seed: Seed of the dropout. Defaults to a random one.
+        feed_forward: A routed layer, such as `ExpertChoiceMoE`: each block
+            gets one with its arguments.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        return_report: Whether to return the `RoutingReport` of the routed
+            layers too, each value with a leading layer axis; the sum of its
+            losses is then not added to the model's.
         training: Whether to apply dropout.
 
     Returns:
-        Shape and dtype of `tokens`.
+        Shape and dtype of `tokens`; with `return_report` a pair.
 
     Example:
         >>> import keras, keras_imp
@@ -66,7 +83,7 @@ class EncoderStack(keras.layers.Layer):
         self,
         num_layers: int,
         num_heads: int,
-        intermediate_dim: int,
+        intermediate_dim: int | None = None,
         qk_layer_norm: bool = False,
         dropout: float = 0.0,
         dropout_broadcast: bool = False,
@@ -75,10 +92,12 @@ class EncoderStack(keras.layers.Layer):
         scan_layers: bool | None = None,
         remat: bool = False,
         seed: int | None = None,
+        feed_forward: SparseFeedForward | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_positive(num_layers=num_layers)
+        check_one_feed_forward(intermediate_dim, feed_forward)
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
@@ -90,8 +109,19 @@ class EncoderStack(keras.layers.Layer):
         self.scan_layers = scan_layers
         self.remat = remat
         self.seed = seed
-        if dropout:
+        # A pattern to copy, never built. Untracked, so that it is no layer of
+        # this one.
+        self.__dict__["feed_forward"] = layer_from(feed_forward)
+        self.uses_seeds = dropout > 0 or (
+            self.is_routed and self.feed_forward.uses_seeds
+        )
+        if self.uses_seeds:
             self.seed_generator = keras.random.SeedGenerator(seed)
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether the feed-forward networks have experts."""
+        return self.feed_forward is not None
 
     def make_block(self) -> EncoderBlock:
         """A fresh block of this stack, not built.
@@ -107,6 +137,7 @@ class EncoderStack(keras.layers.Layer):
             dropout_broadcast=self.dropout_broadcast,
             use_bias=self.use_bias,
             qkv_init=self.qkv_init,
+            feed_forward=self._copy_of_feed_forward(),
             dtype=self.dtype_policy,
             name="block",
         )
@@ -126,42 +157,76 @@ class EncoderStack(keras.layers.Layer):
                 *(block.trainable_variables for block in blocks), strict=True
             )
         ]
+        # Biases that balance the experts: state, one row per layer.
+        biases = [_balance_bias(block) for block in blocks]
+        self.stacked_bias = (
+            self._stack(tuple(biases), trainable=False)
+            if biases[0] is not None
+            else None
+        )
 
     def call(
         self,
         tokens: Tensor,
         padding_mask: Tensor | None = None,
+        return_report: bool = False,
         training: bool | None = None,
-    ) -> Tensor:
+    ):
         block = self._block
-        constants = [v.value for v in block.non_trainable_variables]
+        bias = _balance_bias(block)
+        constants = [
+            v.value for v in block.non_trainable_variables if v is not bias
+        ]
+        count = len(block.trainable_variables)
         seeds = None
-        if training and self.dropout:
+        if training and self.uses_seeds:
             seeds = draw_seeds(
                 self.seed_generator, (self.num_layers, SEEDS_PER_BLOCK)
             )
 
         def run(x: Tensor, weights: list, dropout_seeds: Tensor | None):
-            return block.stateless_call(
-                weights,
-                constants,
+            outputs, _ = block.stateless_call(
+                weights[:count],
+                # The bias of this layer, if there is one, is the first.
+                [*weights[count:], *constants],
                 x,
                 padding_mask=padding_mask,
                 dropout_seeds=dropout_seeds,
+                return_report=self.is_routed,
                 training=training,
-            )[0]
+            )
+            return outputs if self.is_routed else (outputs, ())
 
-        weights = [ops.convert_to_tensor(v) for v in self.stacked]
-        return layer_loop(
+        variables = [*self.stacked]
+        if bias is not None:
+            variables.append(self.stacked_bias)
+        outputs, reports = layer_loop(
             run,
             ops.cast(tokens, self.compute_dtype),
-            weights,
+            [ops.convert_to_tensor(v) for v in variables],
             seeds,
             scan=self._scans(),
             remat=self.remat and bool(training),
+            reports=self.is_routed,
         )
+        if not self.is_routed:
+            return outputs
+        report = RoutingReport(*reports)
+        if training:
+            if self.stacked_bias is not None:
+                self.stacked_bias.assign(ops.stop_gradient(report.bias))
+            if not return_report:
+                self.add_loss(ops.sum(report.loss))
+        return (outputs, report) if return_report else outputs
 
-    def compute_output_spec(self, tokens, *args, **kwargs):
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **arguments_of(self, EncoderStack)}
+
+    def compute_output_spec(self, tokens, *args, return_report=False, **kwargs):
+        if return_report:
+            return super().compute_output_spec(
+                tokens, *args, return_report=True, **kwargs
+            )
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
 
     def block_weights(self, layer: int) -> list[np.ndarray]:
@@ -181,7 +246,17 @@ class EncoderStack(keras.layers.Layer):
             return keras.config.backend() == "jax"
         return self.scan_layers
 
-    def _stack(self, variables: tuple[keras.Variable, ...]) -> keras.Variable:
+    def _copy_of_feed_forward(self) -> SparseFeedForward | None:
+        if not self.is_routed:
+            return None
+        config = self.feed_forward.get_config()
+        return type(self.feed_forward).from_config(
+            {**config, "name": "feed_forward", "dtype": self.dtype_policy}
+        )
+
+    def _stack(
+        self, variables: tuple[keras.Variable, ...], trainable: bool = True
+    ) -> keras.Variable:
         """One variable that holds the same weight of every block."""
         first = variables[0]
 
@@ -193,4 +268,12 @@ class EncoderStack(keras.layers.Layer):
             shape=(self.num_layers, *first.shape),
             dtype=first.dtype,
             initializer=initial,
+            trainable=trainable,
+            # The block casts what it multiplies; its norms and its router
+            # take float32.
+            autocast=False,
         )
+
+
+def _balance_bias(block: EncoderBlock) -> keras.Variable | None:
+    return getattr(block.feed_forward, "balance_bias", None)

@@ -2,5 +2,6 @@
 
 from keras_imp.models.imp_encoder import IMPEncoder
 from keras_imp.models.presets import PRESETS
+from keras_imp.models.upcycle import upcycle
 
-__all__ = ["PRESETS", "IMPEncoder"]
+__all__ = ["PRESETS", "IMPEncoder", "upcycle"]

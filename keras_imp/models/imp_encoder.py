@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, check_rate, message
-from keras_imp.layers.encoder_stack import EncoderStack
+from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
     AttentionPooling,
@@ -19,8 +19,11 @@ from keras_imp.layers.pooling import (
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.embedders import Embedder
+from keras_imp.models.encoder_body import EncoderBody
 from keras_imp.models.modalities import MODALITIES, check_modality, check_rank
 from keras_imp.models.presets import PRESETS
+from keras_imp.models.routing_metric import RoutingMetric
+from keras_imp.models.sparse import check_sparse, routed_layer, runs
 from keras_imp.typing import Tensor
 
 # Deviations of a word's and a position's vector at the start. The first
@@ -61,19 +64,25 @@ class IMPEncoder(keras_hub.models.Backbone):
         pooling: `"mean"` of the real tokens, `"token"` (a learned token is
             prepended and returned), or `"attention"` (a learned probe).
         dropout: Dropout rate in the blocks.
-        num_experts: Experts of each sparse layer; 0 is dense. Sparse layers
-            are not part of this version.
-        num_moe_layers: How many layers are sparse.
-        moe_placement: Which ones: `"last"` or `"uniform"`.
-        capacity_factor: Share of the tokens that the experts take together.
-        router: `"expert_choice"`, `"token_choice"` or `"soft"`.
-        router_z_loss: Weight of the router's z-loss.
+        num_experts: Experts of each routed layer; 0 is a dense encoder.
+        num_moe_layers: How many layers have experts instead of one
+            feed-forward network.
+        moe_placement: Which ones: `"last"`, or `"uniform"` at a constant
+            stride that ends with the last layer.
+        capacity_factor: Slots of all experts together, per real token; 1 does
+            as much work as a dense layer.
+        router: `"expert_choice"` (`layers.ExpertChoiceMoE`), `"token_choice"`
+            (`layers.TokenChoiceMoE`) or `"soft"` (`layers.SoftMoE`).
+        router_z_loss: Weight of the router's z-loss. Defaults to 1e-3; 1 under
+            `variant="imp"`; 0 for the soft router.
+        router_options: Further arguments of the routed layer, such as
+            `{"num_selected": 2}` or `{"group_size": 1024}`.
         qk_layer_norm: Whether queries and keys are normalised per head.
             Defaults to True in a sparse encoder and False in a dense one.
         variant: `"fixed"`, or `"imp"` for the first implementation's
             initialisation (of queries, keys and values, words, positions), its
-            dropout of whole heads and channels, and its bfloat16 position
-            coordinates.
+            dropout of whole heads and channels, its bfloat16 position
+            coordinates, and its groups and capacity of the routed layers.
         scan_layers: Whether to compile one block and loop over it. Defaults to
             True on JAX and False elsewhere; see `layers.EncoderStack`.
         remat: Whether to recompute blocks in the backward pass to save memory.
@@ -138,7 +147,8 @@ class IMPEncoder(keras_hub.models.Backbone):
         moe_placement: str = "last",
         capacity_factor: float = 1.0,
         router: str = "expert_choice",
-        router_z_loss: float = 1e-3,
+        router_z_loss: float | None = None,
+        router_options: dict[str, Any] | None = None,
         qk_layer_norm: bool | None = None,
         variant: str = "fixed",
         scan_layers: bool | None = None,
@@ -146,7 +156,9 @@ class IMPEncoder(keras_hub.models.Backbone):
         dtype: Any = None,
         **kwargs,
     ):
-        _check_dense(num_experts, num_moe_layers)
+        check_sparse(
+            num_layers, num_experts, num_moe_layers, moe_placement, router
+        )
         check_choice(("fixed", "imp"), variant=variant)
         check_choice(("mean", "token", "attention"), pooling=pooling)
         check_rate(dropout=dropout)
@@ -177,6 +189,7 @@ class IMPEncoder(keras_hub.models.Backbone):
         self.capacity_factor = capacity_factor
         self.router = router
         self.router_z_loss = router_z_loss
+        self.router_options = dict(router_options or {})
         self.qk_layer_norm = qk_layer_norm
         self.variant = variant
         self.scan_layers = scan_layers
@@ -184,18 +197,22 @@ class IMPEncoder(keras_hub.models.Backbone):
 
         used = dict.fromkeys(MODALITIES[name].embedder for name in modalities)
         self.embedders = {name: self._make_embedder(name) for name in used}
-        self.stack = EncoderStack(
-            num_layers,
+        self.body = EncoderBody(
+            runs(num_layers, num_moe_layers, moe_placement),
             num_heads,
             intermediate_dim,
-            qk_layer_norm=bool(qk_layer_norm),
-            dropout=dropout,
-            dropout_broadcast=variant == "imp",
-            qkv_init="imp" if variant == "imp" else "conventional",
-            scan_layers=scan_layers,
-            remat=remat,
+            self._make_routed_layer() if num_experts else None,
+            self.modalities,
+            {
+                "qk_layer_norm": self.uses_qk_layer_norm,
+                "dropout": dropout,
+                "dropout_broadcast": variant == "imp",
+                "qkv_init": "imp" if variant == "imp" else "conventional",
+                "scan_layers": scan_layers,
+                "remat": remat,
+            },
             dtype=self.dtype_policy,
-            name="stack",
+            name="body",
         )
         self.final_norm = keras.layers.LayerNormalization(
             epsilon=1e-6, dtype=self.dtype_policy, name="final_norm"
@@ -208,10 +225,123 @@ class IMPEncoder(keras_hub.models.Backbone):
     ) -> dict[str, dict[str, Tensor]]:
         self._check_names(inputs)
         return {
-            name: self._encode(name, inputs[name], training)
+            name: self._encode(name, inputs[name], training)[0]
             for name in self.modalities
             if name in inputs
         }
+
+    def routing_gates(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
+        """Which expert took which token; see `keras_imp.inspect_routing`.
+
+        Args:
+            inputs: As for `call`.
+
+        Returns:
+            By modality a dict with `gates`, 0 where token and expert do not
+            meet, shape `(batch, layers, tokens, experts)`, and `padding_mask`,
+            shape `(batch, tokens)`.
+
+        Raises:
+            ValueError: If the encoder is dense.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> encoder = keras_imp.IMPEncoder.from_preset(
+            ...     "imp_moe_tiny", modalities=("text",))
+            >>> gates = encoder.routing_gates({"text": np.array([[4, 5, 0]])})
+            >>> tuple(gates["text"]["gates"].shape)
+            (1, 2, 3, 4)
+        """
+        if not self.num_experts:
+            raise ValueError(
+                message(
+                    "The encoder must have experts.",
+                    num_experts=self.num_experts,
+                )
+            )
+        self._check_names(inputs)
+        gates = {}
+        for name, values in inputs.items():
+            features, report = self._encode(name, values, training=None)
+            weights = ops.transpose(report.weights, (1, 0, 2, 3))
+            if self.pooling == "token":
+                weights = weights[:, :, 1:]
+            mask = features["padding_mask"]
+            gates[name] = {"gates": weights, "padding_mask": mask}
+        return gates
+
+    @property
+    def routed_layers(self) -> tuple[int, ...]:
+        """Indices of the layers with experts."""
+        return self.body.routed_layers
+
+    @property
+    def routing_metrics(self) -> dict[str, RoutingMetric]:
+        """What the routed layers did since the metrics were reset."""
+        return self.body.routing_metrics
+
+    @property
+    def uses_qk_layer_norm(self) -> bool:
+        """Whether queries and keys are normalised: by default, if sparse."""
+        if self.qk_layer_norm is None:
+            return self.num_experts > 0
+        return self.qk_layer_norm
+
+    def count_active_params(self) -> int:
+        """Parameters that a token meets, on average.
+
+        Returns:
+            All parameters, but of the experts' only the share of a token:
+            `capacity_factor / num_experts`, or `num_selected / num_experts`
+            where tokens choose. A soft router's experts all count.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder.from_preset(
+            ...     "imp_moe_tiny", modalities=("image",))
+            >>> encoder.count_active_params() < encoder.count_params()
+            True
+        """
+        experts = sum(
+            int(np.prod(v.shape))
+            for stack in self.body.stacks
+            for v in stack.stacked
+            if v.name.startswith("experts_")
+        )
+        share = 1.0
+        if self.router == "expert_choice":
+            share = self.capacity_factor / max(1, self.num_experts)
+        elif self.router == "token_choice":
+            chosen = self.router_options.get("num_selected", 1)
+            share = chosen / max(1, self.num_experts)
+        idle = round(experts * (1.0 - min(share, 1.0)))
+        return self.count_params() - idle
+
+    def dense_twin(self) -> "IMPEncoder":
+        """A dense encoder to compare with: the same but for the experts.
+
+        Equal active parameters up to the routers' at `capacity_factor=1`, and
+        the same normalisation of queries and keys. Its weights are random.
+
+        Returns:
+            The encoder.
+
+        Example:
+            >>> import keras_imp
+            >>> sparse = keras_imp.IMPEncoder.from_preset(
+            ...     "imp_moe_tiny", modalities=("image",))
+            >>> sparse.dense_twin().num_experts
+            0
+        """
+        return type(self).from_config(
+            {
+                **self.get_config(),
+                "qk_layer_norm": self.uses_qk_layer_norm,
+                "num_experts": 0,
+                "num_moe_layers": 0,
+                "router_options": None,
+            }
+        )
 
     def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
         """Check one batch on the host: names, ranks, sizes and token ids.
@@ -277,25 +407,30 @@ class IMPEncoder(keras_hub.models.Backbone):
             return cls(**{**PRESETS[preset]["config"], **kwargs})
         return super().from_preset(preset, load_weights=load_weights, **kwargs)
 
-    def _encode(self, name: str, inputs: Tensor, training) -> dict[str, Tensor]:
+    def _encode(
+        self, name: str, inputs: Tensor, training
+    ) -> tuple[dict[str, Tensor], RoutingReport | None]:
         check_rank(name, inputs.shape)
         embedder = self.embedders[MODALITIES[name].embedder]
         embedded = embedder(inputs)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
         if self.pooling == "token":
             tokens, mask = self._prepend_token(name, tokens, mask)
-        x = self.stack(tokens, padding_mask=mask, training=training)
+        x, report = self.body(
+            tokens, modality=name, padding_mask=mask, training=training
+        )
         x = embedder.after(self.final_norm(x))
         pooled = self.pool(x, padding_mask=mask)
         if self.pooling == "token":
             x, mask = x[:, 1:], None if mask is None else mask[:, 1:]
         if mask is None:
             mask = ops.ones(ops.shape(x)[:2], dtype="bool")
-        return {
+        features = {
             "sequence_output": x,
             "padding_mask": mask,
             "pooled_output": pooled,
         }
+        return features, report
 
     def _prepend_token(self, name: str, tokens: Tensor, mask: Tensor | None):
         first = self.first_tokens[MODALITIES[name].embedder]
@@ -307,6 +442,19 @@ class IMPEncoder(keras_hub.models.Backbone):
             real = ops.ones((batch, 1), dtype="bool")
             mask = ops.concatenate([real, mask], axis=1)
         return tokens, mask
+
+    def _make_routed_layer(self) -> SparseFeedForward:
+        return routed_layer(
+            self.router,
+            self.num_experts,
+            self.intermediate_dim,
+            self.capacity_factor,
+            self.router_z_loss,
+            self.variant,
+            self.dropout,
+            self.router_options,
+            self.dtype_policy,
+        )
 
     def _make_embedder(self, name: str) -> Embedder:
         if name == "text":
@@ -373,7 +521,7 @@ class IMPEncoder(keras_hub.models.Backbone):
                 )
                 for name in self.embedders
             }
-        for layer in (self.stack, self.final_norm, self.pool):
+        for layer in (self.body, self.final_norm, self.pool):
             layer.build(shape)
         self.built = True
 
@@ -390,15 +538,3 @@ class IMPEncoder(keras_hub.models.Backbone):
             raise ValueError("`inputs` must have at least one modality.")
         for name in inputs:
             check_modality(name, self.modalities)
-
-
-def _check_dense(num_experts: int, num_moe_layers: int) -> None:
-    if num_experts or num_moe_layers:
-        raise ValueError(
-            message(
-                "`num_experts` and `num_moe_layers` must be 0: this version "
-                "has the dense encoder only.",
-                num_experts=num_experts,
-                num_moe_layers=num_moe_layers,
-            )
-        )

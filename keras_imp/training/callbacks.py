@@ -88,21 +88,32 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
 
 
 class TaskProgress(keras.callbacks.ProgbarLogger):
-    """Keras' progress bar, without the metrics of tasks not drawn yet."""
+    """Keras' progress bar, without the metrics of tasks not drawn yet.
+
+    The routing figures of each layer go to the logs, not to the bar.
+    """
 
     async_safe = True
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, seen(logs))
+        super().on_train_batch_end(batch, _shown(logs))
 
     def on_test_batch_end(self, batch, logs=None):
-        super().on_test_batch_end(batch, seen(logs))
+        super().on_test_batch_end(batch, _shown(logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, seen(logs))
+        super().on_epoch_end(epoch, _shown(logs))
 
     def on_test_end(self, logs=None):
-        super().on_test_end(seen(logs))
+        super().on_test_end(_shown(logs))
+
+
+def _shown(logs: dict[str, float] | None) -> dict[str, float]:
+    return {
+        name: value
+        for name, value in seen(logs).items()
+        if not name.removeprefix("val_").startswith("routing/")
+    }
 
 
 def seen(logs: dict[str, float] | None) -> dict[str, float]:

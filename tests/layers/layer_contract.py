@@ -84,6 +84,22 @@ EVERYTHING = {
     "qkv_init": "imp",
     "seed": 3,
 }
+MIXTURE = {"num_experts": 3, "intermediate_dim": 13}
+MIXTURE_OPTIONS = {
+    **MIXTURE,
+    "router_jitter": 0.1,
+    "dropout": 0.3,
+    "shared_expert": True,
+    "use_bias": True,
+    "seed": 3,
+}
+
+
+def routed(**arguments):
+    """A block's routed layer, made when the case is."""
+    return layers.ExpertChoiceMoE(**{**MIXTURE_OPTIONS, **arguments})
+
+
 SPACE = {"pairs": [("image", "text")], "output_dim": 13}
 
 CASES = {
@@ -117,6 +133,34 @@ CASES = {
     "encoder stack, all options": LayerCase(
         layers.EncoderStack,
         {**STACK, **EVERYTHING, "remat": True, "scan_layers": False},
+        masked_tokens,
+    ),
+    "encoder block, experts": LayerCase(
+        layers.EncoderBlock, {**HEADS, "feed_forward": routed()}, masked_tokens
+    ),
+    "encoder stack, experts": LayerCase(
+        layers.EncoderStack,
+        {**HEADS, "num_layers": 3, "feed_forward": routed()},
+        masked_tokens,
+    ),
+    "encoder stack, experts, scan and remat": LayerCase(
+        layers.EncoderStack,
+        {
+            **HEADS,
+            "num_layers": 3,
+            "feed_forward": routed(),
+            "scan_layers": True,
+            "remat": True,
+        },
+        masked_tokens,
+    ),
+    "expert choice": LayerCase(layers.ExpertChoiceMoE, MIXTURE, tokens),
+    "expert choice, all options": LayerCase(
+        layers.ExpertChoiceMoE, MIXTURE_OPTIONS, masked_tokens
+    ),
+    "expert choice, one-hot": LayerCase(
+        layers.ExpertChoiceMoE,
+        {**MIXTURE_OPTIONS, "dispatch": "one_hot", "capacity_factor": 1.7},
         masked_tokens,
     ),
     "feed forward": LayerCase(
@@ -164,6 +208,26 @@ CASES = {
     ),
     "projection head": LayerCase(
         layers.ProjectionHead, {"output_dim": 13, "hidden_dim": 11}, floats(7)
+    ),
+    "soft mixture": LayerCase(
+        layers.SoftMoE, {**MIXTURE, "slots_per_expert": 2}, tokens
+    ),
+    "soft mixture, masked": LayerCase(
+        layers.SoftMoE,
+        {**MIXTURE, "slots_per_expert": 2, "router_z_loss": 0.1},
+        masked_tokens,
+    ),
+    "token choice": LayerCase(layers.TokenChoiceMoE, MIXTURE, tokens),
+    "token choice, all options": LayerCase(
+        layers.TokenChoiceMoE,
+        {
+            **MIXTURE_OPTIONS,
+            "num_selected": 2,
+            "batch_priority": True,
+            "balance_rate": 0.01,
+            "capacity_factor": 2.0,
+        },
+        masked_tokens,
     ),
     "token dense": LayerCase(
         layers.TokenDense,

@@ -115,7 +115,9 @@ def test_config_survives_json(subject):
     # JSON has lists only.
     assert json.dumps(copy.get_config()) == json.dumps(layer.get_config())
     for name, value in case.arguments.items():
-        if not name.endswith("_initializer"):
+        if isinstance(value, keras.layers.Layer):
+            assert getattr(copy, name).get_config() == value.get_config()
+        elif not name.endswith("_initializer"):
             assert getattr(copy, name) == getattr(layer, name) == value
     functional(case, copy, subject.inputs)
     copy.set_weights(layer.get_weights())

@@ -190,19 +190,6 @@ def test_something_else_than_a_dict_is_refused(encoder, how):
         function([given] if how == "call" else given)
 
 
-@pytest.mark.parametrize(
-    ("experts", "sparse_layers"), [(4, 0), (0, 2), (16, 6)]
-)
-def test_a_sparse_encoder_is_refused(experts, sparse_layers):
-    text = (
-        "`num_experts` and `num_moe_layers` must be 0: this version has the "
-        f"dense encoder only. Received: num_experts={experts}, "
-        f"num_moe_layers={sparse_layers}."
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        small_encoder(num_experts=experts, num_moe_layers=sparse_layers)
-
-
 def test_heads_that_do_not_divide_the_width_are_refused():
     text = (
         "The width of the tokens must be a multiple of `num_heads`. Received: "

@@ -99,7 +99,7 @@ def test_agrees_with_the_oracle(encoder, inputs):
         for name, value in named_weights(layer).items()
     }
     x = oracles.dense(x, dense, "before")
-    x = oracles.encoder_stack(x, block_weights(encoder.stack), 2, mask)
+    x = oracles.encoder_stack(x, block_weights(encoder.body.stacks[0]), 2, mask)
     norm = named_weights(encoder.final_norm)
     x = oracles.layer_norm(x, norm["gamma"], norm["beta"])
     x = oracles.dense(x, dense, "after")
@@ -136,7 +136,10 @@ def block_weights(stack):
 def test_only_configured_embedders_get_weights(modalities, embedders):
     encoder = small_encoder(modalities)
     assert set(encoder.embedders) == embedders
-    inside = encoder.stack.count_params() + encoder.final_norm.count_params()
+    inside = (
+        encoder.body.stacks[0].count_params()
+        + encoder.final_norm.count_params()
+    )
     outside = sum(e.count_params() for e in encoder.embedders.values())
     assert encoder.count_params() == inside + outside
 
@@ -267,10 +270,10 @@ def test_the_imp_variant_has_its_initialization_and_coordinates():
         ("waveform",), variant="imp", hidden_dim=64, num_heads=4
     )
     assert encoder.embedders["waveform"].positions.coordinates == "bfloat16"
-    query = named_weights(encoder.stack)["query_kernel"]
+    query = named_weights(encoder.body.stacks[0])["query_kernel"]
     # One over the root of 64 * 4.
     assert abs(query.std() - 1 / 16) < 5e-3
-    assert encoder.stack.dropout_broadcast
+    assert encoder.body.stacks[0].dropout_broadcast
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,168 @@
+"""Carry tokens to the experts' slots and the results back.
+
+Two forms with the same numbers. By index: gather, then scatter-add. By product
+with one-hot matrices: quadratic in the size of a group, but nothing except
+matrix products, which is what a TPU is fast at. `benchmarks/moe.py` measures
+both and counts their work.
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+from keras_imp.layers.routing import Assignment
+from keras_imp.typing import Tensor
+
+# Largest group for the one-hot form on a TPU. There a gather is bound by
+# memory (8 s d bytes at 1.2 TB/s) and the product by arithmetic (4 s^2 d at
+# 275 T/s, bfloat16, a TPU v4): they meet at s = 460. Not measured.
+TPU_ONE_HOT_GROUP = 512
+
+
+@functools.cache
+def runs_on_tpu() -> bool:
+    """Whether new tensors land on a TPU. Asked eagerly, while building."""
+    return "tpu" in str(ops.convert_to_tensor(0.0).device).lower()
+
+
+def chooses_one_hot(dispatch: str, group_size: int, on_tpu: bool) -> bool:
+    """Whether tokens travel by one-hot products.
+
+    Args:
+        dispatch: `"auto"`, `"gather"` or `"one_hot"`.
+        group_size: Tokens of a group.
+        on_tpu: Whether the model runs on a TPU.
+
+    Returns:
+        The choice; `"auto"` takes products on a TPU up to 512 tokens.
+    """
+    if dispatch == "auto":
+        return on_tpu and group_size <= TPU_ONE_HOT_GROUP
+    return dispatch == "one_hot"
+
+
+def to_slots(tokens: Tensor, assignment: Assignment, one_hot: bool) -> Tensor:
+    """The tokens in the slots of each expert.
+
+    Args:
+        tokens: Shape `(g, s, d)`.
+        assignment: Which token is in which slot.
+        one_hot: Whether to use products instead of indices.
+
+    Returns:
+        Shape `(e, g * c, d)`.
+    """
+    num_experts, capacity = assignment.tokens.shape[1:]
+    width = tokens.shape[-1]
+    if one_hot:
+        slots = ops.einsum(
+            "gecs,gsd->egcd", _one_hot(tokens, assignment), tokens
+        )
+    else:
+        indices = ops.reshape(assignment.tokens, (-1, num_experts * capacity))
+        slots = ops.reshape(
+            _take(tokens, indices), (-1, num_experts, capacity, width)
+        )
+        slots = ops.transpose(slots, (1, 0, 2, 3))
+    return ops.reshape(slots, (num_experts, -1, width))
+
+
+def from_slots(
+    slots: Tensor, tokens: Tensor, assignment: Assignment, one_hot: bool
+) -> Tensor:
+    """Sum over the slots that a token is in, weighted by its gates.
+
+    Args:
+        slots: Experts' outputs, shape `(e, g * c, d)`.
+        tokens: What `to_slots` was given.
+        assignment: Which token is in which slot.
+        one_hot: Whether to use products instead of indices.
+
+    Returns:
+        Shape `(g, s, d)`; 0 for a token that is in no slot.
+    """
+    num_experts, capacity = assignment.tokens.shape[1:]
+    width = slots.shape[-1]
+    gates = ops.cast(assignment.gates, slots.dtype)
+    slots = ops.reshape(slots, (num_experts, -1, capacity, width))
+    if one_hot:
+        combine = _one_hot(tokens, assignment) * gates[..., None]
+        return ops.einsum("gecs,egcd->gsd", combine, slots)
+    slots = ops.transpose(slots, (1, 0, 2, 3)) * gates[..., None]
+    indices = ops.reshape(assignment.tokens, (-1, num_experts * capacity))
+    slots = ops.reshape(slots, (-1, num_experts * capacity, width))
+    return _add_at(slots, indices, tokens.shape[1])
+
+
+def token_gates(assignment: Assignment, num_tokens: int) -> Tensor:
+    """The assignment seen from the tokens.
+
+    Args:
+        assignment: Which token is in which slot.
+        num_tokens: Tokens of a group.
+
+    Returns:
+        Gate of each token and expert, 0 where they do not meet, float32,
+        shape `(g, s, e)`.
+    """
+    num_experts, capacity = assignment.tokens.shape[1:]
+    experts = ops.arange(num_experts, dtype="int32")[:, None]
+    places = assignment.tokens + experts * num_tokens
+    gates = _add_at(
+        ops.reshape(assignment.gates, (-1, num_experts * capacity, 1)),
+        ops.reshape(places, (-1, num_experts * capacity)),
+        num_experts * num_tokens,
+    )
+    gates = ops.reshape(gates, (-1, num_experts, num_tokens))
+    return ops.transpose(gates, (0, 2, 1))
+
+
+def _one_hot(tokens: Tensor, assignment: Assignment) -> Tensor:
+    """1 where a filled slot holds a token: (g, e, c, s)."""
+    hits = assignment.tokens[..., None] == ops.arange(
+        tokens.shape[1], dtype="int32"
+    )
+    hits = ops.logical_and(hits, assignment.filled[..., None])
+    return ops.cast(hits, tokens.dtype)
+
+
+def _take(tokens: Tensor, indices: Tensor) -> Tensor:
+    """Rows of each group: (g, s, d) and (g, n) to (g, n, d)."""
+    if keras.config.backend() == "torch":
+        rows = ops.take(_flat(tokens), _flat_indices(tokens, indices), axis=0)
+        return ops.reshape(rows, (-1, indices.shape[1], tokens.shape[-1]))
+    # Per group and not flattened: so a partitioner keeps groups on their own
+    # devices.
+    return ops.vectorized_map(
+        lambda pair: ops.take(pair[0], pair[1], axis=0), (tokens, indices)
+    )
+
+
+def _add_at(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
+    """Undo `_take` by sums: (g, n, d) and (g, n) to (g, s, d)."""
+    width = values.shape[-1]
+    if keras.config.backend() == "torch":
+        groups = values.shape[0]
+        sums = ops.segment_sum(
+            _flat(values),
+            _flat_indices(values, indices, num_tokens),
+            num_segments=groups * num_tokens,
+        )
+        return ops.reshape(sums, (groups, num_tokens, width))
+    return ops.vectorized_map(
+        lambda pair: ops.segment_sum(pair[0], pair[1], num_segments=num_tokens),
+        (values, indices),
+    )
+
+
+def _flat(x: Tensor) -> Tensor:
+    return ops.reshape(x, (-1, x.shape[-1]))
+
+
+def _flat_indices(
+    x: Tensor, indices: Tensor, num_tokens: int | None = None
+) -> Tensor:
+    step = num_tokens or x.shape[1]
+    offsets = ops.arange(x.shape[0], dtype="int32")[:, None] * step
+    return ops.reshape(indices + offsets, (-1,))

@@ -1,0 +1,119 @@
+"""From a trained dense encoder to a sparse one that starts where it stopped."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import message
+from keras_imp.layers.encoder_stack import EncoderStack
+from keras_imp.models.imp_encoder import IMPEncoder
+
+
+def upcycle(
+    encoder: IMPEncoder, num_experts: int, num_moe_layers: int, **kwargs
+) -> IMPEncoder:
+    """Turn a dense encoder into a sparse one with the same output.
+
+    Each expert of a routed layer starts as a copy of the dense feed-forward
+    network, and so does a shared expert, which takes every token with the
+    share that the gates leave. All copies agree, so their mixture is the dense
+    output whatever the router does; training then drives them apart.
+
+    Args:
+        encoder: A dense encoder, trained.
+        num_experts: Experts of each routed layer.
+        num_moe_layers: How many layers are routed.
+        **kwargs: Constructor arguments of `IMPEncoder` for the sparse part,
+            such as `moe_placement`, `router` (not `"soft"`, whose experts work
+            on mixtures of tokens) and `capacity_factor`. With
+            `router_options={"shared_expert": False}` the layers are cheaper,
+            but tokens that no expert takes lose their feed-forward output.
+
+    Returns:
+        A new encoder.
+
+    Raises:
+        ValueError: If the encoder has experts already, or the router is soft.
+
+    Example:
+        >>> import numpy as np, keras_imp
+        >>> dense = keras_imp.IMPEncoder.from_preset(
+        ...     "imp_tiny", modalities=("text",))
+        >>> sparse = keras_imp.upcycle(dense, num_experts=4, num_moe_layers=2)
+        >>> x = {"text": np.array([[5, 6, 7, 0]])}
+        >>> before, after = dense(x)["text"], sparse(x)["text"]
+        >>> bool(abs(np.asarray(before["pooled_output"])
+        ...     - np.asarray(after["pooled_output"])).max() < 1e-5)
+        True
+
+    Reference:
+        [Sparse Upcycling](https://arxiv.org/abs/2212.05055), with a shared
+        expert so that the start is exact.
+    """
+    if encoder.num_experts:
+        raise ValueError(
+            message("`encoder` must be dense.", num_experts=encoder.num_experts)
+        )
+    if kwargs.get("router") == "soft":
+        raise ValueError(
+            message(
+                "A soft router cannot start from a dense encoder: its experts "
+                "work on mixtures of tokens.",
+                'Use "expert_choice" or "token_choice".',
+                router="soft",
+            )
+        )
+    options = {"shared_expert": True, **kwargs.pop("router_options", {})}
+    sparse = IMPEncoder.from_config(
+        {
+            **encoder.get_config(),
+            # The normalisation of queries and keys stays as it was trained.
+            "qk_layer_norm": encoder.uses_qk_layer_norm,
+            "num_experts": num_experts,
+            "num_moe_layers": num_moe_layers,
+            "router_options": options,
+            **kwargs,
+        }
+    )
+    _copy_outside(encoder, sparse)
+    rows = _rows(encoder)
+    first = 0
+    for stack in sparse.body.stacks:
+        _fill(stack, rows[first : first + stack.num_layers])
+        first += stack.num_layers
+    return sparse
+
+
+def _copy_outside(encoder: IMPEncoder, sparse: IMPEncoder) -> None:
+    """Everything but the layers: embedders, last norm, pooling."""
+    for old, new in zip(_outside(encoder), _outside(sparse), strict=True):
+        new.assign(old.value)
+
+
+def _outside(encoder: IMPEncoder) -> list[Any]:
+    inside = {id(v) for stack in encoder.body.stacks for v in stack.weights}
+    return [v for v in encoder.trainable_variables if id(v) not in inside]
+
+
+def _rows(encoder: IMPEncoder) -> list[dict[str, np.ndarray]]:
+    """Weights by name of each layer."""
+    return [
+        {v.name: ops.convert_to_numpy(v)[i] for v in stack.stacked}
+        for stack in encoder.body.stacks
+        for i in range(stack.num_layers)
+    ]
+
+
+def _fill(stack: EncoderStack, rows: list[dict[str, np.ndarray]]) -> None:
+    for variable in stack.stacked:
+        name = variable.name
+        if name in rows[0]:
+            values = np.stack([row[name] for row in rows])
+        elif name.startswith("experts_"):
+            dense = name.removeprefix("experts_") + "_kernel"
+            values = np.stack([row[dense] for row in rows])[:, None]
+            values = np.broadcast_to(values, variable.shape)
+        else:
+            continue  # The router, which starts at random.
+        variable.assign(values)
