@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--smoke", action="store_true", help="one seed, a few steps")
-    add("--steps", type=int, default=800, help="training steps of each run")
+    add("--steps", type=int, default=500, help="training steps of each run")
     add("--seeds", type=int, default=5, help="runs of each arm")
     add("--preset", default="imp_moe_tiny", help="the sparse encoder")
     add("--worker", help=argparse.SUPPRESS)

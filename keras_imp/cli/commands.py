@@ -36,7 +36,7 @@ def train(
     ] = None,
     steps: Annotated[
         int, typer.Option(min=1, help="Training steps over all tasks.")
-    ] = 3000,
+    ] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
     out: Annotated[
         Path | None,

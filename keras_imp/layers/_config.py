@@ -10,12 +10,15 @@ from typing import Any
 import keras
 
 
-def arguments_of(layer: keras.layers.Layer, cls: type) -> dict[str, Any]:
+def arguments_of(
+    layer: keras.layers.Layer, cls: type, **given: Any
+) -> dict[str, Any]:
     """The constructor arguments of `cls`, as the layer's attributes hold them.
 
     Args:
         layer: An instance of `cls` that keeps each argument under its name.
         cls: The class whose constructor is asked.
+        **given: Values of arguments that the layer does not keep.
 
     Returns:
         Arguments by name, layers as their serialized form; without `kwargs`,
@@ -26,7 +29,10 @@ def arguments_of(layer: keras.layers.Layer, cls: type) -> dict[str, Any]:
         for name in inspect.signature(cls.__init__).parameters
         if name not in ("self", "dtype", "kwargs")
     ]
-    return {name: _plain(getattr(layer, name)) for name in names}
+    return {
+        name: given[name] if name in given else _plain(getattr(layer, name))
+        for name in names
+    }
 
 
 def layer_from(value: Any) -> Any:

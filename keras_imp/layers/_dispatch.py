@@ -14,9 +14,9 @@ from keras import ops
 from keras_imp.layers.routing import Assignment
 from keras_imp.typing import Tensor
 
-# Largest group for the one-hot form on a TPU. There a gather is bound by
-# memory (8 s d bytes at 1.2 TB/s) and the product by arithmetic (4 s^2 d at
-# 275 T/s, bfloat16, a TPU v4): they meet at s = 460. Not measured.
+# Largest group for the one-hot form on a TPU: there both forms need about the
+# same time by their operations and bytes (`benchmarks/moe.py` counts them), and
+# a TPU gathers more slowly than its bytes say. Not measured.
 TPU_ONE_HOT_GROUP = 512
 
 

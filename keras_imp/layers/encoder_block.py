@@ -65,8 +65,8 @@ class EncoderBlock(keras.layers.Layer):
         qkv_init: `"conventional"` or the faithful `"imp"`; see
             `MultiHeadAttention`.
         seed: Seed of the dropout. Defaults to a random one.
-        feed_forward: A routed layer, such as `ExpertChoiceMoE`, to use as the
-            feed-forward network.
+        feed_forward: A routed layer, such as `ExpertChoiceMoE`: the
+            feed-forward network is a copy of it, with this block's dtype.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
@@ -132,7 +132,7 @@ class EncoderBlock(keras.layers.Layer):
             **common,
         )
         self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.feed_forward = layer_from(feed_forward) or FeedForward(
+        self.feed_forward = self._copy(feed_forward) or FeedForward(
             intermediate_dim, name="feed_forward", **common
         )
         if self.uses_seeds:
@@ -182,9 +182,9 @@ class EncoderBlock(keras.layers.Layer):
         return (y, report) if return_report else y
 
     def get_config(self) -> dict[str, Any]:
-        config = arguments_of(self, EncoderBlock)
-        if not self.is_routed:
-            config["feed_forward"] = None
+        # The dense network is this block's own.
+        given = {} if self.is_routed else {"feed_forward": None}
+        config = arguments_of(self, EncoderBlock, **given)
         return {**super().get_config(), **config}
 
     def compute_output_spec(self, tokens, *args, return_report=False, **kwargs):
@@ -193,6 +193,14 @@ class EncoderBlock(keras.layers.Layer):
                 tokens, *args, return_report=True, **kwargs
             )
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
+
+    def _copy(self, pattern: Any) -> SparseFeedForward | None:
+        """A new layer with the arguments of `pattern`."""
+        layer = layer_from(pattern)
+        if layer is None:
+            return None
+        arguments = {"name": "feed_forward", "dtype": self.dtype_policy}
+        return type(layer).from_config({**layer.get_config(), **arguments})
 
     def _norm(self, name: str) -> keras.layers.Layer:
         return keras.layers.LayerNormalization(

@@ -137,7 +137,7 @@ class EncoderStack(keras.layers.Layer):
             dropout_broadcast=self.dropout_broadcast,
             use_bias=self.use_bias,
             qkv_init=self.qkv_init,
-            feed_forward=self._copy_of_feed_forward(),
+            feed_forward=self.feed_forward,
             dtype=self.dtype_policy,
             name="block",
         )
@@ -245,14 +245,6 @@ class EncoderStack(keras.layers.Layer):
         if self.scan_layers is None:
             return keras.config.backend() == "jax"
         return self.scan_layers
-
-    def _copy_of_feed_forward(self) -> SparseFeedForward | None:
-        if not self.is_routed:
-            return None
-        config = self.feed_forward.get_config()
-        return type(self.feed_forward).from_config(
-            {**config, "name": "feed_forward", "dtype": self.dtype_policy}
-        )
 
     def _stack(
         self, variables: tuple[keras.Variable, ...], trainable: bool = True

@@ -189,11 +189,16 @@ class AlternatingModel(BackendStep, keras.Model):
         return update
 
     def record(self, batch: Batch, y_pred: Any, loss: Tensor) -> dict:
-        """Update the metrics and return all of them."""
+        """Update the metrics; return the loss and those of the batch's task.
+
+        Not all metrics of all tasks: `fit` converts what a step returns to
+        Python numbers one by one, at each step.
+        """
         self._loss_tracker.update_state(loss)
         batch.task.loss_metric.update_state(loss)
         batch.task.update_metrics(batch.x, batch.y, y_pred, batch.sample_weight)
-        return self.get_metrics_result()
+        metrics = [self._loss_tracker, *batch.task.metrics]
+        return {metric.name: metric.result() for metric in metrics}
 
     # What Keras users call --------------------------------------------------
 
@@ -354,6 +359,10 @@ class AlternatingModel(BackendStep, keras.Model):
             check_sample_weight(x, sample_weight)
             task.check_batch(x, y, sample_weight)
         return (x, *batch[1:])
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> dict[str, Any]:
+        """What an epoch logs. Keras takes the last step's where they differ."""
+        return self.get_metrics_result()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile again when a saved model is loaded.

@@ -164,7 +164,9 @@ def fitted(encoder, rng, **options):
             keras_imp.tasks.Contrastive("captions", projection_dim=8),
         ],
     )
-    model.compile(optimizer=keras.optimizers.AdamW(1e-2), jit_compile=False)
+    # XLA compiles slowly on TensorFlow; JAX is slow without it.
+    jit = keras.config.backend() == "jax"
+    model.compile(optimizer=keras.optimizers.AdamW(1e-2), jit_compile=jit)
     x = batch(rng)
     y = rng.integers(0, 3, 8)
     data = {
