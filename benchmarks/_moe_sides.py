@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 
 import keras
@@ -10,7 +11,6 @@ from _timing import NotAvailableError, _timed
 
 import keras_imp
 
-WARM = 2
 # Seconds after which a side gets one step per turn instead of several, and
 # only this many turns.
 SLOW, SLOW_TURNS = 2.0, 3
@@ -34,7 +34,9 @@ def measure(job: dict) -> dict:
         except NotAvailableError as error:
             results[name] = {"not_available": str(error)}
             continue
-        taken = [_timed(steps[name]) for _ in range(WARM)][-1]["wall"]
+        first, taken = (_timed(steps[name])["wall"] for _ in range(2))
+        note = f"ready: {name}, first {first:.1f} s, then {taken:.2f} s"
+        print(note, file=sys.stderr, flush=True)
         results[name] = {
             "differs": differs,
             "samples": [],

@@ -165,6 +165,7 @@ def draw(comparisons: dict, path: pathlib.Path) -> None:
         axis.errorbar(
             means, range(len(labels)), xerr=halves, fmt="o", color="#0072B2"
         )
+        axis.locator_params(axis="x", nbins=5)
         axis.axvline(0.0, color="#888888", linewidth=0.8)
         axis.set_yticks(range(len(labels)), labels)
         axis.set_title(name, fontsize=10)

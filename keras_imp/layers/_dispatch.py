@@ -127,42 +127,45 @@ def _one_hot(tokens: Tensor, assignment: Assignment) -> Tensor:
     return ops.cast(hits, tokens.dtype)
 
 
+def _maps_groups() -> bool:
+    # On JAX a map over groups, so that a partitioner keeps each group on its
+    # device. Elsewhere flat rows: torch has no fast map, and XLA on TensorFlow
+    # takes half a second per expert to compile the gradient of a mapped take.
+    return keras.config.backend() == "jax"
+
+
 def _take(tokens: Tensor, indices: Tensor) -> Tensor:
     """Rows of each group: (g, s, d) and (g, n) to (g, n, d)."""
-    if keras.config.backend() == "torch":
-        rows = ops.take(_flat(tokens), _flat_indices(tokens, indices), axis=0)
-        return ops.reshape(rows, (-1, indices.shape[1], tokens.shape[-1]))
-    # Per group and not flattened: so a partitioner keeps groups on their own
-    # devices.
-    return ops.vectorized_map(
-        lambda pair: ops.take(pair[0], pair[1], axis=0), (tokens, indices)
-    )
+    if _maps_groups():
+        return ops.vectorized_map(
+            lambda pair: ops.take(pair[0], pair[1], axis=0), (tokens, indices)
+        )
+    rows = ops.take(_flat(tokens), _flat_indices(indices, tokens.shape[1]), 0)
+    return ops.reshape(rows, (-1, indices.shape[1], tokens.shape[-1]))
 
 
 def _add_at(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
     """Undo `_take` by sums: (g, n, d) and (g, n) to (g, s, d)."""
-    width = values.shape[-1]
-    if keras.config.backend() == "torch":
-        groups = values.shape[0]
-        sums = ops.segment_sum(
-            _flat(values),
-            _flat_indices(values, indices, num_tokens),
-            num_segments=groups * num_tokens,
+    if _maps_groups():
+        return ops.vectorized_map(
+            lambda pair: ops.segment_sum(
+                pair[0], pair[1], num_segments=num_tokens
+            ),
+            (values, indices),
         )
-        return ops.reshape(sums, (groups, num_tokens, width))
-    return ops.vectorized_map(
-        lambda pair: ops.segment_sum(pair[0], pair[1], num_segments=num_tokens),
-        (values, indices),
+    sums = ops.segment_sum(
+        _flat(values),
+        _flat_indices(indices, num_tokens),
+        num_segments=ops.shape(indices)[0] * num_tokens,
     )
+    return ops.reshape(sums, (-1, num_tokens, values.shape[-1]))
 
 
 def _flat(x: Tensor) -> Tensor:
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-def _flat_indices(
-    x: Tensor, indices: Tensor, num_tokens: int | None = None
-) -> Tensor:
-    step = num_tokens or x.shape[1]
-    offsets = ops.arange(x.shape[0], dtype="int32")[:, None] * step
-    return ops.reshape(indices + offsets, (-1,))
+def _flat_indices(indices: Tensor, num_tokens: int) -> Tensor:
+    """Indices of rows in groups as indices of rows of all groups."""
+    groups = ops.arange(ops.shape(indices)[0], dtype="int32")
+    return ops.reshape(indices + groups[:, None] * num_tokens, (-1,))
