@@ -11,6 +11,7 @@ import keras_imp
 from keras_imp.cli.commands import app
 
 STEPS = 4
+ENCODER = "imp_moe_tiny"
 
 
 def invoke(*arguments):
@@ -20,7 +21,9 @@ def invoke(*arguments):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "playground"
-    result = invoke("train", "--steps", STEPS, "--seed", 3, "--out", folder)
+    # With experts: half of the layers are dense, so both kinds are met.
+    options = ("--encoder", ENCODER, "--steps", STEPS, "--seed", 3)
+    result = invoke("train", *options, "--out", folder)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -36,12 +39,16 @@ def test_the_run_folder_has_everything(folder):
         "model.keras",
         "results.json",
         "retrieval.png",
+        "routing_heatmap.png",
+        "routing_overlay.png",
         "tokenizer.json",
     }
+    assert (folder / "logs" / "routing").is_dir()
     assert json.loads((folder / "config.json").read_text()) == {
         "steps": STEPS,
         "seed": 3,
         "backend": keras.config.backend(),
+        "encoder": ENCODER,
     }
 
 
@@ -58,10 +65,18 @@ def test_every_task_has_results_beside_its_baseline(folder):
     assert all(0 < row["chance"] < 1 for row in rows)
 
 
-@pytest.mark.parametrize("name", ["learning_curves.png", "retrieval.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "learning_curves.png",
+        "retrieval.png",
+        "routing_heatmap.png",
+        "routing_overlay.png",
+    ],
+)
 def test_pictures_can_be_opened(folder, name):
     with Image.open(folder / name) as picture:
-        assert min(picture.size) > 400
+        assert min(picture.size) > 300
 
 
 def test_model_and_encoder_can_be_loaded(folder):
@@ -69,6 +84,16 @@ def test_model_and_encoder_can_be_loaded(folder):
     encoder = keras_imp.IMPEncoder.from_preset(str(folder / "encoder"))
     assert encoder.count_params() == model.encoder.count_params()
     assert int(model.step_counter) == STEPS
+
+
+def test_an_unknown_encoder_is_refused(tmp_path):
+    result = invoke(
+        "train", "--encoder", "imp_tiniest", "--out", tmp_path / "x"
+    )
+    assert result.exit_code == 1
+    text = " ".join(result.output.split())
+    assert "Received: encoder='imp_tiniest'." in text
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_folder_in_use_is_refused(folder):
