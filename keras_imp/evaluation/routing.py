@@ -246,10 +246,10 @@ class RoutingHeatMap(keras.callbacks.Callback):
     def __init__(self, log_dir: str | Path):
         super().__init__()
         self.log_dir = Path(log_dir)
-        self._writer = None
+        self._writer: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        encoder = getattr(self.model, "encoder", self.model)
+        encoder = self._encoder()
         if not (isinstance(encoder, IMPEncoder) and encoder.num_experts):
             raise ValueError(
                 message(
@@ -260,7 +260,7 @@ class RoutingHeatMap(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        encoder = getattr(self.model, "encoder", self.model)
+        encoder = self._encoder()
         importance = {
             name: metric.importance()
             for name, metric in encoder.routing_metrics.items()
@@ -275,6 +275,9 @@ class RoutingHeatMap(keras.callbacks.Callback):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _encoder(self) -> Any:
+        return getattr(self.model, "encoder", self.model)
 
     def _write(self, png: bytes, epoch: int) -> None:
         proto = "tensorboard.compat.proto"

@@ -26,7 +26,9 @@ def arguments_of(
     """
     names = [
         name
-        for name in inspect.signature(cls.__init__).parameters
+        for name in inspect.signature(
+            cls.__init__  # type: ignore[misc]
+        ).parameters
         if name not in ("self", "dtype", "kwargs")
     ]
     return {

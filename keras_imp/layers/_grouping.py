@@ -88,8 +88,12 @@ def check_known(tokens: Tensor, group_size: int | str | None) -> None:
     Raises:
         ValueError: If it is known only at run time.
     """
-    sizes = {None: tokens.shape[1:2], "batch": tokens.shape[:2]}
-    if None in sizes.get(group_size, ()):
+    needed = ()
+    if group_size is None:
+        needed = tokens.shape[1:2]
+    elif group_size == "batch":
+        needed = tokens.shape[:2]
+    if None in needed:
         raise ValueError(
             message(
                 "The size of a group must be known when the model is built: "

@@ -132,9 +132,11 @@ class EncoderBlock(keras.layers.Layer):
             **common,
         )
         self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.feed_forward = self._copy(feed_forward) or FeedForward(
-            intermediate_dim, name="feed_forward", **common
-        )
+        self.feed_forward: Any = self._copy(feed_forward)
+        if intermediate_dim is not None:
+            self.feed_forward = FeedForward(
+                intermediate_dim, name="feed_forward", **common
+            )
         if self.uses_seeds:
             self.seed_generator = keras.random.SeedGenerator(seed)
 

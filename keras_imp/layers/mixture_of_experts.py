@@ -253,7 +253,7 @@ class SparseFeedForward(keras.layers.Layer):
             padding_mask = None
         grouped = group(tokens, padding_mask, size)
         seed = self._seed(dropout_seed, training)
-        logits = self._logits(grouped.tokens, seed, training)
+        logits = self._logits(grouped.tokens, seed)
         outputs, weights, losses, bias = self._route(
             grouped.tokens,
             logits,
@@ -307,9 +307,9 @@ class SparseFeedForward(keras.layers.Layer):
 
     # Shared steps -----------------------------------------------------------
 
-    def _logits(self, tokens: Tensor, seed: Tensor | None, training) -> Tensor:
+    def _logits(self, tokens: Tensor, seed: Tensor | None) -> Tensor:
         x = ops.cast(tokens, "float32")
-        if training and self.router_jitter:
+        if seed is not None and self.router_jitter:
             noise = keras.random.uniform(
                 ops.shape(x),
                 1.0 - self.router_jitter,
@@ -381,7 +381,7 @@ class SparseFeedForward(keras.layers.Layer):
                 return imp_group_size(count, self.num_experts)
             return count
         check_known(tokens, self.group_size)
-        return self.group_size
+        return None if self.group_size is None else int(self.group_size)
 
     def _check_call(self, tokens, padding_mask, use_causal_mask) -> None:
         shape = None if padding_mask is None else tuple(padding_mask.shape)

@@ -252,17 +252,17 @@ class IMPEncoder(keras_hub.models.Backbone):
             >>> tuple(gates["text"]["gates"].shape)
             (1, 2, 3, 4)
         """
-        if not self.num_experts:
-            raise ValueError(
-                message(
-                    "The encoder must have experts.",
-                    num_experts=self.num_experts,
-                )
-            )
         self._check_names(inputs)
         gates = {}
         for name, values in inputs.items():
             features, report = self._encode(name, values, training=None)
+            if report is None:
+                raise ValueError(
+                    message(
+                        "The encoder must have experts.",
+                        num_experts=self.num_experts,
+                    )
+                )
             weights = ops.transpose(report.weights, (1, 0, 2, 3))
             if self.pooling == "token":
                 weights = weights[:, :, 1:]
