@@ -15,12 +15,14 @@ PUBLIC_NAMES = [
     "ZeroShotClassifier",
     "data",
     "evaluation",
+    "inspect_routing",
     "layers",
     "models",
     "optimizers",
     "schedules",
     "tasks",
     "training",
+    "upcycle",
 ]
 
 

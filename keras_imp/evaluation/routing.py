@@ -30,6 +30,11 @@ class Routing(NamedTuple):
         left_behind: Share of the real tokens that no expert took, shape
             `(layers,)`.
         confidence: Mean gate of a pair, shape `(layers,)`.
+
+    Example:
+        >>> from keras_imp.evaluation import Routing
+        >>> Routing._fields[:2]
+        ('gates', 'padding_mask')
     """
 
     gates: np.ndarray

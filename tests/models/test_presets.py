@@ -43,10 +43,7 @@ def count_without_memory(name, modalities):
 
 
 def counts(encoder):
-    inside = (
-        encoder.body.stacks[0].count_params()
-        + encoder.final_norm.count_params()
-    )
+    inside = encoder.body.count_params() + encoder.final_norm.count_params()
     total = encoder.count_params()
     return {"encoder": inside, "embedders": total - inside}
 
