@@ -160,13 +160,14 @@ def new_figure(
     return figure, axes.ravel()
 
 
-def save_figure(figure: Any, path: Any) -> None:
+def save_figure(figure: Any, path: Any, bottom: float = 0.0) -> None:
     """Lay a figure out, write it as PNG and forget it.
 
     Args:
         figure: From `new_figure`.
         path: File name, or a binary file.
+        bottom: Share of the height to leave free at the bottom.
     """
-    figure.tight_layout()
+    figure.tight_layout(rect=(0.0, bottom, 1.0, 1.0))
     figure.savefig(path, dpi=150, format="png")
     _pyplot().close(figure)

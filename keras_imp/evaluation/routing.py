@@ -206,30 +206,41 @@ def plot_overlay(
         >>> os.path.getsize(file) > 1000
         True
     """
-    pictures = [_as_uint8(image) for image in images[:OVERLAY_PICTURES]]
+    # Spread over the pictures, which may be ordered by kind.
+    shown = np.linspace(0, len(images) - 1, min(OVERLAY_PICTURES, len(images)))
+    shown = shown.astype(int)
     count, experts = gates.shape[1], gates.shape[-1]
     colors = _colors(experts)
+    size = 1.5  # inches
     figure, axes = new_figure(
-        len(pictures) + 1, count + 1, (1.5 * (count + 1), 1.5 * len(pictures))
+        len(shown), count + 1, (size * (count + 1), size * len(shown) + 0.55)
     )
-    axes = np.reshape(axes, (len(pictures) + 1, count + 1))
-    for row, picture in enumerate(pictures):
+    axes = np.reshape(axes, (len(shown), count + 1))
+    for row, index in enumerate(shown):
+        picture = _as_uint8(images[index])
         axes[row, 0].imshow(picture, interpolation="nearest")
         for layer in range(count):
-            patches = _patch_colors(gates[row, layer], grid, colors)
+            patches = _patch_colors(gates[index, layer], grid, colors)
             overlay = np.kron(
-                patches,
-                np.ones((*_patch_size(picture, grid), 1)),
+                patches, np.ones((*_patch_size(picture, grid), 1))
             )
-            shown = 0.45 * picture / 255.0 + 0.55 * overlay
-            axes[row, layer + 1].imshow(shown, interpolation="nearest")
+            mixed = 0.45 * picture / 255.0 + 0.55 * overlay
+            axes[row, layer + 1].imshow(mixed, interpolation="nearest")
             if row == 0:
                 name = layers[layer] if layers else layer
                 axes[0, layer + 1].set_title(f"layer {name}", fontsize=9)
     for axis in axes.flat:
         axis.axis("off")
-    _legend(axes[-1, 0], colors)
-    save_figure(figure, path)
+    for index, color in enumerate(colors):
+        axes[-1, 0].scatter([], [], color=[color], marker="s", label=str(index))
+    figure.legend(
+        title="expert; dark: none",
+        loc="lower center",
+        fontsize=7,
+        title_fontsize=8,
+        ncols=min(8, experts),
+    )
+    save_figure(figure, path, bottom=0.55 / (size * len(shown) + 0.55))
 
 
 class RoutingHeatMap(keras.callbacks.Callback):
@@ -356,12 +367,3 @@ def _colors(count: int) -> np.ndarray:
     if count <= 10:
         return np.asarray(color_map.colors[:count])
     return color_map(np.linspace(0.02, 0.95, count))[:, :3]
-
-
-def _legend(axis: Any, colors: np.ndarray) -> None:
-    """Experts and their colors, to the right of `axis`."""
-    for index, color in enumerate(colors):
-        axis.scatter([], [], color=[color], marker="s", label=str(index))
-    axis.legend(
-        title="expert", loc="upper left", fontsize=7, ncols=min(8, len(colors))
-    )
