@@ -3,7 +3,7 @@
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from keras_imp._errors import check_choice, message
+from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.layers.mixture_of_experts import (
     ExpertChoiceMoE,
     SoftMoE,
@@ -50,6 +50,7 @@ def check_sparse(
     Raises:
         ValueError: If not.
     """
+    check_positive(num_layers=num_layers)
     check_choice(PLACEMENTS, moe_placement=moe_placement)
     check_choice(tuple(ROUTERS), router=router)
     if num_experts < 0 or num_moe_layers < 0:

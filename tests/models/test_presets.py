@@ -112,7 +112,8 @@ def test_text_path_count_is_that_of_the_table(name, width):
 
 
 def test_presets_are_the_sizes_of_the_table_and_a_tiny_one():
-    assert set(PRESETS) == {*ROWS, "imp_tiny"}
+    sparse = {f"imp_moe_{size}" for size in ("tiny", "small", "base", "large")}
+    assert set(PRESETS) == {*ROWS, "imp_tiny", *sparse}
 
 
 @pytest.mark.parametrize("name", ROWS)
