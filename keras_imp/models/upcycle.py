@@ -43,7 +43,7 @@ def upcycle(
         >>> sparse = keras_imp.upcycle(dense, num_experts=4, num_moe_layers=2)
         >>> x = {"text": np.array([[5, 6, 7, 0]])}
         >>> before, after = (
-        ...     encoder(x)["text"]["pooled_output"] for encoder in (dense, sparse))
+        ...     e(x)["text"]["pooled_output"] for e in (dense, sparse))
         >>> float(keras.ops.max(keras.ops.abs(before - after))) < 1e-5
         True
 
