@@ -150,14 +150,10 @@ def compare(results: dict, first: str, second: str, seeds: int) -> dict:
 
 def draw(comparisons: dict, path: pathlib.Path) -> None:
     """Differences with their confidence intervals, as a picture."""
-    import matplotlib
+    from keras_imp.evaluation.report import new_figure, save_figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        1, len(comparisons), figsize=(4.2 * len(comparisons), 3.2), sharey=True
-    )
+    count = len(comparisons)
+    figure, axes = new_figure(1, count, (4.2 * count, 3.2))
     for axis, (name, tasks) in zip(axes, comparisons.items()):
         labels = list(tasks)[::-1]
         means = [tasks[task]["difference"] for task in labels]
@@ -171,8 +167,7 @@ def draw(comparisons: dict, path: pathlib.Path) -> None:
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("difference, 95 % confidence interval", fontsize=8)
         axis.grid(axis="x", alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def main() -> None:

@@ -6,8 +6,6 @@ matrix products, which is what a TPU is fast at. `benchmarks/moe.py` measures
 both and counts their work.
 """
 
-import functools
-
 import keras
 from keras import ops
 
@@ -18,12 +16,6 @@ from keras_imp.typing import Tensor
 # same time by their operations and bytes (`benchmarks/moe.py` counts them), and
 # a TPU gathers more slowly than its bytes say. Not measured.
 TPU_ONE_HOT_GROUP = 512
-
-
-@functools.cache
-def runs_on_tpu() -> bool:
-    """Whether new tensors land on a TPU. Asked eagerly, while building."""
-    return "tpu" in str(ops.convert_to_tensor(0.0).device).lower()
 
 
 def chooses_one_hot(dispatch: str, group_size: int, on_tpu: bool) -> bool:

@@ -3,13 +3,13 @@
 einsum legend: b batch, h heads, q query tokens, k key tokens, d head width.
 """
 
-import functools
 import math
 
 import keras
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, check_rate, message
+from keras_imp.layers._device import runs_on
 from keras_imp.layers._seeds import draw_seeds
 from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense, lecun_normal
@@ -42,13 +42,6 @@ def check_heads(width: int, num_heads: int) -> None:
                 num_heads=num_heads,
             )
         )
-
-
-@functools.cache
-def _runs_on_gpu() -> bool:
-    """Whether new tensors land on a GPU. Asked eagerly, while building."""
-    device = str(ops.convert_to_tensor(0.0).device).lower()
-    return any(name in device for name in ("gpu", "cuda", "rocm"))
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -126,7 +119,7 @@ class MultiHeadAttention(keras.layers.Layer):
     def build(self, tokens_shape, **kwargs):
         width = tokens_shape[-1]
         check_heads(width, self.num_heads)
-        self._use_flash = _runs_on_gpu()
+        self._use_flash = runs_on("gpu", "cuda", "rocm")
         fans = (width, self.num_heads if self.qkv_init == "imp" else 1)
 
         def dense(name, initializer):

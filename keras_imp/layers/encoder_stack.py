@@ -174,9 +174,7 @@ class EncoderStack(keras.layers.Layer):
     ):
         block = self._block
         bias = _balance_bias(block)
-        constants = [
-            v.value for v in block.non_trainable_variables if v is not bias
-        ]
+        constants = [v.value for v in block.non_trainable_variables]
         count = len(block.trainable_variables)
         seeds = None
         if training and self.uses_seeds:
@@ -187,8 +185,13 @@ class EncoderStack(keras.layers.Layer):
         def run(x: Tensor, weights: list, dropout_seeds: Tensor | None):
             outputs, _ = block.stateless_call(
                 weights[:count],
-                # The bias of this layer, if there is one, is the first.
-                [*weights[count:], *constants],
+                # The bias of this layer comes with its weights.
+                [
+                    weights[count] if v is bias else constant
+                    for v, constant in zip(
+                        block.non_trainable_variables, constants
+                    )
+                ],
                 x,
                 padding_mask=padding_mask,
                 dropout_seeds=dropout_seeds,

@@ -18,6 +18,7 @@ from keras_imp._errors import (
 )
 from keras_imp.layers import _dispatch, routing
 from keras_imp.layers._config import arguments_of
+from keras_imp.layers._device import runs_on
 from keras_imp.layers._grouping import (
     check_known,
     group,
@@ -210,7 +211,7 @@ class SparseFeedForward(keras.layers.Layer):
 
     def build(self, tokens_shape, **kwargs):
         width = tokens_shape[-1]
-        self._on_tpu = _dispatch.runs_on_tpu()
+        self._on_tpu = runs_on("tpu")
         self.router = self.add_weight(
             name="router",
             shape=(width, self._router_outputs()),

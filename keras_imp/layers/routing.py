@@ -132,11 +132,7 @@ def expert_choice(
         scores = ops.where(real, scores, -1.0)
     gates, tokens = top_k(scores, capacity)
     # Below 0 is padding; a NaN is not above it either.
-    filled = gates >= 0.0
-    if slots is not None:
-        filled = ops.logical_and(
-            filled, ops.arange(capacity) < slots[:, None, None]
-        )
+    filled = _in_use(gates >= 0.0, slots)
     return Assignment(tokens, ops.where(filled, gates, 0.0), filled)
 
 
@@ -226,11 +222,7 @@ def token_choice(
     turns = ops.where(choices >= 0, choices * num_tokens + turn, last)
     turns = ops.cast(ops.transpose(turns, (0, 2, 1)), "float32")
     negative, tokens = top_k(-turns, capacity)
-    filled = negative > -last
-    if slots is not None:
-        filled = ops.logical_and(
-            filled, ops.arange(capacity) < slots[:, None, None]
-        )
+    filled = _in_use(negative > -last, slots)
     gates = ops.take_along_axis(
         ops.transpose(probabilities, (0, 2, 1)), tokens, axis=-1
     )
@@ -454,6 +446,14 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return ops.take_along_axis(scores, order, axis=-1), order
     values, indices = ops.top_k(scores, k)
     return values, ops.cast(indices, "int32")
+
+
+def _in_use(filled: Tensor, slots: Tensor | None) -> Tensor:
+    """Empty the slots past those in use: (g, e, c)."""
+    if slots is None:
+        return filled
+    places = ops.arange(filled.shape[-1])
+    return ops.logical_and(filled, places < slots[:, None, None])
 
 
 def _turn_by_priority(probabilities: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The encoder: any subset of modalities in, tokens and one vector each out."""
 
-import inspect
 from typing import Any
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, check_rate, message
+from keras_imp.layers._config import arguments_of
 from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
@@ -368,16 +368,7 @@ class IMPEncoder(keras_hub.models.Backbone):
             embedder.check_values(name, values)
 
     def get_config(self) -> dict[str, Any]:
-        # Every plain argument, by the constructor's own list.
-        names = [
-            name
-            for name in inspect.signature(IMPEncoder.__init__).parameters
-            if name not in ("self", "dtype", "kwargs")
-        ]
-        return {
-            **super().get_config(),
-            **{name: getattr(self, name) for name in names},
-        }
+        return {**super().get_config(), **arguments_of(self, IMPEncoder)}
 
     @classmethod
     def from_preset(

@@ -98,11 +98,14 @@ def _outside(encoder: IMPEncoder) -> list[Any]:
 
 def _rows(encoder: IMPEncoder) -> list[dict[str, np.ndarray]]:
     """Weights by name of each layer."""
-    return [
-        {v.name: ops.convert_to_numpy(v)[i] for v in stack.stacked}
-        for stack in encoder.body.stacks
-        for i in range(stack.num_layers)
-    ]
+    rows = []
+    for stack in encoder.body.stacks:
+        values = {v.name: ops.convert_to_numpy(v) for v in stack.stacked}
+        rows += [
+            {name: value[i] for name, value in values.items()}
+            for i in range(stack.num_layers)
+        ]
+    return rows
 
 
 def _fill(stack: EncoderStack, rows: list[dict[str, np.ndarray]]) -> None:

@@ -336,3 +336,14 @@ def test_the_dense_twin_has_the_active_parameters():
 def test_bad_arguments(arguments, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         keras_imp.IMPEncoder(**{**PARTS, **arguments})
+
+
+def test_balancing_and_dropout_keep_their_states_apart(rng):
+    encoder = sparse("token_choice", dropout=0.2)
+    encoder(batch(rng), training=True)
+    bias = to_numpy(encoder.body.stacks[-1].stacked_bias)
+    assert bias.any()
+    # Whole nudges of 0.01, one for each modality at most: no seed state.
+    nudges = bias / 0.01
+    np.testing.assert_allclose(nudges, nudges.round(), atol=1e-5)
+    assert np.abs(nudges).max() < 2.5
