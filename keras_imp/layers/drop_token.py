@@ -7,6 +7,28 @@ from keras_imp._errors import check_rate
 from keras_imp.typing import Tensor
 
 
+def keep_tokens(tokens: Tensor, kept: Tensor) -> Tensor:
+    """The tokens at some indices, of each example its own.
+
+    Args:
+        tokens: Shape `(batch, tokens, ...)`; a padding mask too.
+        kept: Indices, int, shape `(batch, kept)`.
+
+    Returns:
+        Shape `(batch, kept, ...)`, same dtype.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.layers.drop_token import keep_tokens
+        >>> mask = keras.ops.array([[True, True, False]])
+        >>> keras.ops.convert_to_numpy(
+        ...     keep_tokens(mask, keras.ops.array([[0, 2]]))).tolist()
+        [[True, False]]
+    """
+    shape = (-1, kept.shape[1], *[1] * (len(tokens.shape) - 2))
+    return ops.take_along_axis(tokens, ops.reshape(kept, shape), axis=1)
+
+
 @keras.saving.register_keras_serializable(package="keras_imp")
 class DropToken(keras.layers.Layer):
     """Keep a random subset of each example's tokens while training.
@@ -62,8 +84,8 @@ class DropToken(keras.layers.Layer):
             return {"tokens": tokens, "padding_mask": padding_mask}
         index = self._draw(ops.shape(tokens)[0], num_tokens, kept)
         if padding_mask is not None:
-            padding_mask = ops.take_along_axis(padding_mask, index, axis=1)
-        tokens = ops.take_along_axis(tokens, index[..., None], axis=1)
+            padding_mask = keep_tokens(padding_mask, index)
+        tokens = keep_tokens(tokens, index)
         return {"tokens": tokens, "padding_mask": padding_mask}
 
     def _draw(self, batch: Tensor, num_tokens: int, kept: int) -> Tensor:

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_rate, message
 from keras_imp.layers._config import arguments_of
+from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
@@ -96,6 +97,9 @@ class IMPEncoder(keras_hub.models.Backbone):
             bins), log-mel; `waveform` (batch, samples) in [-1, 1]; `text`
             (batch, length), token ids, 0 = padding.
         training: Whether to apply dropout.
+        kept: Which tokens to encode, by modality: indices, int, shape
+            `(batch, kept)`. The others are dropped before the blocks, and are
+            not in the output. Defaults to all.
 
     Returns:
         A dict from modality to a dict with `sequence_output`, shape `(batch,
@@ -221,11 +225,15 @@ class IMPEncoder(keras_hub.models.Backbone):
         self._build_all()
 
     def call(
-        self, inputs: dict[str, Tensor], training: bool | None = None
+        self,
+        inputs: dict[str, Tensor],
+        training: bool | None = None,
+        kept: dict[str, Tensor] | None = None,
     ) -> dict[str, dict[str, Tensor]]:
         self._check_names(inputs)
+        kept = kept or {}
         return {
-            name: self._encode(name, inputs[name], training)[0]
+            name: self._encode(name, inputs[name], training, kept.get(name))[0]
             for name in self.modalities
             if name in inputs
         }
@@ -399,12 +407,15 @@ class IMPEncoder(keras_hub.models.Backbone):
         return super().from_preset(preset, load_weights=load_weights, **kwargs)
 
     def _encode(
-        self, name: str, inputs: Tensor, training
+        self, name: str, inputs: Tensor, training, kept: Tensor | None = None
     ) -> tuple[dict[str, Tensor], RoutingReport | None]:
         check_rank(name, inputs.shape)
         embedder = self.embedders[MODALITIES[name].embedder]
         embedded = embedder(inputs)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
+        if kept is not None:
+            tokens = keep_tokens(tokens, kept)
+            mask = None if mask is None else keep_tokens(mask, kept)
         if self.pooling == "token":
             tokens, mask = self._prepend_token(name, tokens, mask)
         x, report = self.body(

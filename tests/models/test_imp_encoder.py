@@ -366,3 +366,26 @@ def test_fits_as_a_part_of_a_functional_model(inputs, rng, pooling, tmp_path):
         model.predict(x, verbose=0),
         oracles.SAME_MATH_TOLERANCE,
     )
+
+
+def test_kept_tokens_are_the_only_ones_encoded():
+    encoder = keras_imp.IMPEncoder(
+        8, 16, 1, 2, modalities=("image", "text"), vocabulary_size=10
+    )
+    image = np.random.default_rng(0).normal(size=(2, 32, 48, 3))
+    text = np.array([[1, 2, 3, 0], [4, 5, 0, 0]])
+    every = {"image": np.tile(np.arange(6), (2, 1))}
+    kept = {"image": np.array([[0, 5], [2, 3]]), "text": np.array([[1, 3]] * 2)}
+    whole = encoder({"image": image, "text": text})
+    same = encoder({"image": image}, kept=every)
+    part = encoder({"image": image, "text": text}, kept=kept)
+    np.testing.assert_allclose(
+        to_numpy(same["image"]["sequence_output"]),
+        to_numpy(whole["image"]["sequence_output"]),
+        atol=1e-6,
+    )
+    assert part["image"]["sequence_output"].shape == (2, 2, 8)
+    np.testing.assert_array_equal(
+        to_numpy(part["text"]["padding_mask"]),
+        [[True, False], [True, False]],
+    )
