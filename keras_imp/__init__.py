@@ -27,6 +27,7 @@ _HOMES = {
 }
 _MODULES = {
     "data": "keras_imp.data",
+    "distribution": "keras_imp.training.distribution",
     "evaluation": "keras_imp.evaluation",
     "layers": "keras_imp.layers",
     "models": "keras_imp.models",

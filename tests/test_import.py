@@ -14,6 +14,7 @@ PUBLIC_NAMES = [
     "TaskMixture",
     "ZeroShotClassifier",
     "data",
+    "distribution",
     "evaluation",
     "inspect_routing",
     "layers",

@@ -9,6 +9,7 @@ loop and hands one row to each block.
 import keras
 from keras import ops
 
+from keras_imp.layers._replicas import replicas
 from keras_imp.typing import Tensor
 
 
@@ -42,7 +43,9 @@ def draw_seeds(
     draws = keras.random.randint(
         (*shape, 2), 0, 2**31 - 1, dtype="int32", seed=generator
     )
-    return ops.cast(draws, generator.state.dtype)
+    seeds = ops.cast(draws, generator.state.dtype)
+    # A generator's state is the same on each replica.
+    return seeds + replicas().index if replicas().index else seeds
 
 
 def dropout(

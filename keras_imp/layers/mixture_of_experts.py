@@ -25,6 +25,8 @@ from keras_imp.layers._grouping import (
     imp_group_size,
     ungroup,
 )
+from keras_imp.layers._layouts import check_axis_divides
+from keras_imp.layers._replicas import check_whole_batch
 from keras_imp.layers._seeds import GivenSeed, draw_seeds
 from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import lecun_normal
@@ -91,6 +93,9 @@ class Experts(keras.layers.Layer):
 
     def build(self, slots_shape):
         width, inner = slots_shape[-1], self.intermediate_dim
+        check_axis_divides(
+            f"{self.path}/expand", 0, num_experts=self.num_experts
+        )
         self.expand = self._kernel("expand", width, inner)
         self.contract = self._kernel("contract", inner, width)
         if self.use_bias:
@@ -375,6 +380,13 @@ class SparseFeedForward(keras.layers.Layer):
         """Keep the bias of the next step; only token choice has one."""
 
     def _group_size(self, tokens: Tensor) -> int | None:
+        if self.variant == "imp" or self.group_size is not None:
+            check_whole_batch(
+                "Groups must be single examples where replicas share a batch: "
+                "others would end where the rows of a replica do.",
+                group_size=self.group_size,
+                variant=self.variant,
+            )
         if self.variant == "imp" or self.group_size == "batch":
             check_known(tokens, "batch")
             count = tokens.shape[0] * tokens.shape[1]
@@ -567,6 +579,11 @@ class TokenChoiceMoE(SparseFeedForward):
         loss = routing.load_loss(probabilities, choices, padding_mask)
         losses = [self._load_loss_weight() * loss]
         if bias is not None:
+            check_whole_batch(
+                "`balance_rate` must be 0 where replicas share a batch: each "
+                "would balance the load of its own rows.",
+                balance_rate=self.balance_rate,
+            )
             chosen = ops.cast(choices >= 0, "float32")
             bias = routing.balanced_bias(
                 bias, ops.sum(chosen, axis=(0, 1)), self.balance_rate

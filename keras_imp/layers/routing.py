@@ -440,8 +440,9 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         >>> np.asarray(indices).tolist()
         [1, 2]
     """
-    if keras.config.backend() == "torch":
-        # torch.topk has no rule for equal values; its stable sort has.
+    if keras.config.backend() == "torch" or keras.distribution.distribution():
+        # torch.topk has no rule for equal values; its stable sort has. And
+        # XLA would bring the scores of all devices together for a top-k.
         order = ops.argsort(-ops.stop_gradient(scores), axis=-1)[..., :k]
         return ops.take_along_axis(scores, order, axis=-1), order
     values, indices = ops.top_k(scores, k)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_imp.layers._replicas import weight_of_part
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.models.routing_metric import RoutingMetric
@@ -65,6 +66,7 @@ class EncoderBody(keras.layers.Layer):
         self.routed_layers = tuple(
             layer for run in runs if run.is_routed for layer in run.layers
         )
+        self.z_loss_weight = feed_forward.router_z_loss if feed_forward else 0.0
         # In a layer, not in the model: Keras leaves out the metrics of a model
         # inside of another one.
         self.routing_metrics = {}
@@ -101,8 +103,20 @@ class EncoderBody(keras.layers.Layer):
             *(ops.concatenate(parts) for parts in zip(*reports, strict=True))
         )
         if training:
-            self.add_loss(ops.sum(report.loss))
+            self.add_loss(self._loss(report, padding_mask))
         # None is a plain call.
         if training is not None:
             self.routing_metrics[modality].update_state(report)
         return x, report
+
+    def _loss(self, report: RoutingReport, padding_mask: Tensor | None):
+        """Sum of the layers' losses, of the whole batch's tokens alike."""
+        loss = ops.sum(report.loss)
+        if padding_mask is None:
+            return loss
+        weight = weight_of_part(ops.sum(ops.cast(padding_mask, "float32")))
+        if weight is None:
+            return loss
+        # The z-loss is a mean over tokens.
+        extra = (weight - 1.0) * self.z_loss_weight
+        return loss + extra * ops.sum(report.z_loss)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imp.layers._replicas import mean_over_replicas
 from keras_imp.layers.mixture_of_experts import RoutingReport
 from keras_imp.typing import Tensor
 
@@ -61,20 +62,29 @@ class RoutingMetric(keras.metrics.Metric):
         Args:
             report: Of all routed layers, each value with a layer axis first.
         """
-        report = RoutingReport(*(ops.stop_gradient(value) for value in report))
+        values = [
+            report.left_behind,
+            report.confidence,
+            report.z_loss,
+            report.load,
+            report.importance,
+        ]
+        left_behind, confidence, z_loss, load, importance = mean_over_replicas(
+            [ops.stop_gradient(value) for value in values]
+        )
         figures = ops.stack(
             [
-                report.left_behind,
-                report.confidence,
-                report.z_loss,
-                ops.min(report.load, axis=-1),
-                ops.max(report.load, axis=-1),
-                ops.min(report.importance, axis=-1),
+                left_behind,
+                confidence,
+                z_loss,
+                ops.min(load, axis=-1),
+                ops.max(load, axis=-1),
+                ops.min(importance, axis=-1),
             ]
         )
         self.totals.assign_add(figures)
-        self.load_total.assign_add(report.load)
-        self.importance_total.assign_add(report.importance)
+        self.load_total.assign_add(load)
+        self.importance_total.assign_add(importance)
         self.batches.assign_add(ops.ones(()))
 
     def result(self) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import jax
 import keras
 from jax import numpy as jnp
 
+from keras_imp.training._jax_devices import Devices
 from keras_imp.training.microbatches import is_float, merge, split
 
 
@@ -36,7 +37,7 @@ class _Values(NamedTuple):
     metrics: list[jax.Array]
 
 
-class BackendStep:
+class BackendStep(Devices):
     """`train_step` and `test_step` as Keras' JAX trainer calls them."""
 
     def train_step(self, state, data):

@@ -7,17 +7,20 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_imp.training._tensorflow_devices import Devices
 from keras_imp.training.microbatches import is_float, merge, split
 
 
-class BackendStep:
+class BackendStep(Devices):
     """`train_step` and `test_step` as Keras' TensorFlow trainer calls them."""
 
     def train_step(self, data):
         batch = self.unpack(data)
         in_parts = batch.task.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
-        gradients, loss, y_pred = differentiate(batch)
+        with self.as_replica(batch if in_parts else None):
+            gradients, loss, y_pred = differentiate(batch)
+        gradients, loss = self.mean_over_replicas(gradients, loss)
         variables = self.trainable_variables
         if self.update == "all":
             gradients = [
@@ -29,7 +32,7 @@ class BackendStep:
         norm = norm / self._loss_scale()
         update, logs = self.finish_step(batch, y_pred, loss, norm)
         # Refuse the update of a loss that is not finite.
-        tf.cond(update, lambda: self._apply(pairs), lambda: tf.constant(False))
+        self.apply_if(update, pairs)
         return logs
 
     def keep_state(self) -> contextlib.AbstractContextManager:
@@ -38,7 +41,9 @@ class BackendStep:
 
     def test_step(self, data):
         batch = self.unpack(data)
-        loss, y_pred = self.batch_loss(batch, training=False)
+        with self.as_replica():
+            loss, y_pred = self.batch_loss(batch, training=False)
+        _, loss = self.mean_over_replicas([], loss)
         return self.record(batch, y_pred, loss)
 
     # Gradients ---------------------------------------------------------------
@@ -128,13 +133,10 @@ class BackendStep:
         """What mixed float16 multiplies the loss by; 1 otherwise."""
         return self.optimizer.scale_loss(tf.ones(()))
 
-    def _apply(self, pairs) -> tf.Tensor:
-        self.optimizer.apply_gradients(pairs)
-        return tf.constant(True)
-
 
 def one_at_a_time(
     keyed: Callable[[Callable], Iterator],
+    placement: Callable[[Any], Any] | None = None,
 ) -> tf.distribute.DistributedDataset:
     """A mixture as something whose items may each have another structure.
 
@@ -144,6 +146,7 @@ def one_at_a_time(
 
     Args:
         keyed: From a conversion of an item to an iterator.
+        placement: Puts an item on several devices; None for one device.
 
     Returns:
         An iterable of that public interface.
@@ -151,7 +154,7 @@ def one_at_a_time(
 
     class OneAtATime(tf.distribute.DistributedDataset):
         def __iter__(self):
-            return keyed(_to_tensors)
+            return keyed(placement or _to_tensors)
 
     return OneAtATime()
 

@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import torch
 
-from keras_imp.training.microbatches import is_float, split
+from keras_imp.training._torch_devices import Devices
+from keras_imp.training.microbatches import is_float, merge, split
 
 
-class BackendStep:
+class BackendStep(Devices):
     """`train_step` and `test_step` as Keras' torch trainer calls them."""
 
     def train_step(self, data):
@@ -137,7 +138,7 @@ def _part(arrays: Any, i: int) -> Any:
 
 def _joined(predictions: list) -> Any:
     return keras.tree.map_structure(
-        lambda *parts: torch.cat(parts), *predictions
+        lambda *parts: merge(torch.stack(parts)), *predictions
     )
 
 

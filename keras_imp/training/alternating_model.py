@@ -193,7 +193,8 @@ class AlternatingModel(BackendStep, keras.Model):
         return y_pred, added
 
     def loss_of(self, batch: Batch, y_pred: Any) -> Tensor:
-        """The task's own loss, a float32 scalar."""
+        """The task's own loss of the whole batch, a float32 scalar."""
+        batch, y_pred = self.gather(batch, y_pred)
         loss = batch.task.compute_loss(
             batch.x, batch.y, y_pred, batch.sample_weight
         )
@@ -245,10 +246,14 @@ class AlternatingModel(BackendStep, keras.Model):
         Not all metrics of all tasks: `fit` converts what a step returns to
         Python numbers one by one, at each step.
         """
-        self._loss_tracker.update_state(loss)
-        batch.task.loss_metric.update_state(loss)
-        batch.task.update_metrics(batch.x, batch.y, y_pred, batch.sample_weight)
-        return {m.name: m.result() for m in self._metrics_of(batch.task)}
+        batch, y_pred = self.gather(batch, y_pred)
+        if self.keeps_metrics:
+            self._loss_tracker.update_state(loss)
+            batch.task.loss_metric.update_state(loss)
+            batch.task.update_metrics(
+                batch.x, batch.y, y_pred, batch.sample_weight
+            )
+        return self._logs(batch.task)
 
     def _record_if(self, finite, batch, y_pred, loss) -> dict:
         """Record a step, but leave the metrics alone where it is skipped."""
@@ -258,7 +263,11 @@ class AlternatingModel(BackendStep, keras.Model):
         self.record(batch, y_pred, loss)
         for variable, old in zip(variables, before):
             variable.assign(ops.where(finite, variable.value, old))
-        return {metric.name: metric.result() for metric in metrics}
+        return self._logs(batch.task)
+
+    def _logs(self, task: Task) -> dict:
+        metrics = self._metrics_of(task)
+        return self.share_logs({m.name: m.result() for m in metrics})
 
     def _metrics_of(self, task: Task) -> list[keras.Metric]:
         return [self._loss_tracker, *task.metrics]
@@ -335,6 +344,7 @@ class AlternatingModel(BackendStep, keras.Model):
             NonFiniteLossError: If a loss is NaN or infinite.
         """
         self._bind(x, "x", all_tasks=True)
+        self.training_mixture = x
         if validation_data is not None:
             self._bind(validation_data, "validation_data")
         if steps_per_epoch is not None:
@@ -370,6 +380,7 @@ class AlternatingModel(BackendStep, keras.Model):
             Metric values by name, of the tasks that the mixture has.
         """
         self._bind(x, "x")
+        self.testing_mixture = x
         if kwargs.get("_use_cached_eval_dataset"):  # Called by `fit`.
             return super().evaluate(x, return_dict=True, **kwargs)
         with self.keep_state():
@@ -384,7 +395,8 @@ class AlternatingModel(BackendStep, keras.Model):
         Args:
             x: Inputs by modality; a contrastive task takes any of its own.
             task: Name of the task; not needed if the model has only one.
-            batch_size: Examples of a batch.
+            batch_size: Examples of a batch; rounded up to a multiple of the
+                devices that share it.
             **kwargs: Other arguments of `keras.Model.predict`.
 
         Returns:
@@ -408,7 +420,16 @@ class AlternatingModel(BackendStep, keras.Model):
         x = by_modality(chosen, x)
         check_inputs(chosen, x, self.encoder, some=True)
         x = {name: x[name] for name in chosen.modalities if name in x}
-        return super().predict({task: x}, batch_size=batch_size, **kwargs)
+        self.check_devices()
+        if self.placement is None:
+            return super().predict({task: x}, batch_size=batch_size, **kwargs)
+        examples = len(next(iter(x.values())))
+        predicted = super().predict(
+            {task: self.placement.fill(x)},
+            batch_size=self.placement.round_up(batch_size),
+            **kwargs,
+        )
+        return keras.tree.map_structure(lambda a: a[:examples], predicted)
 
     def prepare_batch(self, name: str, batch: tuple) -> tuple:
         """Check a batch on the host, and keep what its task needs.
@@ -536,7 +557,8 @@ class AlternatingModel(BackendStep, keras.Model):
     def _bind(self, mixture: Any, argument: str, all_tasks: bool = False):
         """Check a mixture, and check each of its batches when it is read."""
         check_mixture(mixture, self.tasks, argument, all_tasks)
-        mixture.bind(self.prepare_batch)
+        self.check_devices()
+        mixture.bind(self.prepare_batch, self.placement)
 
     def _build_optimizer(self) -> None:
         """Build on all variables: the first step touches only some of them."""
@@ -546,7 +568,8 @@ class AlternatingModel(BackendStep, keras.Model):
                 "model.compile(optimizer=...)."
             )
         if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+            with self.scope():
+                self.optimizer.build(self.trainable_variables)
         accumulates = getattr(
             self.optimizer, "gradient_accumulation_steps", None
         )

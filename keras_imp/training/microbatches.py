@@ -11,6 +11,9 @@ from keras_imp.typing import Tensor
 def split(arrays: Any, parts: int) -> Any:
     """Give each array a leading axis of parts.
 
+    Examples are dealt out like cards: where devices share a batch, they share
+    each part alike, and no example moves.
+
     Args:
         arrays: Nested tensors of shape `(batch, ...)`, or None; `parts`
             divides `batch`.
@@ -30,7 +33,8 @@ def split(arrays: Any, parts: int) -> Any:
         if array is None:
             return None
         size = array.shape[0] // parts
-        return ops.reshape(array, (parts, size, *array.shape[1:]))
+        array = ops.reshape(array, (size, parts, *array.shape[1:]))
+        return ops.swapaxes(array, 0, 1)
 
     return keras.tree.map_structure(cut, arrays)
 
@@ -54,7 +58,7 @@ def merge(arrays: Any) -> Any:
     def join(array: Tensor | None) -> Tensor | None:
         if array is None:
             return None
-        return ops.reshape(array, (-1, *array.shape[2:]))
+        return ops.reshape(ops.swapaxes(array, 0, 1), (-1, *array.shape[2:]))
 
     return keras.tree.map_structure(join, arrays)
 

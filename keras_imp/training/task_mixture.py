@@ -5,6 +5,7 @@ Each item is one batch of one task. Keras gets it as a dict with a single key,
 compiles once for each task and shape and finds the graph again.
 """
 
+import collections
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -81,6 +82,8 @@ class TaskMixture(DataAdapter):
         self.first_step = 0
         self._sequential = False
         self._prepare: Callable[[str, Any], Any] = lambda name, batch: batch
+        self._placement: Callable[[Any], Any] | None = None
+        self._placed: collections.deque = collections.deque()
 
     @classmethod
     def sequential(
@@ -131,29 +134,48 @@ class TaskMixture(DataAdapter):
     def partial_batch_size(self) -> None:
         return None
 
-    def bind(self, prepare: Callable[[str, Any], Any]) -> None:
+    def bind(
+        self,
+        prepare: Callable[[str, Any], Any],
+        placement: Callable[[Any], Any] | None = None,
+    ) -> None:
         """Let a model check and trim every batch before it is moved.
 
         Args:
             prepare: From task name and batch to the batch to train on.
+            placement: Puts an item on several devices; None for one device.
         """
         self._prepare = prepare
+        self._placement = placement
 
     def get_numpy_iterator(self) -> Iterator:
         return self._keyed(lambda item: item)
 
     def get_jax_iterator(self) -> Iterator:
-        return self._keyed(lambda item: item)
+        if self._placement is None:
+            return self._keyed(lambda item: item)
+        return self._tokens(self._placement)
+
+    def take_placed(self) -> dict[str, Any]:
+        """The batch that the oldest token of `get_jax_iterator` stands for."""
+        return self._placed.popleft()
 
     def get_tf_dataset(self) -> Any:
         from keras_imp.training._tensorflow_step import one_at_a_time
 
-        return one_at_a_time(self._keyed)
+        return one_at_a_time(self._keyed, self._placement)
 
     def get_torch_dataloader(self) -> Any:
         from keras_imp.training._torch_step import one_at_a_time
 
         return one_at_a_time(self._keyed)
+
+    def _tokens(self, placement: Any) -> Iterator[np.ndarray]:
+        """Equal tokens, each for a batch on the devices: `_jax_devices.py`."""
+        placed = self._placed = collections.deque()
+        for item in self._keyed(placement):
+            placed.append(item)
+            yield np.zeros(placement.parts, "int32")
 
     def _keyed(self, convert: Callable[[Any], Any]) -> Iterator:
         """Prefetched items, each a dict whose key tells task and shapes."""

@@ -1,0 +1,108 @@
+"""Where the weights of an encoder lie on a mesh of devices (JAX).
+
+`keras.distribution` divides the examples of a batch over the devices of the
+mesh's first axis. This adds layouts for the weights: experts over an axis of
+their own, and, if one device is too small for the dense layers, these over a
+third one. Everything else (tables, embedders, norms, routers, heads) is on every
+device.
+
+    mesh = keras.distribution.DeviceMesh((2, 4), ("batch", "expert"))
+    layouts = keras_imp.distribution.layout_map(mesh, experts="expert")
+    keras.distribution.set_distribution(
+        keras.distribution.ModelParallel(layout_map=layouts)
+    )
+
+Then make and compile the model, and `fit` it as on one device: the losses are
+the same. A contrastive loss sees the negatives of the whole batch.
+
+Several hosts (not tested): call `keras.distribution.initialize` first. The
+schedule is a pure function of seed and step, so every process draws the same
+task, if all have the same task names, schedule and seed. Each process gives its
+own share of each batch: equal numbers of examples, and sources of equal length
+with different examples. An adaptive schedule must see the same losses
+everywhere, which it does: a step returns the whole batch's. Give
+`BackupAndRestore` a folder that all processes see.
+"""
+
+import keras
+
+from keras_imp._errors import message
+
+
+def layout_map(
+    device_mesh: keras.distribution.DeviceMesh,
+    experts: str | None = "expert",
+    model: str | None = None,
+) -> keras.distribution.LayoutMap:
+    """Layouts for `keras.distribution.ModelParallel`.
+
+    The moments of an optimizer lie where their weights do.
+
+    Args:
+        device_mesh: The mesh; its first axis is that of the examples.
+        experts: Mesh axis over which each routed layer's experts are divided;
+            its devices must divide the number of experts. None: all experts
+            are on every device.
+        model: Mesh axis over which the widths inside attention and
+            feed-forward networks, those of experts too, are divided; its
+            devices must divide `num_heads` and `intermediate_dim`. None: they
+            are on every device.
+
+    Returns:
+        The layouts.
+
+    Raises:
+        ValueError: If the mesh does not have an axis.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> mesh = keras.distribution.DeviceMesh(
+        ...     (1, 2), ("batch", "expert"), ["cpu:0", "cpu:1"])
+        >>> layouts = keras_imp.distribution.layout_map(mesh)
+        >>> layouts["encoder/body/sparse_stack/experts_expand"].axes
+        (None, 'expert', None, None)
+
+    Reference:
+        imp.md 11.
+    """
+    for argument, axis in (("experts", experts), ("model", model)):
+        if axis is not None and axis not in device_mesh.axis_names:
+            raise ValueError(
+                message(
+                    f"`{argument}` must be an axis of the mesh, one of "
+                    f"{tuple(device_mesh.axis_names)}, or None.",
+                    **{argument: axis},
+                )
+            )
+    layouts = keras.distribution.LayoutMap(device_mesh)
+    for pattern, axes in _layouts(experts, model).items():
+        layouts[pattern] = axes
+    return layouts
+
+
+def _layouts(experts: str | None, model: str | None) -> dict[str, tuple]:
+    """Axes by pattern of path.
+
+    Names end alike whether a layer stands alone ("experts/expand") or a stack
+    keeps it with a leading axis of layers ("sparse_stack/experts_expand").
+    """
+    columns, rows = (None, model), (model, None)
+    alone = {
+        "experts/expand(_kernel)?": (experts, *columns),
+        "experts/contract(_kernel)?": (experts, *rows),
+        "experts/expand_bias": (experts, *columns),
+        "experts/contract_bias": (experts, None, None),
+    }
+    stacked = {
+        "experts_expand(_kernel)?": (experts, *columns),
+        "experts_contract(_kernel)?": (experts, *rows),
+        "experts_expand_bias": (experts, *columns),
+        "experts_contract_bias": (experts, None, None),
+        "(query|key|value|expand)_kernel": columns,
+        "(query|key|value|expand)_bias": (model,),
+        "(output|contract)_kernel": rows,
+    }
+    layouts = {f".*/{name}": axes for name, axes in alone.items()}
+    for name, axes in stacked.items():
+        layouts[f".*stack(_[0-9]+)?/{name}"] = (None, *axes)
+    return layouts
