@@ -18,7 +18,7 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras_imp._errors import check_positive, message
 from keras_imp.training._prefetch import prefetch
 from keras_imp.training.schedules import Schedule, Weighted
-from keras_imp.training.sources import Source, open_source
+from keras_imp.training.sources import Source, open_source, sizes
 
 SEPARATOR = "@"
 
@@ -75,7 +75,9 @@ class TaskMixture(DataAdapter):
             name: open_source(name, data) for name, data in sources.items()
         }
         self.names = tuple(sources)
-        self.schedule = (schedule or Weighted()).bind(self.names, seed)
+        self.schedule = (schedule or Weighted()).bind(
+            self.names, seed, sizes(self.sources)
+        )
         self.steps_per_epoch = steps_per_epoch
         self.prefetch = prefetch
         self.first_step = 0
