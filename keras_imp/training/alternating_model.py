@@ -19,6 +19,7 @@ from keras_imp.training.callbacks import (
     MixturePosition,
     StopAtNonFiniteLoss,
     TaskProgress,
+    WarnOfSkippedSteps,
     seen,
 )
 from keras_imp.training.checks import (
@@ -586,7 +587,8 @@ class AlternatingModel(BackendStep, keras.Model):
             *callbacks,
             MixturePosition(mixture),
             *self._deciding(mixture),
-            StopAtNonFiniteLoss(),
+            StopAtNonFiniteLoss(mixture),
+            WarnOfSkippedSteps(),
         ]
 
     def _deciding(self, mixture: TaskMixture) -> list:

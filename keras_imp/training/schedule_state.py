@@ -67,24 +67,28 @@ class ScheduleState(keras.layers.Layer):
         Args:
             task: Name of the task.
             loss: Its loss, a float32 scalar.
-            gradient_norm: Global norm of its gradient, a float32 scalar. One
-                that overflowed is left out.
-            good: Whether the step counts, a bool scalar.
+            gradient_norm: Global norm of its gradient, a float32 scalar.
+            good: Whether the step counts, a bool scalar. One whose gradient
+                overflowed never does: mixed float16 skips such steps.
         """
         index = self.tasks.index(task)
-        before = self.statistics.value[index]
-        draws = before[0]
+        statistics = self.statistics.value
+        draws, mean, initial, squared = (statistics[index, i] for i in range(4))
         rate = ops.maximum(1 / (draws + 1), SMOOTHING)
-        first = ops.where(draws < FIRST_STEPS, rate, 0.0)
-        squared = ops.square(ops.cast(gradient_norm, "float32"))
-        squared = ops.where(ops.isfinite(squared), squared, before[3])
-        loss = ops.cast(loss, "float32")
-        found = ops.stack([draws + 1, loss, loss, squared])
-        rates = ops.stack([ops.ones_like(rate), rate, first, rate])
-        after = before + rates * (found - before)
+        mean = mean + rate * (loss - mean)
+        found = ops.square(gradient_norm)
+        after = ops.stack(
+            [
+                draws + 1,
+                mean,
+                ops.where(draws < FIRST_STEPS, mean, initial),
+                squared + rate * (found - squared),
+            ]
+        )
         this = np.arange(len(self.tasks))[:, None] == index
+        good = ops.logical_and(good, ops.isfinite(found))
         self.statistics.assign(
-            ops.where(ops.logical_and(this, good), after, self.statistics)
+            ops.where(ops.logical_and(this, good), after, statistics)
         )
 
     def measured(self, names: tuple[str, ...]) -> Statistics:
@@ -150,4 +154,4 @@ class ScheduleState(keras.layers.Layer):
 
 
 def _numpy(variable: keras.Variable) -> np.ndarray:
-    return np.array(ops.convert_to_numpy(variable))
+    return np.array(ops.convert_to_numpy(variable.value))

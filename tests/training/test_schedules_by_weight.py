@@ -313,7 +313,7 @@ def digest():
 
 
 def test_draws_are_the_same_in_every_process_and_on_every_backend():
-    assert digest() == "0"
+    assert digest() == "f9789e4b2d27b381"
     code = "from tests.training import test_schedules_by_weight as t\n"
     found = subprocess.run(
         [sys.executable, "-c", code + "print(t.digest())"],

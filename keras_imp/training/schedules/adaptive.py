@@ -93,8 +93,8 @@ class AdaptiveSchedule(Schedule):
         >>> measured = keras_imp.schedules.Statistics(
         ...     draws=np.array([25, 25]), loss=np.array([3.0, 1.0]),
         ...     initial_loss=np.ones(2), squared_gradient=np.ones(2))
-        >>> schedule.decide(measured).round(2).tolist()
-        [0.7, 0.3]
+        >>> print(schedule.decide(measured).round(2))
+        [0.7 0.3]
 
     Reference:
         imp.md 13.4: adaptive schedules are an open question of the paper.

@@ -102,9 +102,9 @@ class GradientDriven(AdaptiveSchedule):
         >>> for relative in (False, True):
         ...     schedule = keras_imp.schedules.GradientDriven(relative=relative)
         ...     schedule = schedule.bind(("a", "b"))
-        ...     print(schedule.decide(measured).round(2).tolist())
-        [0.95, 0.05]
-        [0.05, 0.95]
+        ...     print(schedule.decide(measured).round(2))
+        [0.95 0.05]
+        [0.05 0.95]
 
     Reference:
         [Nutini et al. 2015](https://arxiv.org/abs/1506.00552), section 2.
