@@ -77,6 +77,7 @@ class ScheduleState(keras.layers.Layer):
         rate = ops.maximum(1 / (draws + 1), SMOOTHING)
         mean = mean + rate * (loss - mean)
         found = ops.square(gradient_norm)
+        # In the order of `Statistics`.
         after = ops.stack(
             [
                 draws + 1,
