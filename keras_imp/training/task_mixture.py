@@ -19,7 +19,12 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras_imp._errors import check_positive, message
 from keras_imp.training._prefetch import prefetch
 from keras_imp.training.schedules import Schedule, Weighted
-from keras_imp.training.sources import Source, open_source
+from keras_imp.training.sources import (
+    RandomAccessSource,
+    Source,
+    open_source,
+    sizes,
+)
 
 SEPARATOR = "@"
 
@@ -76,7 +81,9 @@ class TaskMixture(DataAdapter):
             name: open_source(name, data) for name, data in sources.items()
         }
         self.names = tuple(sources)
-        self.schedule = (schedule or Weighted()).bind(self.names, seed)
+        self.schedule = (schedule or Weighted()).bind(
+            self.names, seed, sizes(self.sources)
+        )
         self.steps_per_epoch = steps_per_epoch
         self.prefetch = prefetch
         self.first_step = 0
@@ -147,6 +154,20 @@ class TaskMixture(DataAdapter):
         """
         self._prepare = prepare
         self._placement = placement
+
+    def batch_of_step(self, step: int) -> tuple | None:
+        """Read the batch of a global step once more.
+
+        Args:
+            step: Global step, from 0.
+
+        Returns:
+            The batch, or None if the task's source cannot go back to it.
+        """
+        name = self.schedule.task(step)
+        if not isinstance(self.sources[name], RandomAccessSource):
+            return None
+        return self._read(name, self.schedule.counts(step)[name])
 
     def get_numpy_iterator(self) -> Iterator:
         return self._keyed(lambda item: item)
