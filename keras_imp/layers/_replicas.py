@@ -4,33 +4,48 @@ On one device, and under `keras.distribution` on any number of them, a layer
 sees the whole batch. Under `tf.distribute` each replica calls the layers on its
 own rows, so that what a layer computes over a batch it computes over these
 rows. The train step says so here, and the few layers that care ask.
+
+Replicas must not talk in the middle of a forward pass: their threads take turns
+whenever they do, and the losses that Keras' layers have added so far are in one
+list for all. So a layer leaves word of what it needs, for after the pass.
 """
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-from keras import ops
 
 from keras_imp._errors import message
 from keras_imp.typing import Tensor
 
 
-class Replicas(NamedTuple):
+class Errand(NamedTuple):
+    """What a layer wants done after the forward pass.
+
+    Attributes:
+        values: Tensors to be averaged over the replicas, without a gradient.
+        then: What to do with the means; it returns what to add to the loss.
+    """
+
+    values: list[Tensor]
+    then: Callable[[list[Tensor]], Tensor | float]
+
+
+@dataclass(frozen=True)
+class Replicas:
     """Who shares the batch that a layer sees a part of.
 
     Attributes:
         count: Replicas that share a batch; 1: the layer sees all of it.
         index: Number of this replica, from 0.
-        total: Sums each tensor of a list over the replicas, without a
-            gradient; None on one device, or where replicas cannot talk, such
-            as in a loop over microbatches.
+        errands: Where a layer leaves word; None on one device, and where there
+            is no single pass, such as in a loop over microbatches.
     """
 
     count: int = 1
     index: int = 0
-    total: Callable[[list[Tensor]], list[Tensor]] | None = None
+    errands: list[Errand] | None = None
 
 
 # Replicas run in threads of one process.
@@ -73,38 +88,20 @@ def running_as(replica: Replicas) -> Iterator[None]:
         _running.replicas = before
 
 
-def mean_over_replicas(values: list[Tensor]) -> list[Tensor]:
-    """Means over the replicas, without a gradient.
+def later(
+    values: list[Tensor], then: Callable[[list[Tensor]], Tensor | float]
+) -> None:
+    """Leave word of what to do with means over the replicas.
 
     Args:
         values: float32 tensors of any shapes.
-
-    Returns:
-        The means; the values themselves on one device.
+        then: Takes their means, after the forward pass, and returns what to
+            add to the loss.
     """
-    running = replicas()
-    if running.total is None:
-        return values
-    return [total / running.count for total in running.total(values)]
-
-
-def weight_of_part(count: Tensor) -> Tensor | None:
-    """Weight of this replica's part in a mean that counts every item once.
-
-    The loss of a step is the mean over its replicas. A mean over items, such
-    as tokens, of which one replica has more than another, must be weighted by
-    how many there are.
-
-    Args:
-        count: Items of this replica, a float32 scalar.
-
-    Returns:
-        `count` over its mean over the replicas; None on one device.
-    """
-    if replicas().total is None:
-        return None
-    (mean,) = mean_over_replicas([count])
-    return count / ops.maximum(mean, 1e-6)
+    errands = replicas().errands
+    if errands is None:
+        raise RuntimeError("No replicas share a batch here.")
+    errands.append(Errand(values, then))
 
 
 def check_whole_batch(rule: str, **received: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_imp.layers._replicas import weight_of_part
+from keras_imp.layers._replicas import later, replicas
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.models.routing_metric import RoutingMetric
@@ -102,21 +102,26 @@ class EncoderBody(keras.layers.Layer):
         report = RoutingReport(
             *(ops.concatenate(parts) for parts in zip(*reports, strict=True))
         )
+        tokens = None
+        if padding_mask is not None:
+            tokens = ops.sum(ops.cast(padding_mask, "float32"))
         if training:
-            self.add_loss(self._loss(report, padding_mask))
+            self.add_loss(ops.sum(report.loss))
+            if tokens is not None and replicas().errands is not None:
+                self._count_tokens_alike(report, tokens)
         # None is a plain call.
         if training is not None:
-            self.routing_metrics[modality].update_state(report)
+            self.routing_metrics[modality].update_state(report, tokens)
         return x, report
 
-    def _loss(self, report: RoutingReport, padding_mask: Tensor | None):
-        """Sum of the layers' losses, of the whole batch's tokens alike."""
-        loss = ops.sum(report.loss)
-        if padding_mask is None:
-            return loss
-        weight = weight_of_part(ops.sum(ops.cast(padding_mask, "float32")))
-        if weight is None:
-            return loss
-        # The z-loss is a mean over tokens.
-        extra = (weight - 1.0) * self.z_loss_weight
-        return loss + extra * ops.sum(report.z_loss)
+    def _count_tokens_alike(self, report: RoutingReport, tokens: Tensor):
+        """Correct the losses where one replica has more tokens than another.
+
+        The z-loss is a mean over tokens, a step's loss one over replicas.
+        """
+
+        def extra_loss(means):
+            extra = tokens / ops.maximum(means[0], 1e-6) - 1.0
+            return extra * self.z_loss_weight * ops.sum(report.z_loss)
+
+        later([tokens], extra_loss)

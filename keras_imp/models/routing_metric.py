@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp.layers._replicas import mean_over_replicas
+from keras_imp.layers._replicas import later, replicas
 from keras_imp.layers.mixture_of_experts import RoutingReport
 from keras_imp.typing import Tensor
 
@@ -56,36 +56,21 @@ class RoutingMetric(keras.metrics.Metric):
         self.importance_total = self._zeros("importance", (count, num_experts))
         self.batches = self._zeros("batches", ())
 
-    def update_state(self, report: RoutingReport) -> None:
+    def update_state(
+        self, report: RoutingReport, tokens: Tensor | None = None
+    ) -> None:
         """Add one batch.
 
         Args:
             report: Of all routed layers, each value with a layer axis first.
+            tokens: Number of its real tokens, a float32 scalar; None if no
+                token is padding.
         """
-        values = [
-            report.left_behind,
-            report.confidence,
-            report.z_loss,
-            report.load,
-            report.importance,
-        ]
-        left_behind, confidence, z_loss, load, importance = mean_over_replicas(
-            [ops.stop_gradient(value) for value in values]
-        )
-        figures = ops.stack(
-            [
-                left_behind,
-                confidence,
-                z_loss,
-                ops.min(load, axis=-1),
-                ops.max(load, axis=-1),
-                ops.min(importance, axis=-1),
-            ]
-        )
-        self.totals.assign_add(figures)
-        self.load_total.assign_add(load)
-        self.importance_total.assign_add(importance)
-        self.batches.assign_add(ops.ones(()))
+        report = RoutingReport(*(ops.stop_gradient(value) for value in report))
+        if replicas().errands is None:
+            self._add(report)
+        else:
+            self._add_later(report, ops.ones(()) if tokens is None else tokens)
 
     def result(self) -> dict[str, Tensor]:
         means = ops.where(
@@ -121,6 +106,51 @@ class RoutingMetric(keras.metrics.Metric):
             "layers": self.layers,
             "num_experts": self.num_experts,
         }
+
+    def _add(self, report: RoutingReport) -> None:
+        figures = ops.stack(
+            [
+                report.left_behind,
+                report.confidence,
+                report.z_loss,
+                ops.min(report.load, axis=-1),
+                ops.max(report.load, axis=-1),
+                ops.min(report.importance, axis=-1),
+            ]
+        )
+        self.totals.assign_add(figures)
+        self.load_total.assign_add(report.load)
+        self.importance_total.assign_add(report.importance)
+        self.batches.assign_add(ops.ones(()))
+
+    def _add_later(self, report: RoutingReport, tokens: Tensor) -> None:
+        """Add the figures of the whole batch, of which this is a part."""
+        pairs = ops.cast(report.weights > 0.0, "float32")
+        pairs, gates = (
+            ops.sum(values, axis=(1, 2, 3))
+            for values in (pairs, report.weights)
+        )
+        # What each figure is a share of.
+        bases = {
+            "left_behind": tokens,
+            "z_loss": tokens,
+            "confidence": pairs,
+            "load": pairs[:, None],
+            "importance": gates[:, None],
+        }
+        parts = [getattr(report, name) * base for name, base in bases.items()]
+
+        def add(means):
+            whole = {
+                name: part / ops.maximum(base, 1e-9)
+                for name, part, base in zip(
+                    bases, means, means[len(bases) :], strict=False
+                )
+            }
+            self._add(report._replace(**whole))
+            return 0.0
+
+        later([*parts, *bases.values()], add)
 
     def _zeros(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_variable(

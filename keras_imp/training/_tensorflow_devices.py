@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_imp._errors import message
-from keras_imp.layers._replicas import Replicas, running_as
+from keras_imp.layers._replicas import Replicas, replicas, running_as
 from keras_imp.training._one_device import OneDevice, Placement
 
 
@@ -73,7 +73,9 @@ class Devices(OneDevice):
 
     def predict_step(self, data):
         with self.as_replica():
-            return super().predict_step(data)
+            outputs = super().predict_step(data)
+            self.run_errands()
+            return outputs
 
     # In a step of a replica -------------------------------------------------
 
@@ -90,21 +92,33 @@ class Devices(OneDevice):
         if in_parts is not None:
             _check_microbatches(in_parts, context.num_replicas_in_sync)
 
-        def total(values):
-            values = [tf.stop_gradient(value) for value in values]
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-
         return running_as(
             Replicas(
                 context.num_replicas_in_sync,
                 _index(context),
-                total if in_parts is None else None,
+                [] if in_parts is None else None,
             )
         )
 
+    def run_errands(self) -> tf.Tensor:
+        """Do what layers left for after the forward pass.
+
+        Returns:
+            What that adds to the loss.
+        """
+        context = tf.distribute.get_replica_context()
+        added = tf.zeros(())
+        for values, then in replicas().errands or ():
+            values = [tf.stop_gradient(value) for value in values]
+            added += then(
+                context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+            )
+        return added
+
     def gather(self, batch: Any, y_pred: Any) -> tuple[Any, Any]:
         context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync == 1:
+        count = context.num_replicas_in_sync
+        if count == 1:
             return batch, y_pred
 
         def whole(array):
@@ -115,12 +129,14 @@ class Devices(OneDevice):
                 raise ValueError(
                     message(
                         f"Task {batch.task.name!r}: what `call` returns must "
-                        "have an axis of examples, to be gathered from "
-                        f"{context.num_replicas_in_sync} replicas.",
+                        "have an axis of examples, which replicas share.",
                         shape=(),
+                        replicas=count,
                     )
                 )
-            return context.all_gather(array, axis=0)
+            size, *rest = array.shape
+            array = context.all_gather(array, axis=0)
+            return tf.ensure_shape(array, (size * count, *rest))
 
         arrays = keras.tree.map_structure(whole, batch.arrays)
         y_pred = keras.tree.map_structure(whole, y_pred)

@@ -43,6 +43,7 @@ class BackendStep(Devices):
         batch = self.unpack(data)
         with self.as_replica():
             loss, y_pred = self.batch_loss(batch, training=False)
+            loss = loss + self.run_errands()
         _, loss = self.mean_over_replicas([], loss)
         return self.record(batch, y_pred, loss)
 
@@ -53,6 +54,7 @@ class BackendStep(Devices):
         variables = [v.value for v in self.trainable_variables]
         with tf.GradientTape() as tape:
             loss, y_pred = self.batch_loss(batch, training=True)
+            loss = loss + self.run_errands()
             scaled = self.optimizer.scale_loss(loss)
         return _dense(tape.gradient(scaled, variables)), loss, y_pred
 

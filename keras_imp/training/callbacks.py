@@ -57,7 +57,7 @@ class MixturePosition(keras.callbacks.Callback):
         self.mixture = mixture
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.mixture.first_step = int(self.model.step_counter)
+        self.mixture.first_step = int(self.model.step_counter.numpy())
 
 
 class DecideRounds(keras.callbacks.Callback):
@@ -79,7 +79,7 @@ class DecideRounds(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         # After `BackupAndRestore` has put the state back.
         model, names = self.model, self.schedule.names
-        self._first_step = int(model.step_counter)
+        self._first_step = int(model.step_counter.numpy())
         self.schedule.resume(
             model.schedule_state.read(names),
             self._first_step,
@@ -91,11 +91,11 @@ class DecideRounds(keras.callbacks.Callback):
         if self._first_step + batch < self._next_look:
             return
         model = self.model
-        if int(model.failed_step) >= 0:
+        if int(model.failed_step.numpy()) >= 0:
             # No step counts any more: no round will end.
             model.stop_training = True
         self.schedule.catch_up(
-            int(model.step_counter),
+            int(model.step_counter.numpy()),
             model.schedule_state.measured(self.schedule.names),
         )
         self._keep(model)
@@ -145,10 +145,10 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
 
     def _raise_if_failed(self) -> None:
         model = self.model
-        step = int(model.failed_step)
+        step = int(model.failed_step.numpy())
         if step < 0:
             return
-        task = model.task_list[int(model.failed_task)]
+        task = model.task_list[int(model.failed_task.numpy())]
         batch = self.mixture.batch_of_step(step)
         cause = "" if batch is None else first_non_finite(model, task, batch)
         raise NonFiniteLossError(task.name, step, cause)

@@ -3,8 +3,7 @@
 `keras.distribution` divides the examples of a batch over the devices of the
 mesh's first axis. This adds layouts for the weights: experts over an axis of
 their own, and, if one device is too small for the dense layers, these over a
-third one. Everything else (tables, embedders, norms, routers, heads) is on every
-device.
+third one. All else (tables, embedders, norms, routers, heads) is everywhere.
 
     mesh = keras.distribution.DeviceMesh((2, 4), ("batch", "expert"))
     layouts = keras_imp.distribution.layout_map(mesh, experts="expert")
@@ -87,13 +86,13 @@ def _layouts(experts: str | None, model: str | None) -> dict[str, tuple]:
     keeps it with a leading axis of layers ("sparse_stack/experts_expand").
     """
     columns, rows = (None, model), (model, None)
-    alone = {
+    alone: dict[str, tuple] = {
         "experts/expand(_kernel)?": (experts, *columns),
         "experts/contract(_kernel)?": (experts, *rows),
         "experts/expand_bias": (experts, *columns),
         "experts/contract_bias": (experts, None, None),
     }
-    stacked = {
+    stacked: dict[str, tuple] = {
         "experts_expand(_kernel)?": (experts, *columns),
         "experts_contract(_kernel)?": (experts, *rows),
         "experts_expand_bias": (experts, *columns),

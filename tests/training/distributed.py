@@ -7,6 +7,7 @@ wants `--xla_force_host_platform_device_count=4` in XLA_FLAGS.
 
 import contextlib
 import json
+import re
 import sys
 import tempfile
 import warnings
@@ -18,12 +19,30 @@ import keras_imp
 from keras_imp.data import Arrays
 
 BATCH = 8
-SIZES = (8, 12)
+EXAMPLES = 2 * BATCH
+SIZE = 8
 WORDS = 6
+CLASSES = 5
 
 
-def make_model(optimizer=None, **options):
-    """A sparse encoder under four tasks, always with the same weights."""
+def all_tasks():
+    return [
+        keras_imp.tasks.Classification("words", "text", CLASSES),
+        keras_imp.tasks.Contrastive(
+            "captions", ("image", "text"), projection_dim=8
+        ),
+        keras_imp.tasks.Classification(
+            "scenes", "image", CLASSES, multi_label=True, microbatches=2
+        ),
+    ]
+
+
+def words():
+    return all_tasks()[:1]
+
+
+def make_model(make_tasks=all_tasks, **options):
+    """A sparse encoder under some tasks, always with the same weights."""
     keras.utils.set_random_seed(1)
     encoder = keras_imp.IMPEncoder(
         8, 16, 2, 2,
@@ -33,76 +52,69 @@ def make_model(optimizer=None, **options):
         num_experts=4, num_moe_layers=2, router_z_loss=0.1,
         **options,
     )  # fmt: skip
-    tasks = [
-        keras_imp.tasks.Classification("objects", "image", 3),
-        keras_imp.tasks.Classification("words", "text", 4),
-        keras_imp.tasks.Contrastive(
-            "captions", ("image", "text"), projection_dim=8
-        ),
-        keras_imp.tasks.Classification(
-            "scenes", "image", 5, multi_label=True, microbatches=2
-        ),
-    ]
-    model = keras_imp.AlternatingModel(encoder, tasks)
+    model = keras_imp.AlternatingModel(encoder, make_tasks())
     model.compile(
-        optimizer or keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=1),
+        # Gentle: each step of a fast run makes rounding errors grow.
+        keras.optimizers.SGD(0.03, momentum=0.5, global_clipnorm=1.0),
         jit_compile=keras.config.backend() == "jax",
     )
     return model
 
 
-def make_data(seed=0, count=2 * BATCH):
+def make_data(seed, names):
+    """Two batches of each task; text has padding, captions repeat."""
     rng = np.random.default_rng(seed)
 
-    def images(size):
-        return rng.uniform(-1, 1, (count, size, size, 3)).astype("float32")
-
     def text(captions=()):
-        ids = rng.integers(1, 30, (count, *captions, WORDS))
-        lengths = rng.integers(1, WORDS + 1, (count, *captions, 1))
+        ids = rng.integers(1, 30, (EXAMPLES, *captions, WORDS))
+        lengths = rng.integers(1, WORDS + 1, (EXAMPLES, *captions, 1))
         return np.where(np.arange(WORDS) < lengths, ids, 0)
 
+    images = rng.uniform(-1, 1, (EXAMPLES, SIZE, SIZE, 3)).astype("float32")
     captions = text((2,))
     captions[1] = captions[6, 0]  # Two examples with one caption.
     captions[3] = 0  # No caption at all.
-    weights = rng.uniform(0.1, 2.0, count).astype("float32")
-    small, large = ({"image": images(size)} for size in SIZES)
+    weights = rng.uniform(0.1, 2.0, EXAMPLES).astype("float32")
     batches = {
-        "objects": (small, rng.integers(0, 3, count)),
-        "words": ({"text": text()}, rng.integers(0, 4, count), weights),
-        "captions": ({"image": images(SIZES[0]), "text": captions},),
-        "scenes": (large, rng.integers(0, 2, (count, 5))),
+        "words": (
+            {"text": text()},
+            rng.integers(0, CLASSES, EXAMPLES),
+            weights,
+        ),
+        "captions": ({"image": images, "text": captions},),
+        "scenes": ({"image": images}, rng.integers(0, 2, (EXAMPLES, CLASSES))),
     }
     return {
-        name: Arrays(*arrays, batch_size=BATCH, shuffle=False)
-        for name, arrays in batches.items()
+        name: Arrays(*batches[name], batch_size=BATCH, shuffle=False)
+        for name in names
     }
 
 
-def fit(model, epochs=2, **options):
+def fit(model, epochs=2, validation=(), **options):
     mixture = keras_imp.TaskMixture(
-        make_data(), keras_imp.schedules.RoundRobin(), steps_per_epoch=6
+        make_data(0, model.tasks),
+        keras_imp.schedules.RoundRobin(),
+        steps_per_epoch=2 * len(model.tasks),
     )
-    validation = keras_imp.TaskMixture.sequential(make_data(seed=1))
-    return model.fit(
-        mixture, epochs=epochs, validation_data=validation, verbose=0, **options
-    ).history
+    if validation:
+        options["validation_data"] = keras_imp.TaskMixture.sequential(
+            make_data(1, validation)
+        )
+    return model.fit(mixture, epochs=epochs, verbose=0, **options).history
 
 
 def train(model):
     """What a user sees of a run."""
-    history = fit(model)
+    history = fit(model, validation=("words", "captions"))
     # Neither the examples nor the batch can be divided by the devices.
-    images = make_data(seed=2, count=11)["objects"].x
-    predicted = model.predict(images, task="objects", batch_size=6, verbose=0)
-    test = keras_imp.TaskMixture.sequential(
-        {"captions": make_data(seed=3)["captions"]}
-    )
+    images = make_data(2, ["captions"])["captions"].x["image"][:11]
+    predicted = model.predict(images, task="scenes", batch_size=6, verbose=0)
+    test = keras_imp.TaskMixture.sequential(make_data(3, ["captions"]))
     return {
         "history": history,
         "predicted": predicted.tolist(),
         "evaluated": model.evaluate(test, verbose=0),
-        "step": int(model.step_counter),
+        "step": int(model.step_counter.numpy()),
     }
 
 
@@ -115,121 +127,107 @@ def error_of(function):
 
 
 def odd_batch(model):
-    """A training batch of 6 examples, after one of 8."""
-    x = {"image": np.zeros((14, 8, 8, 3), "float32")}
-    y = np.zeros(14, "int32")
-    batches = [({"image": x["image"][:n]}, y[:n]) for n in (8, 6)]
-    source = keras_imp.TaskMixture.sequential({"objects": batches})
+    """A batch of 8 examples and one of 7."""
+    text = make_data(0, ["words"])["words"].x["text"]
+    batches = [({"text": text[:n]}, np.zeros(n, "int32")) for n in (8, 7)]
+    source = keras_imp.TaskMixture.sequential({"words": batches})
     return error_of(lambda: model.evaluate(source, verbose=0))
 
 
-def resume(make, first, second):
+def resume(first, second):
     """One epoch in one scope and the next in another, after a restart."""
     with tempfile.TemporaryDirectory() as folder:
         for scope, epochs in ((first, 1), (second, 2)):
             with scope():
-                model = make()
+                model = make_model(words)
                 backup = keras.callbacks.BackupAndRestore(
                     folder, delete_checkpoint=False
                 )
                 history = fit(model, epochs, callbacks=[backup])
-    return {"history": history, "step": int(model.step_counter)}
+    return history
+
+
+def resumed(one, several):
+    return {
+        "never": fit(make_model(words)),
+        "on one device": resume(several, one),
+        "on several": resume(one, several),
+    }
 
 
 # JAX -------------------------------------------------------------------------
 
 
 def jax_runs():
-    distribution = keras.distribution
-    mesh = distribution.DeviceMesh
-    parallel = lambda shape: distribution.ModelParallel(
-        layout_map=keras_imp.distribution.layout_map(
-            mesh(shape, ("batch", "expert"))
-        )
-    )
-    three_axes = distribution.ModelParallel(
-        layout_map=keras_imp.distribution.layout_map(
-            mesh((1, 2, 2), ("batch", "expert", "model")), model="model"
-        )
-    )
+    one, data = contextlib.nullcontext, keras.distribution.DataParallel().scope
     settings = {
-        "one device": contextlib.nullcontext,
-        "data 4": distribution.DataParallel().scope,
-        "batch 2, expert 2": parallel((2, 2)).scope,
-        "batch 1, expert 4": parallel((1, 4)).scope,
-        "expert 2, model 2": three_axes.scope,
+        "one device": one,
+        "data 4": data,
+        "batch 2, expert 2": model_parallel(batch=2, expert=2),
+        "batch 1, expert 4": model_parallel(batch=1, expert=4),
     }
-    results, shards = {}, {}
+    runs, shards, collectives, errors = {}, {}, {}, {}
     for name, scope in settings.items():
         with scope():
             model = make_model()
-            results[name] = train(model)
+            runs[name] = train(model)
             shards[name] = shapes_on_one_device(model)
-    errors = {}
-    with settings["data 4"]():
-        model = make_model()
-        fit(model, epochs=1)
-        errors["odd batch"] = odd_batch(model)
-        collectives = {
-            task: collectives_of(model, task) for task in model.tasks
-        }
-    outside = make_model()
-    with settings["data 4"]():
+            if scope is data:
+                errors["odd batch"] = odd_batch(model)
+                for task in ("captions", "scenes"):
+                    collectives[task] = collectives_of(model, task)
+    outside = make_model(words)
+    with data():
         errors["model made outside"] = error_of(lambda: fit(outside))
     with settings["batch 1, expert 4"]():
-        errors["indivisible experts"] = error_of(
-            lambda: keras_imp.layers.ExpertChoiceMoE(6, 8).build((None, 4, 8))
-        )
-    one, sharded = settings["one device"], settings["batch 2, expert 2"]
+        layer = keras_imp.layers.ExpertChoiceMoE(6, 8)
+        errors["experts"] = error_of(lambda: layer.build((None, 4, 8)))
     return {
-        "runs": results,
+        "runs": runs,
         "shards": shards,
         "errors": errors,
         "collectives": collectives,
-        "resumed": {
-            "on one device": resume(make_model, sharded, one),
-            "on several": resume(make_model, one, sharded),
-        },
+        "resumed": resumed(one, model_parallel(batch=1, expert=2, model=2)),
     }
+
+
+def model_parallel(**axes):
+    mesh = keras.distribution.DeviceMesh(tuple(axes.values()), tuple(axes))
+    layouts = keras_imp.distribution.layout_map(
+        mesh, model="model" if "model" in axes else None
+    )
+    return keras.distribution.ModelParallel(layout_map=layouts).scope
 
 
 def shapes_on_one_device(model):
     """Shapes of an expert kernel and of its momentum, as one device has it."""
-    path = "sparse_stack/experts_expand"
-    kernels = [v for v in model.trainable_variables if path in v.path]
-    moments = [
-        v for v in model.optimizer.variables if "experts_expand" in v.path
-    ]
+    variables = [*model.trainable_variables, *model.optimizer.variables]
     return [
-        list(v.value.addressable_shards[0].data.shape)
-        for v in (kernels[0], moments[0])
+        list(variable.value.addressable_shards[0].data.shape)
+        for variable in variables
+        if "experts_expand" in variable.path
     ]
 
 
 def collectives_of(model, task):
-    """Shapes of what moves between devices in a compiled train step."""
-    import re
-
+    """What moves between devices in a compiled train step: kind and shapes."""
     import jax
 
-    source = keras_imp.TaskMixture.sequential({task: make_data()[task]})
+    source = keras_imp.TaskMixture.sequential(make_data(0, [task]))
     source.bind(model.prepare_batch, model.placement)
     next(source.get_jax_iterator())
-    state = [
-        [v.value for v in group]
+    state = tuple(
+        [variable.value for variable in group]
         for group in (
             model.trainable_variables,
             model.non_trainable_variables,
             model.optimizer.variables,
             model.metrics_variables,
         )
-    ]
-    step = jax.jit(model.train_step).lower(tuple(state), source.take_placed())
-    found = re.findall(
-        r"= (.*?) (all-gather|all-to-all|collective-permute|all-reduce|"
-        r"reduce-scatter)(?:-start)?\(",
-        step.compile().as_text(),
     )
+    step = jax.jit(model.train_step).lower(state, source.take_placed())
+    kinds = "all-gather|all-to-all|collective-permute|all-reduce|reduce-scatter"
+    found = re.findall(rf"= (.*?) ({kinds})\(", step.compile().as_text())
     return sorted({(kind, shape) for shape, kind in found})
 
 
@@ -244,30 +242,42 @@ def tensorflow_runs():
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2
     )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    results = {"one device": train(make_model())}
+    runs = {"one device": train(make_model())}
     with strategy.scope():
         model = make_model()
-    results["mirrored 2"] = train(model)
+    runs["mirrored 2"] = train(model)
     errors = {"odd batch": odd_batch(model)}
-    outside = make_model()
+    outside = make_model(words)
     with strategy.scope():
         errors["model made outside"] = error_of(lambda: fit(outside))
-    with strategy.scope():
-        grouped = make_model(router_options={"group_size": 8})
-    errors["groups"] = error_of(lambda: fit(grouped))
-    with strategy.scope():
-        balanced = make_model(
-            router="token_choice", router_options={"balance_rate": 0.1}
-        )
-    errors["balance"] = error_of(lambda: fit(balanced))
-    alone = contextlib.nullcontext
-    return {
-        "runs": results,
-        "errors": errors,
-        "resumed": {
-            "on one device": resume(make_model, strategy.scope, alone),
-            "on several": resume(make_model, alone, strategy.scope),
+    refused = {
+        "groups": {"router_options": {"group_size": 8}},
+        "balance": {
+            "router": "token_choice",
+            "router_options": {"balance_rate": 0.1},
         },
+    }
+    for name, options in refused.items():
+        with strategy.scope():
+            model = make_model(words, **options)
+        errors[name] = error_of(lambda model=model: fit(model))
+    for name, options in {
+        "mean of parts": {"microbatches": 2, "accumulate": "mean"},
+        "odd parts": {"microbatches": 8},
+    }.items():
+        with strategy.scope():
+            model = make_model(
+                lambda options=options: [
+                    keras_imp.tasks.Classification(
+                        "words", "text", CLASSES, **options
+                    )
+                ]
+            )
+        errors[name] = error_of(lambda model=model: fit(model))
+    return {
+        "runs": runs,
+        "errors": errors,
+        "resumed": resumed(contextlib.nullcontext, strategy.scope),
     }
 
 
