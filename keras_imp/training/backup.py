@@ -46,6 +46,8 @@ class StoppedBySignal(SystemExit):
 on from there: its state is in 'backup'.
     """
 
+    code: int
+
     def __init__(self, name: str, step: int, folder: Path):
         self.signal = name
         self.step = step
@@ -115,6 +117,7 @@ class Backup(keras.callbacks.Callback):
         self.keep = keep
         self.signals = signals
         self.files = BackupFiles(self.folder, keep)
+        self._mixture: TaskMixture | None = None
         self._previous_handlers: dict[str, Any] = {}
         self._forget()
 
@@ -134,10 +137,10 @@ class Backup(keras.callbacks.Callback):
         finally:
             for name in list(self._previous_handlers):
                 self._unwatch(name)
+            self._mixture = None
             self._forget()
 
     def _forget(self) -> None:
-        self._mixture: TaskMixture | None = None
         self._signal: str | None = None
         self._epoch: int | None = None
         self._epoch_is_over = False
@@ -173,7 +176,7 @@ class Backup(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None):
         self._save_if_due()
-        if batch >= self._mixture.skip:
+        if self._mixture is not None and batch >= self._mixture.skip:
             self._steps_since += self._trained.steps_per_execution
 
     def on_test_begin(self, logs: dict | None = None) -> None:

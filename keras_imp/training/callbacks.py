@@ -36,8 +36,9 @@ class NonFiniteLossError(RuntimeError):
 class MixturePosition(keras.callbacks.Callback):
     """Start each epoch of a mixture at the model's own step counter.
 
-    Runs after `BackupAndRestore` has put the counter back, so that a resumed
-    run reads the batches that come next, not the first ones.
+    Runs after `Backup` or `BackupAndRestore` has put the counters back, so
+    that a resumed run goes on within the epoch, with the batches that come
+    next.
 
     Args:
         mixture: The `TaskMixture` of `fit`.
@@ -46,9 +47,32 @@ class MixturePosition(keras.callbacks.Callback):
     def __init__(self, mixture: Any):
         super().__init__()
         self.mixture = mixture
+        self._resumed = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        model = self.model
+        epoch = int(model.epoch_counter)
+        self._resumed = epoch >= 0
+        if self._resumed:
+            model.put_back_random_state()
+            # BackupAndRestore writes the epoch into a second file, which a
+            # kill leaves behind, and forgets it after a resume.
+            model._initial_epoch = max(model._initial_epoch or 0, epoch)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.mixture.first_step = int(self.model.step_counter)
+        model = self.model
+        skip = 0
+        if self._resumed and epoch == int(model.epoch_counter):
+            skip = model.epoch_step
+            model.put_back_metrics()
+        else:
+            model.begin_epoch(epoch)
+        self._resumed = False
+        self.mixture.start(int(model.step_counter), skip)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        # After BackupAndRestore has saved: its epochs are counted as ours.
+        self.model.begin_epoch(epoch + 1)
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
