@@ -304,8 +304,9 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
                     )
                 )
         super().compile(optimizer=optimizer, **kwargs)
-        # The tracker of "loss"; Keras makes it only when a loss is given.
-        self._loss_tracker = keras.metrics.Mean(name="loss")
+        # The tracker of "loss"; Keras makes it only when a loss is given, and
+        # lists it by itself: tracked as an attribute it would be there twice.
+        self.__dict__["_loss_tracker"] = keras.metrics.Mean(name="loss")
 
     def fit(
         self,

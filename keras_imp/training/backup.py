@@ -254,7 +254,8 @@ class Backup(keras.callbacks.Callback):
         epochs = self.params["epochs"]
         done = facts["finished"] and epochs <= facts["epochs"]
         # Where `fit` starts: Keras' own BackupAndRestore sets it the same way.
-        self.model._initial_epoch = epochs if done else facts["epoch"]
+        following = facts["epoch"] + facts["finished"]
+        self.model._initial_epoch = epochs if done else following
 
     def _newest_good(self) -> tuple[Path | None, dict[str, Any]]:
         broken = {}

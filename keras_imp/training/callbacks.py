@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_imp.training.run_description import learning_rate
+
 
 class NonFiniteLossError(RuntimeError):
     """Raised when a loss is NaN or infinite; the weights are still good.
@@ -48,12 +50,14 @@ class MixturePosition(keras.callbacks.Callback):
         super().__init__()
         self.mixture = mixture
         self._resumed = False
+        self._learning_rate: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         model = self.model
         epoch = int(model.epoch_counter)
         self._resumed = epoch >= 0
         if self._resumed:
+            self._learning_rate = learning_rate(model)
             model.put_back_random_state()
             # BackupAndRestore writes the epoch into a second file, which a
             # kill leaves behind, and forgets it after a resume.
@@ -65,14 +69,13 @@ class MixturePosition(keras.callbacks.Callback):
         if self._resumed and epoch == int(model.epoch_counter):
             skip = model.epoch_step
             model.put_back_metrics()
+            if isinstance(self._learning_rate, float):
+                # Callbacks that set it at an epoch's begin did so before.
+                model.optimizer.learning_rate = self._learning_rate
         else:
             model.begin_epoch(epoch)
         self._resumed = False
         self.mixture.start(int(model.step_counter), skip)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        # After BackupAndRestore has saved: its epochs are counted as ours.
-        self.model.begin_epoch(epoch + 1)
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):

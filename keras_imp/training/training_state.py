@@ -46,7 +46,8 @@ class TrainingState:
             epoch: The epoch that begins, from 0; -1 for none.
         """
         self.epoch_counter.assign(epoch)
-        self.epoch_start.assign(self.step_counter)
+        # A number: JAX must not get one array for two variables.
+        self.epoch_start.assign(int(self.step_counter))
 
     def put_back_random_state(self) -> None:
         """Go on with the backend's own generator where the checkpoint was."""

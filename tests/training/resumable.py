@@ -34,10 +34,13 @@ def make_model(seed=1, dropout=0.2):
     )
 
 
+def make_data():
+    return parts.data_of("objects", "captions")
+
+
 def make_mixture():
-    data = {name: parts.make_data()[name] for name in ("objects", "captions")}
     return parts.make_mixture(
-        data,
+        make_data(),
         seed=5,
         schedule=keras_imp.schedules.Weighted({"objects": 1, "captions": 2}),
         steps_per_epoch=STEPS,
