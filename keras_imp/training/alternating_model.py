@@ -21,6 +21,7 @@ from keras_imp.training.callbacks import (
     MixturePosition,
     StopAtNonFiniteLoss,
     TaskProgress,
+    WarnOfSkippedSteps,
     seen,
 )
 from keras_imp.training.checks import (
@@ -543,7 +544,8 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             *bars,
             *callbacks,
             MixturePosition(mixture),
-            StopAtNonFiniteLoss(),
+            StopAtNonFiniteLoss(mixture),
+            WarnOfSkippedSteps(),
         ]
 
 
