@@ -66,7 +66,8 @@ def prepare(backend: str, cache: pathlib.Path) -> None:
         os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     import keras_imp
 
-    _ = (keras_imp.AlternatingModel, keras_imp.IMPEncoder, keras_imp.callbacks)
+    for name in ("AlternatingModel", "IMPEncoder", "callbacks", "data"):
+        getattr(keras_imp, name)  # Imported when it is first used.
 
 
 # The parent -------------------------------------------------------------------

@@ -74,7 +74,8 @@ def train(
     except StoppedBySignal as stop:
         console.print(
             f"Stopped by {stop.signal} after step {stop.step}. To go on from "
-            f"there: keras-imp train --resume {stop.folder.parent}"
+            f"there: keras-imp train --resume {stop.folder.parent}",
+            soft_wrap=True,  # A command that can be copied.
         )
         raise typer.Exit(code=stop.code) from stop
 

@@ -1,6 +1,7 @@
 """A run that is stopped anywhere ends as if it had not been."""
 
 import os
+import pkgutil
 import re
 import signal
 import threading
@@ -170,6 +171,85 @@ def test_a_backup_is_a_weights_file_of_keras(tmp_path):
     other.load_weights(backup.files.newest_first()[0])
     for a, b in zip(model.weights, other.weights, strict=True):
         np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
+
+
+@pytest.mark.parametrize(
+    ("dies", "kept"),
+    [
+        ("tests.training.parts.TinyEncoder.save_own_variables", 2),
+        ("pathlib.Path.replace", 2),
+        ("keras_imp.training.backup_files.BackupFiles._remove_old", 3),
+    ],
+    ids=["while Keras writes", "before the rename", "after the rename"],
+)
+def test_a_save_that_is_cut_short_costs_one_save(
+    tmp_path, small_never_stopped, monkeypatch, dies, kept
+):
+    owner, name = dies.rsplit(".", 1)
+    function = dies_in_call(3, getattr(pkgutil.resolve_name(owner), name))
+    monkeypatch.setattr(dies, function)
+    with pytest.raises(InterruptedRunError):
+        fit_small([Backup(tmp_path, every=1, keep=9)], seed=1)
+    assert len(list(tmp_path.glob("unfinished-*"))) == (kept == 2)
+    assert len(list(tmp_path.glob("backup-*"))) == kept
+    found = fit_small([Backup(tmp_path, every=99)])
+    assert_whole(*found, small_never_stopped)
+    assert not list(tmp_path.glob("unfinished-*"))
+
+
+def dies_in_call(number, function):
+    """The function, which works until its call of that number."""
+    calls = []
+
+    def call(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == number:
+            raise InterruptedRunError
+        return function(*args, **kwargs)
+
+    return call
+
+
+def test_after_a_loss_that_is_not_finite_the_last_good_state_stays(
+    tmp_path, small_never_stopped
+):
+    class Spoil(keras.callbacks.Callback):
+        """As a bad batch does, in step 4; batches are good again later."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
+                self.model.failed_step.assign(3)
+
+    with pytest.raises(keras_imp.NonFiniteLossError):
+        fit_small([Backup(tmp_path, every=1), Spoil()], seed=1)
+    backup = Backup(tmp_path, every=1)
+    newest = backup.files.newest_first()[0]
+    assert backup.files.read(newest)["step"] == 3
+    assert_whole(*fit_small([backup]), small_never_stopped)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="others have no such generator"
+)
+def test_dropout_without_a_seed_goes_on_too(tmp_path):
+    def run(callbacks, seed=1):
+        keras.utils.set_random_seed(seed)
+        encoder = parts.TinyEncoder()
+        encoder.dropout = keras.layers.Dropout(0.5)
+        model = parts.make_model(
+            parts.one_task,
+            encoder,
+            seed=seed,
+            optimizer=keras.optimizers.SGD(0.1),
+        )
+        mixture = parts.in_turn(parts.data_of("objects"), steps_per_epoch=STEPS)
+        model.fit(mixture, epochs=2, verbose=0, callbacks=callbacks)
+        return parts.state(model)
+
+    with pytest.raises(InterruptedRunError):
+        run([Backup(tmp_path, every=1), StopAfter(8)])
+    found = run([Backup(tmp_path, every=1)], seed=2)
+    parts.assert_same(found, run([]))
 
 
 # Damage ---------------------------------------------------------------------
