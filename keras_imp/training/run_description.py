@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from keras_imp.training.schedules import Schedule
-from keras_imp.training.sources import RandomAccessSource
 from keras_imp.training.task_mixture import TaskMixture
 
 # Not the user's choice, or of no effect once the state is restored: Keras
@@ -66,9 +65,8 @@ def describe(model: keras.Model, mixture: TaskMixture) -> dict[str, Any]:
             "steps_per_epoch": mixture.num_batches,
             "schedule": _schedule(mixture.schedule),
             "batches": {
-                name: len(source)
+                name: source.num_batches
                 for name, source in mixture.sources.items()
-                if isinstance(source, RandomAccessSource)
             },
         },
     }
