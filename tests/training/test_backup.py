@@ -173,6 +173,32 @@ def test_a_backup_is_a_weights_file_of_keras(tmp_path):
         np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
 
 
+def test_an_adaptive_schedule_goes_on_within_its_round(tmp_path):
+    def run(callbacks, seed=77):
+        model = parts.make_model(
+            parts.two_tasks,
+            seed=seed,
+            optimizer=keras.optimizers.SGD(0.5),
+            run_eagerly=keras.config.backend() == "tensorflow",
+        )
+        mixture = parts.make_mixture(
+            parts.data_of("objects", "sounds"),
+            schedule=keras_imp.schedules.LossDriven(every=7),
+            steps_per_epoch=10,
+        )
+        history = model.fit(mixture, epochs=3, verbose=0, callbacks=callbacks)
+        return model, history.history
+
+    model, history = run([], seed=1)
+    for steps in (6, 4, 9):  # Backups at steps 5, 8 and 16; rounds end at 14.
+        with pytest.raises(InterruptedRunError):
+            run([Backup(tmp_path, every=1), StopAfter(steps)], seed=1)
+    found = run([Backup(tmp_path, every=1)])
+    assert_whole(*found, (parts.state(model), history))
+    shares = parts.values(model.schedule_state.variables)
+    assert not any((value == 0.5).all() for value in shares.values())
+
+
 @pytest.mark.parametrize(
     ("dies", "kept"),
     [
