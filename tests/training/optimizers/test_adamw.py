@@ -1,0 +1,275 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_imp.training.optimizers import AdamW, CosineWithWarmup
+from tests.training import parts as training
+from tests.training.optimizers.parts import AdamWOracle, take_step
+from tests.training.parts import data_of, two_tasks
+from tests.weights import to_numpy
+
+BACKEND = keras.config.backend()
+SHAPES = {"a/kernel": (3, 2), "a/bias": (2,), "b/kernel": (4, 1, 2), "c": ()}
+
+
+def make_variables(rng):
+    variables = []
+    for path, shape in SHAPES.items():
+        value = rng.normal(size=shape).astype("float32")
+        scope, _, name = path.rpartition("/")
+        with keras.name_scope(scope or "top"):
+            variables.append(keras.Variable(value, name=name))
+    return variables
+
+
+def make_gradients(rng, steps, length=1.0):
+    """Some of them None; each weight has one sooner or later."""
+    return [
+        [
+            None
+            if (step + i) % 3 == 0
+            else (length * rng.normal(size=shape)).astype("float32")
+            for i, shape in enumerate(SHAPES.values())
+        ]
+        for step in range(steps)
+    ]
+
+
+def assert_follows(optimizer, oracle, variables, gradients):
+    optimizer.build(variables)
+    for step in gradients:
+        expected = oracle.step(step)
+        take_step(
+            optimizer,
+            variables,
+            [None if g is None else ops.convert_to_tensor(g) for g in step],
+        )
+        for variable, value in zip(variables, expected, strict=True):
+            np.testing.assert_allclose(
+                to_numpy(variable), value, rtol=2e-5, atol=2e-6
+            )
+
+
+# The numbers ----------------------------------------------------------------
+
+
+# Norms of all gradients of a step together: about 3; 0.003.
+@pytest.mark.parametrize("length", [1.0, 1e-3])
+@pytest.mark.parametrize("clip", [1.0, None])
+def test_steps_with_partial_gradients_follow_the_formula(rng, length, clip):
+    variables = make_variables(rng)
+    oracle = AdamWOracle(
+        [to_numpy(v) for v in variables], 0.01, [0.5, 0.0, 0.5, 0.0], clip=clip
+    )
+    optimizer = AdamW(0.01, 0.5, global_clipnorm=clip)
+    gradients = make_gradients(rng, 6, length)
+    assert_follows(optimizer, oracle, variables, gradients)
+
+
+def test_gradients_are_clipped_at_a_norm_of_1_unless_told_otherwise():
+    assert AdamW().global_clipnorm == 1.0
+    assert AdamW(global_clipnorm=None).global_clipnorm is None
+    optimizer = AdamW(global_clipnorm=None, clipnorm=2.0)
+    assert (optimizer.global_clipnorm, optimizer.clipnorm) == (None, 2.0)
+
+
+def test_multipliers_scale_rate_and_decay(rng):
+    variables = make_variables(rng)
+    # b/kernel matches two patterns, and 0 freezes a/bias.
+    factors = [10.0, 0.0, 5.0, 1.0]
+    oracle = AdamWOracle(
+        [to_numpy(v) for v in variables],
+        0.01,
+        [0.5, 0.0, 0.5, 0.0],
+        factors,
+        clip=0.5,
+    )
+    optimizer = AdamW(
+        0.01,
+        0.5,
+        global_clipnorm=0.5,
+        learning_rate_multipliers={"kernel": 10.0, "^b/": 0.5, "a/bias": 0},
+    )
+    assert_follows(optimizer, oracle, variables, make_gradients(rng, 6))
+
+
+def test_a_schedule_and_the_other_options_of_keras(rng):
+    variables = make_variables(rng)
+    rate = CosineWithWarmup(0.02, total_steps=10, warmup_steps=4)
+    options = {"beta_1": 0.8, "epsilon": 1e-3, "amsgrad": True}
+    ours = AdamW(rate, 0.5, global_clipnorm=None, decayed="", **options)
+    stock = keras.optimizers.AdamW(rate, 0.5, **options)
+    start = [to_numpy(v) for v in variables]
+    gradients = make_gradients(rng, 6)
+    found = []
+    for optimizer in (ours, stock):
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+        optimizer.build(variables)
+        for step in gradients:
+            step = [
+                None if g is None else ops.convert_to_tensor(g) for g in step
+            ]
+            take_step(optimizer, variables, step)
+        found.append([to_numpy(v) for v in variables])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_of_a_table_that_come_twice_count_as_their_sum(rng):
+    table = keras.Variable(rng.normal(size=(5, 3)).astype("float32"))
+    rows = rng.normal(size=(4, 3)).astype("float32")
+    indices = [1, 3, 1, 1]
+    dense = np.zeros((5, 3), "float32")
+    np.add.at(dense, indices, rows)
+    gradient = ops.convert_to_tensor(dense)
+    if BACKEND == "tensorflow":  # The gradient of a lookup.
+        import tensorflow as tf
+
+        gradient = tf.IndexedSlices(rows, tf.constant(indices), (5, 3))
+    oracle = AdamWOracle([to_numpy(table)], 0.01, [0.0], clip=0.5)
+    optimizer = AdamW(0.01, global_clipnorm=0.5)
+    optimizer.build([table])
+    for _ in range(3):
+        (expected,) = oracle.step([dense])
+        take_step(optimizer, [table], [gradient])
+        np.testing.assert_allclose(
+            to_numpy(table), expected, rtol=2e-5, atol=2e-6
+        )
+
+
+def test_what_keras_is_told_to_exclude_does_not_decay(rng):
+    variables = make_variables(rng)
+    optimizer = AdamW(0.01, 0.5)
+    optimizer.exclude_from_weight_decay(var_list=[variables[0]])
+    oracle = AdamWOracle(
+        [to_numpy(v) for v in variables], 0.01, [0.0, 0.0, 0.5, 0.0], clip=1.0
+    )
+    assert_follows(optimizer, oracle, variables, make_gradients(rng, 3))
+
+
+def test_another_pattern_decays_other_weights(rng):
+    variables = make_variables(rng)
+    optimizer = AdamW(0.01, 0.5, decayed="bias|^top/c")
+    oracle = AdamWOracle(
+        [to_numpy(v) for v in variables], 0.01, [0.0, 0.5, 0.0, 0.5], clip=1.0
+    )
+    assert_follows(optimizer, oracle, variables, make_gradients(rng, 3))
+
+
+# With a model ---------------------------------------------------------------
+
+
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
+    optimizer = AdamW(
+        1e-2,
+        0.1,
+        learning_rate_multipliers={"objects": 3.0, "audio/kernel": 0.0},
+        use_ema=True,
+    )
+    model = training.make_model(two_tasks, dropout=0.3, optimizer=optimizer)
+    mixture = lambda: training.in_turn(data_of("objects", "sounds"))
+    model.fit(mixture(), steps_per_epoch=3, verbose=0)
+    model.save(tmp_path / "model.keras")
+    keras.utils.set_random_seed(99)
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is AdamW
+    assert loaded.optimizer.get_config() == optimizer.get_config()
+    training.assert_same(training.state(loaded), training.state(model))
+    for m in (model, loaded):
+        m.fit(mixture(), steps_per_epoch=5, verbose=0)
+    training.assert_same(training.state(loaded), training.state(model))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_scaled_loss_gives_the_same_step(policy):
+    """The gradient is unscaled before it is clipped."""
+    data = data_of("objects")
+    found = []
+    for scaled in (False, True):
+        keras.config.set_dtype_policy(policy)
+        try:
+            optimizer = AdamW(
+                1e-2,
+                0.1,
+                global_clipnorm=0.05,
+                learning_rate_multipliers={"shared/bias": 0.0},
+            )
+            if scaled:
+                optimizer = keras.optimizers.LossScaleOptimizer(
+                    optimizer, initial_scale=2.0**6
+                )
+            model = training.make_model(
+                two_tasks, optimizer=optimizer, auto_scale_loss=False
+            )
+        finally:
+            keras.config.set_dtype_policy("float32")
+        before = training.values(model.trainable_variables)
+        both = {**data_of("sounds"), **data}
+        model.fit(
+            training.in_turn(both, schedule=_First("objects")),
+            steps_per_epoch=1,
+            verbose=0,
+        )
+        after = training.values(model.trainable_variables)
+        found.append(after)
+        for path, value in after.items():
+            moves = (value != before[path]).any()
+            idle = "sounds" in path or "audio" in path
+            other = any(name in path for name in ("video", "words"))
+            assert moves == (
+                not (idle or other or path.endswith("shared/bias"))
+            ), path
+    tolerance = 1e-6 if policy == "float32" else 2e-3
+    for path, value in found[0].items():
+        np.testing.assert_allclose(found[1][path], value, atol=tolerance)
+
+
+class _First:
+    """Always one task."""
+
+    def __new__(cls, name):
+        import keras_imp
+
+        class Only(keras_imp.schedules.Schedule):
+            def draw(self, block):
+                index = self.names.index(name)
+                return np.full(len(self.steps(block)), index)
+
+        return Only()
+
+
+# Arguments ------------------------------------------------------------------
+
+
+def test_config_round_trip():
+    optimizer = AdamW(
+        CosineWithWarmup(1e-3, 100, 10),
+        0.05,
+        global_clipnorm=None,
+        decayed="kernel|table",
+        learning_rate_multipliers={"captions": 10.0},
+        layer_decay=0.75,
+        frozen_layers=range(2),
+        frozen_modalities=("audio",),
+        beta_2=0.95,
+        use_ema=True,
+        ema_momentum=0.9,
+    )
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(copy) is AdamW
+    assert copy.get_config() == optimizer.get_config()
+    assert copy.frozen_layers == (0, 1)
+    assert copy.beta_2 == 0.95
+
+
+@pytest.mark.parametrize("layer_decay", [0.0, -0.5, 1.1])
+def test_a_layer_decay_out_of_range_is_refused(layer_decay):
+    text = (
+        f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay}."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        AdamW(layer_decay=layer_decay)

@@ -1,0 +1,235 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import keras_imp
+from keras_imp.models.weight_places import place_of
+from keras_imp.training.optimizers import AdamW
+from keras_imp.training.optimizers.variable_rules import variable_rules
+from tests.models.encoders import ALL, small_encoder
+from tests.training import parts
+
+# Which layers have experts: 1 and 2 of 4, so stacks of one kind repeat.
+UNIFORM = {
+    "num_layers": 4,
+    "num_experts": 3,
+    "num_moe_layers": 2,
+    "moe_placement": "uniform",
+}
+
+
+def full_model(**options):
+    """All modalities, a head of each kind."""
+    encoder = small_encoder(ALL, name="encoder", **options)
+    return keras_imp.AlternatingModel(
+        encoder,
+        [
+            keras_imp.tasks.Classification("objects", "image", 3),
+            keras_imp.tasks.Contrastive(
+                "captions", ("image", "text"), projection_dim=8
+            ),
+        ],
+    )
+
+
+def short(variable):
+    """The path without the model's name."""
+    path = variable.path
+    return path[path.index("encoder/") :] if "encoder/" in path else path
+
+
+def rules_of(model, **options):
+    variables = model.trainable_variables
+    rules = variable_rules(variables, **options)
+    return dict(zip(map(short, variables), rules, strict=True))
+
+
+# Decay ----------------------------------------------------------------------
+
+EXPECTED = {}
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_every_weight_of_a_model_decays_or_not(kind):
+    options = {} if kind == "dense" else {"num_experts": 3, "num_moe_layers": 1}
+    pooling = "token" if kind == "dense" else "attention"
+    rules = rules_of(full_model(pooling=pooling, **options))
+    print(sorted(n for n, r in rules.items() if r.decays))
+    print(sorted(n for n, r in rules.items() if not r.decays))
+    assert 0
+
+
+# Layers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, UNIFORM], ids=["dense", "uniform"])
+def test_layer_decay_falls_from_the_heads_to_the_embedders(options):
+    model = full_model(**{"num_layers": 4, "pooling": "token", **options})
+    optimizer = AdamW(layer_decay=0.5)
+    optimizer.build(model.trainable_variables)
+    encoder = model.encoder
+    expected = {}
+    layer = 0
+    for stack in encoder.body.stacks:
+        for v in stack.stacked:
+            layers = layer + np.arange(stack.num_layers)
+            expected[id(v)] = 0.5 ** (4.0 - layers)
+        layer += stack.num_layers
+    assert layer == 4
+    for name, embedder in encoder.embedders.items():
+        for v in [*embedder.trainable_variables, encoder.first_tokens[name]]:
+            expected[id(v)] = [0.5**5]
+        for v in embedder.after.trainable_variables:
+            expected[id(v)] = [1.0]
+    for v in model.trainable_variables:
+        factor = optimizer.rule(v).factor
+        values = expected.get(id(v), [1.0])
+        np.testing.assert_allclose(np.ravel(factor), values, err_msg=v.path)
+        if np.ndim(factor):
+            # Along the first axis.
+            assert np.broadcast_shapes(factor.shape, v.shape) == tuple(v.shape)
+    heads = [v for task in model.task_list for v in task.trainable_variables]
+    assert heads
+    assert not any(id(v) in expected for v in heads)
+
+
+def test_factors_multiply():
+    model = full_model(num_layers=2)
+    rules = rules_of(
+        model,
+        layer_decay=0.5,
+        multipliers={"kernel": 2.0, "body/": 3.0},
+        frozen_layers=[1],
+    )
+    (kernel,) = (r for n, r in rules.items() if n.endswith("query_kernel"))
+    assert kernel.factor.shape == (2, 1, 1)
+    assert kernel.factor.ravel().tolist() == [0.25 * 6.0, 0.0]
+    assert kernel.frozen_rows.ravel().tolist() == [False, True]
+    assert not kernel.is_frozen
+    (table,) = (r for n, r in rules.items() if n.endswith("tokens/table"))
+    assert table == (0.125, False)
+    assert table.frozen_rows is None
+
+
+def test_a_modality_freezes_with_all_that_is_its_own():
+    model = full_model(pooling="token")
+    rules = rules_of(model, frozen_modalities=("image", "video", "text"))
+    for name, rule in rules.items():
+        own = any(part in name for part in ("/vision/", "/text/"))
+        own = own or name.endswith(("token_vision", "token_text"))
+        assert rule.is_frozen == own, name
+    # An encoder without video has nobody to ask.
+    encoder = small_encoder(("image",))
+    frozen = [
+        rule.is_frozen
+        for rule in variable_rules(
+            encoder.trainable_variables, frozen_modalities=("image",)
+        )
+    ]
+    assert any(frozen)
+    assert not all(frozen)
+
+
+def test_a_loaded_encoder_knows_its_layers(tmp_path):
+    encoder = small_encoder(("text",), **UNIFORM)
+    encoder.save_to_preset(str(tmp_path))
+    loaded = keras_imp.IMPEncoder.from_preset(str(tmp_path))
+    places = [place_of(v) for v in encoder.trainable_variables]
+    assert [place_of(v) for v in loaded.trainable_variables] == places
+    assert {p.depths for p in places if p} == {
+        (0,),
+        (1,),
+        (2,),
+        (3,),
+        (4,),
+        (5,),
+    }
+
+
+# What is not there ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            {"learning_rate_multipliers": {"captoins": 2.0}},
+            "Each pattern of `learning_rate_multipliers` must match the path "
+            "of a trainable weight. Received: pattern='captoins'. Print "
+            "`[v.path for v in model.trainable_variables]`.",
+        ),
+        (
+            {"learning_rate_multipliers": {"captions": -1.0}},
+            "A learning rate multiplier must not be negative. Received: "
+            "pattern='captions', multiplier=-1.0.",
+        ),
+        (
+            {"frozen_layers": [0, 2]},
+            "`frozen_layers` must be indices of the encoder's 2 layers, from "
+            "0. Received: layer=2.",
+        ),
+        (
+            {"frozen_layers": [-1]},
+            "`frozen_layers` must be indices of the encoder's 2 layers, from "
+            "0. Received: layer=-1.",
+        ),
+        (
+            {"frozen_modalities": ["sound"]},
+            "`frozen_modalities` must be modalities with trainable weights of "
+            "their own: ('image', 'video', 'audio', 'waveform', 'text'). "
+            "Received: modality='sound'.",
+        ),
+        (
+            {"frozen_modalities": ["image", "audio"]},
+            "The modalities ('image', 'video') share their weights: all or "
+            "none of them must be frozen. Received: "
+            "frozen_modalities=('audio', 'image').",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused(options, text):
+    optimizer = AdamW(**options)
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        optimizer.build(full_model().trainable_variables)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layer_decay": 0.75},
+        {"frozen_layers": [0]},
+        {"frozen_modalities": ["image"]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_a_foreign_encoder_has_no_layers(options):
+    text = (
+        "`layer_decay`, `frozen_layers` and `frozen_modalities` need the "
+        "weights of an `IMPEncoder`, and none is among the trainable ones. Use "
+        "`learning_rate_multipliers` with patterns of paths."
+    )
+    model = parts.make_model(parts.two_tasks, compiled=False)
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        AdamW(**options).build(model.trainable_variables)
+
+
+def test_kernels_of_keras_layers_decay():
+    layers = [
+        keras.layers.Conv2D(2, 3),
+        keras.layers.LSTM(2),
+        keras.layers.Embedding(3, 2),
+        keras.layers.BatchNormalization(),
+    ]
+    for layer, shape in zip(
+        layers, [(1, 8, 8, 3), (1, 4, 3), (1, 4), (1, 3)], strict=True
+    ):
+        layer.build(shape)
+    variables = [v for layer in layers for v in layer.trainable_variables]
+    decayed = [
+        v.name
+        for v, rule in zip(variables, variable_rules(variables), strict=True)
+        if rule.decays
+    ]
+    assert decayed == ["kernel", "kernel", "recurrent_kernel"]
