@@ -141,6 +141,14 @@ class AdamW(keras.optimizers.AdamW):
             self.assign_sub(variable, variable * self.weight_decay * rate)
         super().update_step(gradient, variable, rate)
 
+    def finalize_variable_values(self, var_list: list[Any]) -> None:
+        super().finalize_variable_values(var_list)
+        if self.use_ema:
+            # On JAX weight and average are one buffer now, which the next step
+            # cannot give away twice.
+            for average in self._model_variables_moving_average:
+                average.assign(ops.copy(average))
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

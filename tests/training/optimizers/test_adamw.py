@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_imp.models.weight_places import Place
 from keras_imp.training.optimizers import AdamW, CosineWithWarmup
 from tests.training import parts as training
 from tests.training.optimizers.parts import AdamWOracle, take_step
@@ -96,6 +97,32 @@ def test_multipliers_scale_rate_and_decay(rng):
     assert_follows(optimizer, oracle, variables, make_gradients(rng, 6))
 
 
+def test_rows_of_a_stack_have_factors_of_their_own(rng):
+    """A frozen row does not count for the clipping either."""
+    variables = make_variables(rng)
+    # Three layers in the first axis of the one, two of four in the other.
+    variables[0].place = Place((1, 2, 3), top=5)
+    variables[1].place = Place((2, 4), top=5)
+    oracle = AdamWOracle(
+        [to_numpy(v) for v in variables],
+        0.01,
+        [0.5, 0.0, 0.5, 0.0],
+        [
+            np.array([[0.5**4], [0.0], [0.5**2]]),
+            np.array([0.0, 0.5]),
+            1.0,
+            1.0,
+        ],
+        clip=0.5,
+    )
+    optimizer = AdamW(
+        0.01, 0.5, global_clipnorm=0.5, layer_decay=0.5, frozen_layers=[1]
+    )
+    start = to_numpy(variables[0])[1]
+    assert_follows(optimizer, oracle, variables, make_gradients(rng, 6))
+    np.testing.assert_array_equal(to_numpy(variables[0])[1], start)
+
+
 def test_a_schedule_and_the_other_options_of_keras(rng):
     variables = make_variables(rng)
     rate = CosineWithWarmup(0.02, total_steps=10, warmup_steps=4)
@@ -119,23 +146,26 @@ def test_a_schedule_and_the_other_options_of_keras(rng):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_rows_of_a_table_that_come_twice_count_as_their_sum(rng):
+@pytest.mark.parametrize("clip", [0.5, None])
+def test_rows_of_a_table_that_come_twice_count_as_their_sum(rng, clip):
     table = keras.Variable(rng.normal(size=(5, 3)).astype("float32"))
     rows = rng.normal(size=(4, 3)).astype("float32")
     indices = [1, 3, 1, 1]
     dense = np.zeros((5, 3), "float32")
     np.add.at(dense, indices, rows)
-    gradient = ops.convert_to_tensor(dense)
+    gradient = lambda factor: ops.convert_to_tensor(factor * dense)
     if BACKEND == "tensorflow":  # The gradient of a lookup.
         import tensorflow as tf
 
-        gradient = tf.IndexedSlices(rows, tf.constant(indices), (5, 3))
-    oracle = AdamWOracle([to_numpy(table)], 0.01, [0.0], clip=0.5)
-    optimizer = AdamW(0.01, global_clipnorm=0.5)
+        gradient = lambda factor: tf.IndexedSlices(
+            factor * rows, tf.constant(indices), (5, 3)
+        )
+    oracle = AdamWOracle([to_numpy(table)], 0.01, [0.0], clip=clip)
+    optimizer = AdamW(0.01, global_clipnorm=clip)
     optimizer.build([table])
-    for _ in range(3):
-        (expected,) = oracle.step([dense])
-        take_step(optimizer, [table], [gradient])
+    for factor in np.float32([1.0, 0.1, 0.01]):  # Clipped by unlike factors.
+        (expected,) = oracle.step([factor * dense])
+        take_step(optimizer, [table], [gradient(factor)])
         np.testing.assert_allclose(
             to_numpy(table), expected, rtol=2e-5, atol=2e-6
         )
@@ -186,60 +216,70 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_a_scaled_loss_gives_the_same_step(policy):
-    """The gradient is unscaled before it is clipped."""
-    data = data_of("objects")
-    found = []
-    for scaled in (False, True):
-        keras.config.set_dtype_policy(policy)
-        try:
-            optimizer = AdamW(
-                1e-2,
-                0.1,
-                global_clipnorm=0.05,
-                learning_rate_multipliers={"shared/bias": 0.0},
-            )
-            if scaled:
-                optimizer = keras.optimizers.LossScaleOptimizer(
-                    optimizer, initial_scale=2.0**6
-                )
-            model = training.make_model(
-                two_tasks, optimizer=optimizer, auto_scale_loss=False
-            )
-        finally:
-            keras.config.set_dtype_policy("float32")
-        before = training.values(model.trainable_variables)
-        both = {**data_of("sounds"), **data}
-        model.fit(
-            training.in_turn(both, schedule=_First("objects")),
-            steps_per_epoch=1,
-            verbose=0,
+    """Unscaled before it is clipped; frozen and idle weights stay."""
+    plain, _ = one_step(policy)
+    scaled, before = one_step(policy, initial_scale=2.0**6)
+    # An epsilon of 0.1 lets the length of the gradient show in the step.
+    tolerance = 1e-7 if policy == "float32" else 1e-4
+    for path, value in plain.items():
+        np.testing.assert_allclose(scaled[path], value, atol=tolerance)
+        reached = any(p in path for p in ("objects", "image", "shared/kernel"))
+        assert (value != before[path]).any() == reached, path
+        assert (scaled[path] != before[path]).any() == reached, path
+
+
+def one_step(policy, **scaling):
+    """Weights after and before a step of one task; its loss may be scaled."""
+    optimizer = AdamW(
+        1e-2,
+        0.1,
+        epsilon=0.1,
+        global_clipnorm=0.05,
+        learning_rate_multipliers={"shared/bias": 0.0},
+    )
+    if scaling:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, **scaling)
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = training.make_model(
+            two_tasks, optimizer=optimizer, auto_scale_loss=False
         )
-        after = training.values(model.trainable_variables)
-        found.append(after)
-        for path, value in after.items():
-            moves = (value != before[path]).any()
-            idle = "sounds" in path or "audio" in path
-            other = any(name in path for name in ("video", "words"))
-            assert moves == (
-                not (idle or other or path.endswith("shared/bias"))
-            ), path
-    tolerance = 1e-6 if policy == "float32" else 2e-3
-    for path, value in found[0].items():
-        np.testing.assert_allclose(found[1][path], value, atol=tolerance)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    before = training.values(model.trainable_variables)
+    model.fit(
+        training.in_turn(
+            data_of("objects", "sounds"), schedule=training.Always("objects")
+        ),
+        steps_per_epoch=1,
+        verbose=0,
+    )
+    return training.values(model.trainable_variables), before
 
 
-class _First:
-    """Always one task."""
-
-    def __new__(cls, name):
-        import keras_imp
-
-        class Only(keras_imp.schedules.Schedule):
-            def draw(self, block):
-                index = self.names.index(name)
-                return np.full(len(self.steps(block)), index)
-
-        return Only()
+@pytest.mark.parametrize("update", ["touched", "all"])
+def test_mixed_float16_scales_the_loss_by_itself(update):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        optimizer = AdamW(1e-2, learning_rate_multipliers={"sounds": 0.0})
+        model = training.make_model(
+            two_tasks, optimizer=optimizer, update=update
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert model.optimizer.inner_optimizer is optimizer
+    before = training.values(model.trainable_variables)
+    history = model.fit(
+        training.in_turn(data_of("objects", "sounds")),
+        steps_per_epoch=6,
+        epochs=3,
+        verbose=0,
+    ).history
+    assert history["objects/loss"][-1] < history["objects/loss"][0]
+    for path, value in training.values(model.trainable_variables).items():
+        if "sounds" in path:
+            np.testing.assert_array_equal(value, before[path], err_msg=path)
 
 
 # Arguments ------------------------------------------------------------------

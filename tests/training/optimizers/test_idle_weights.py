@@ -1,5 +1,7 @@
 """What AdamW does to weights that a step does not reach (keras_agd.md 3)."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -48,6 +50,7 @@ class Given(keras_imp.schedules.Schedule):
         return np.resize(make_order(), 2048)[self.steps(block)]
 
 
+@functools.cache
 def trajectory(update):
     """All slopes after 300, 301, 401 and 1500 steps, from a real run."""
     model = keras_imp.AlternatingModel(
@@ -91,14 +94,12 @@ TABLE = {
         "once": 6.01,
         "late, at once": 1.61,
         "late, after 100 more": 16.4,
-        "seldom, each": 2.78,
     },
     "touched": {
         "never": 1.0,
         "once": 1.00,
         "late, at once": 1.61,
         "late, after 100 more": 1.61,
-        "seldom, each": 2.21,
     },
 }
 
@@ -112,7 +113,6 @@ def test_idle_weights_move_as_published(update):
                 step,
                 name,
             )
-    draws = (make_order() == NAMES.index("seldom")).sum()
 
     def travel(step, name):
         return (1.0 - found[step][name]) / RATE
@@ -124,9 +124,24 @@ def test_idle_weights_move_as_published(update):
     assert travel(300, "late") == 0.0
     assert travel(301, "late") == pytest.approx(late[0], abs=0.02)
     assert travel(401, "late") == pytest.approx(late[1], abs=0.06)
-    # Other draws than the table's, of as many steps.
-    each = travel(STEPS, "seldom") / draws
-    assert each == pytest.approx(table["seldom, each"], rel=0.05)
+
+
+def test_a_seldom_drawn_weight_travels_further_if_idle_ones_move():
+    """Drawn in one of ten steps; the table's gradients are not known.
+
+    It says 422 against 336 learning rates. The ratio depends on the draws
+    alone, and only a little.
+    """
+    travel = {
+        update: (1.0 - trajectory(update)[STEPS]["seldom"]) / RATE
+        for update in TABLE
+    }
+    assert travel["all"] / travel["touched"] == pytest.approx(
+        422 / 336, rel=0.02
+    )
+    # Where gradients are all 1, an idle step's share of the mean and of the
+    # root of the mean square is known: 0.1 / sqrt(0.1) per step.
+    assert travel["all"] / STEPS == pytest.approx(0.1**0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("update", list(TABLE))
@@ -138,13 +153,8 @@ def test_the_clip_does_not_know_idle_weights(update):
     optimizer = keras.optimizers.SGD(1.0, global_clipnorm=0.25)
     model.compile(optimizer, jit_compile=parts.default_jit())
     x = {"image": np.zeros((1, 5), "float32")}
-
-    class Last(keras_imp.schedules.Schedule):
-        def draw(self, block):
-            return np.ones(len(self.steps(block)), int)
-
     mixture = parts.make_mixture(
-        {"never": [(x,)], "often": [(x,)]}, schedule=Last()
+        {"never": [(x,)], "often": [(x,)]}, schedule=parts.Always("often")
     )
     model.fit(mixture, steps_per_epoch=2, verbose=0)
     slope = float(ops.convert_to_numpy(model.tasks["often"].slope))
