@@ -15,6 +15,7 @@ from keras.optimizers import LossScaleOptimizer
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.task import Task
 from keras_imp.training.callbacks import (
+    DecideRounds,
     MixturePosition,
     StopAtNonFiniteLoss,
     TaskProgress,
@@ -26,10 +27,13 @@ from keras_imp.training.checks import (
     check_inputs,
     check_mixture,
     check_parts,
+    check_rounds,
     check_sample_weight,
     check_tasks,
     named,
 )
+from keras_imp.training.schedule_state import ScheduleState
+from keras_imp.training.schedules import AdaptiveSchedule
 from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
 from keras_imp.typing import Tensor
 
@@ -150,6 +154,9 @@ class AlternatingModel(BackendStep, keras.Model):
         self.skipped_steps = self._counter(
             "skipped_steps", "zeros", (len(self.task_list),)
         )
+        self.schedule_state = ScheduleState(
+            list(self.tasks), name="schedule_state"
+        )
         for task in self.task_list:
             if not task.built:
                 task.build(
@@ -209,6 +216,9 @@ class AlternatingModel(BackendStep, keras.Model):
             # That one looks for such gradients to find its scale.
             finite = ops.logical_and(finite, ops.isfinite(gradient_norm))
         update = self.count_step(batch, finite)
+        self.schedule_state.update(
+            batch.task.name, loss, gradient_norm, good=update
+        )
         if self.on_non_finite == "skip":
             return update, self._record_if(finite, batch, y_pred, loss)
         loss = ops.where(finite, loss, float("nan"))
@@ -589,6 +599,15 @@ class AlternatingModel(BackendStep, keras.Model):
             *bars,
             *callbacks,
             MixturePosition(mixture),
+            *self._deciding(mixture),
             StopAtNonFiniteLoss(mixture),
             WarnOfSkippedSteps(),
         ]
+
+    def _deciding(self, mixture: TaskMixture) -> list:
+        """The callback that an adaptive schedule needs."""
+        schedule = mixture.schedule
+        if not isinstance(schedule, AdaptiveSchedule):
+            return []
+        check_rounds(schedule.every, mixture.prefetch, self.steps_per_execution)
+        return [DecideRounds(schedule)]
