@@ -42,19 +42,7 @@ class Placement(NamedTuple):
                 the task.
         """
         for key, batch in item.items():
-            arrays = [a for a in keras.tree.flatten(batch) if a is not None]
-            if len(arrays[0]) % self.parts:
-                raise ValueError(
-                    message(
-                        f"Task {key.split(SEPARATOR)[0]!r}: the batch size "
-                        "must be a multiple of the number of devices that "
-                        "share a batch.",
-                        "Choose another one, or leave out a smaller last "
-                        "batch.",
-                        batch_size=len(arrays[0]),
-                        devices=self.parts,
-                    )
-                )
+            self._check_size(key, batch)
         return keras.tree.map_structure(
             lambda array: None if array is None else self.put(array), item
         )
@@ -75,6 +63,19 @@ class Placement(NamedTuple):
             return np.concatenate([values, values[-1:].repeat(missing, axis=0)])
 
         return {name: longer(values) for name, values in x.items()}
+
+    def _check_size(self, key: str, batch: Any) -> None:
+        arrays = [a for a in keras.tree.flatten(batch) if a is not None]
+        if arrays and len(arrays[0]) % self.parts:
+            raise ValueError(
+                message(
+                    f"Task {key.split(SEPARATOR)[0]!r}: the batch size must be "
+                    "a multiple of the number of devices that share a batch.",
+                    "Choose another one, or leave out a smaller last batch.",
+                    batch_size=len(arrays[0]),
+                    devices=self.parts,
+                )
+            )
 
     def round_up(self, examples: int) -> int:
         """The next number of examples that can be cut into equal parts."""

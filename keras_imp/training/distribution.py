@@ -87,14 +87,14 @@ def _layouts(experts: str | None, model: str | None) -> dict[str, tuple]:
     """
     columns, rows = (None, model), (model, None)
     alone: dict[str, tuple] = {
-        "experts/expand(_kernel)?": (experts, *columns),
-        "experts/contract(_kernel)?": (experts, *rows),
+        "experts/expand_kernel": (experts, *columns),
+        "experts/contract_kernel": (experts, *rows),
         "experts/expand_bias": (experts, *columns),
         "experts/contract_bias": (experts, None, None),
     }
     stacked: dict[str, tuple] = {
-        "experts_expand(_kernel)?": (experts, *columns),
-        "experts_contract(_kernel)?": (experts, *rows),
+        "experts_expand_kernel": (experts, *columns),
+        "experts_contract_kernel": (experts, *rows),
         "experts_expand_bias": (experts, *columns),
         "experts_contract_bias": (experts, None, None),
         "(query|key|value|expand)_kernel": columns,

@@ -205,7 +205,7 @@ def shapes_on_one_device(model):
     return [
         list(variable.value.addressable_shards[0].data.shape)
         for variable in variables
-        if "experts_expand" in variable.path
+        if "experts_expand_kernel" in variable.path
     ]
 
 
