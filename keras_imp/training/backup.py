@@ -214,9 +214,8 @@ class Backup(keras.callbacks.Callback):
 
     def _save(self, finished: bool = False) -> None:
         model = self.model
-        if (
-            int(model.failed_step.numpy()) < 0
-        ):  # Else the last good state stays.
+        # Else the last good state stays.
+        if int(model.failed_step.numpy()) < 0:
             facts = {
                 "epoch": int(model.epoch_counter.numpy()),
                 "epoch_step": model.epoch_step,

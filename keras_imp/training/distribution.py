@@ -58,7 +58,7 @@ def layout_map(
         >>> mesh = keras.distribution.DeviceMesh(
         ...     (1, 2), ("batch", "expert"), ["cpu:0", "cpu:1"])
         >>> layouts = keras_imp.distribution.layout_map(mesh)
-        >>> layouts["encoder/body/sparse_stack/experts_expand"].axes
+        >>> layouts["body/sparse_stack/experts_expand_kernel"].axes
         (None, 'expert', None, None)
 
     Reference:
@@ -82,8 +82,8 @@ def layout_map(
 def _layouts(experts: str | None, model: str | None) -> dict[str, tuple]:
     """Axes by pattern of path.
 
-    Names end alike whether a layer stands alone ("experts/expand") or a stack
-    keeps it with a leading axis of layers ("sparse_stack/experts_expand").
+    A layer that stands alone has ".../experts/expand_kernel"; a stack of layers
+    has ".../sparse_stack/experts_expand_kernel", with a leading axis of layers.
     """
     columns, rows = (None, model), (model, None)
     alone: dict[str, tuple] = {

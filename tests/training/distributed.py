@@ -140,9 +140,7 @@ def resume(first, second):
         for scope, epochs in ((first, 1), (second, 2)):
             with scope():
                 model = make_model(words)
-                backup = keras.callbacks.BackupAndRestore(
-                    folder, delete_checkpoint=False
-                )
+                backup = keras_imp.callbacks.Backup(folder)
                 history = fit(model, epochs, callbacks=[backup])
     return history
 
