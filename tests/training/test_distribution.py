@@ -44,7 +44,8 @@ def xla_flags():
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What the runs in a process of its own came to."""
-    file = tmp_path_factory.mktemp("distributed") / "results.json"
+    folder = tmp_path_factory.mktemp("distributed")
+    file = folder / "results.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.distributed", str(file)],
         cwd=ROOT,
@@ -52,6 +53,10 @@ def results(tmp_path_factory):
             **os.environ,
             "KERAS_BACKEND": BACKEND,
             "XLA_FLAGS": xla_flags(),
+            # Several runs have the same step.
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         },
         capture_output=True,
         text=True,
@@ -80,6 +85,14 @@ def test_several_devices_give_the_numbers_of_one(results):
     expected = results["runs"]["one device"]
     names = set(results["runs"]) - {"one device"}
     assert len(names) == {"jax": 3, "tensorflow": 1}[BACKEND]
+    if BACKEND == "tensorflow":
+        # Those of "scenes" are means over microbatches of their least and
+        # most; a microbatch of a replica is smaller.
+        for run in results["runs"].values():
+            for figure in ("min_load", "max_load", "min_importance"):
+                for layer in (0, 1):
+                    path = f"routing/image/layer_{layer}/{figure}"
+                    del run["history"][path]
     for name in names:
         run = results["runs"][name]
         assert_close(run["history"], expected["history"])
