@@ -526,6 +526,19 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             )
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+        known = [id(v) for v in self.optimizer._trainable_variables]
+        if known != [id(v) for v in self.trainable_variables]:
+            # TensorFlow would go on with the step it has traced.
+            raise ValueError(
+                message(
+                    "The trainable weights must be those that the optimizer "
+                    "was built for.",
+                    "Call model.compile(...) with a new optimizer after a "
+                    "change of `trainable`.",
+                    optimizer_weights=len(known),
+                    trainable_weights=len(self.trainable_variables),
+                )
+            )
         accumulates = getattr(
             self.optimizer, "gradient_accumulation_steps", None
         )

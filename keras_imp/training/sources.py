@@ -36,7 +36,8 @@ class RandomAccessSource:
     Args:
         task: Name of the task, for errors.
         data: Has `__getitem__` and `__len__`, and may have `batch_at(index)`
-            for an index beyond one pass, to shuffle each pass anew.
+            for an index beyond one pass, to shuffle each pass anew; or
+            `on_epoch_end()`, called after each pass, as Keras does.
 
     Raises:
         ValueError: If it is empty.
@@ -44,6 +45,7 @@ class RandomAccessSource:
 
     def __init__(self, task: str, data: Any):
         self.data = data
+        self._pass = 0
         if len(data) == 0:
             raise ValueError(
                 f"Task {task!r} has an empty source: it needs at least one "
@@ -65,7 +67,13 @@ class RandomAccessSource:
     def batch(self, index: int) -> Any:
         if hasattr(self.data, "batch_at"):
             return self.data.batch_at(index)
-        return self.data[index % len(self.data)]
+        number, position = divmod(index, len(self.data))
+        # A PyDataset may put its batches into another order there. A resumed
+        # run calls it for each pass that it goes over.
+        while self._pass < number and hasattr(self.data, "on_epoch_end"):
+            self.data.on_epoch_end()
+            self._pass += 1
+        return self.data[position]
 
 
 class StreamSource:

@@ -5,6 +5,7 @@ Each item is one batch of one task. Keras gets it as a dict with a single key,
 compiles once for each task and shape and finds the graph again.
 """
 
+import copy
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
@@ -47,8 +48,9 @@ class TaskMixture(DataAdapter):
         prefetch: Batches to hold ready; 0 turns reading ahead off.
 
     Raises:
-        ValueError: If there is no source, one is empty, or the schedule does
-            not match.
+        ValueError: If there is no source, one is empty, the schedule does not
+            match, or the seed is no integer.
+        TypeError: If the schedule is none.
 
     Example:
         >>> import numpy as np, keras_imp
@@ -83,7 +85,9 @@ class TaskMixture(DataAdapter):
             name: open_source(name, data) for name, data in sources.items()
         }
         self.names = tuple(sources)
-        self.schedule = (schedule or Weighted()).bind(
+        _check_schedule(schedule, seed)
+        # A copy: one schedule may serve several mixtures.
+        self.schedule = copy.copy(schedule or Weighted()).bind(
             self.names, seed, sizes(self.sources)
         )
         self.steps_per_epoch = steps_per_epoch
@@ -258,6 +262,8 @@ class TaskMixture(DataAdapter):
     def _read(self, name: str, index: int) -> tuple:
         try:
             batch = self.sources[name].batch(index)
+            if isinstance(batch, list):  # A torch DataLoader's.
+                batch = tuple(batch)
             batch = batch if isinstance(batch, tuple) else (batch,)
             batch = keras.tree.map_structure(_to_numpy, batch)
             return self._prepare(name, batch)
@@ -283,6 +289,26 @@ def signature(batch: Any) -> str:
     """
     shapes = (a.shape for a in keras.tree.flatten(batch) if a is not None)
     return "_".join("x".join(map(str, shape)) for shape in shapes)
+
+
+def _check_schedule(schedule: Any, seed: Any) -> None:
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise TypeError(
+            message(
+                "`schedule` must be an instance of a subclass of "
+                "keras_imp.schedules.Schedule.",
+                "Use keras_imp.schedules.RoundRobin(), for example.",
+                schedule=schedule,
+            )
+        )
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(
+            message(
+                "`seed` must be an integer of at least 0: without one, a "
+                "resumed run could not draw the same tasks.",
+                seed=seed,
+            )
+        )
 
 
 def _to_numpy(leaf: Any) -> np.ndarray | None:
