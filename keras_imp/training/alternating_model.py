@@ -29,6 +29,7 @@ from keras_imp.training.checks import (
     by_modality,
     check_inputs,
     check_mixture,
+    check_no_arguments_for_arrays,
     check_parts,
     check_rounds,
     check_sample_weight,
@@ -180,6 +181,18 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
 
     # The step, from top to bottom ------------------------------------------
 
+    @property
+    def layer_state(self) -> list[keras.Variable]:
+        """What layers change by themselves, such as random states.
+
+        A step whose update is refused leaves it alone.
+        """
+        return [
+            variable
+            for layer in (self.encoder, *self.task_list)
+            for variable in layer.non_trainable_variables
+        ]
+
     def unpack(self, data: dict[str, tuple]) -> Batch:
         """Take the one item of a mixture apart."""
         ((key, batch),) = data.items()
@@ -258,8 +271,10 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         Not all metrics of all tasks: `fit` converts what a step returns to
         Python numbers one by one, at each step.
         """
-        self._loss_tracker.update_state(loss)
-        batch.task.loss_metric.update_state(loss)
+        # As Keras does: an epoch's loss is the mean over examples.
+        weight = _total_weight(batch)
+        self._loss_tracker.update_state(loss, sample_weight=weight)
+        batch.task.loss_metric.update_state(loss, sample_weight=weight)
         batch.task.update_metrics(batch.x, batch.y, y_pred, batch.sample_weight)
         return {m.name: m.result() for m in self._metrics_of(batch.task)}
 
@@ -349,9 +364,10 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         Raises:
             TypeError: If `x` is no mixture.
             ValueError: If the tasks of mixture and model differ, or a batch
-                does not fit its task.
+                does not fit its task, or an argument is for arrays only.
             NonFiniteLossError: If a loss is NaN or infinite.
         """
+        check_no_arguments_for_arrays("fit", kwargs)
         self._bind(x, "x", all_tasks=True)
         if validation_data is not None:
             self._bind(validation_data, "validation_data")
@@ -390,6 +406,7 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         Returns:
             Metric values by name, of the tasks that the mixture has.
         """
+        check_no_arguments_for_arrays("evaluate", kwargs)
         self._bind(x, "x")
         if kwargs.get("_use_cached_eval_dataset"):  # Called by `fit`.
             with self.keep_metrics():
@@ -554,7 +571,12 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
 
     def _callbacks(self, mixture, callbacks, epochs, verbose) -> list:
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            return callbacks
+            # Keras makes another list, with a history of its own.
+            callbacks = [
+                callback
+                for callback in callbacks.callbacks
+                if not isinstance(callback, keras.callbacks.History)
+            ]
         if callbacks is None:
             callbacks = []
         elif not isinstance(callbacks, list | tuple):
@@ -579,6 +601,13 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             return []
         check_rounds(schedule.every, mixture.prefetch, self.steps_per_execution)
         return [DecideRounds(schedule)]
+
+
+def _total_weight(batch: Batch) -> Any:
+    """Weight of all examples of a batch together; 1 each by default."""
+    if batch.sample_weight is None:
+        return float(keras.tree.flatten(batch.x)[0].shape[0])
+    return ops.sum(ops.cast(batch.sample_weight, "float32"))
 
 
 @contextlib.contextmanager
