@@ -127,6 +127,8 @@ class AlternatingModel(BackendStep, keras.Model):
         )
         self.failed_task = self._counter("failed_task", "zeros")
         for task in self.task_list:
+            with named(task):
+                task.prepare(encoder)
             if not task.built:
                 task.build(
                     dict.fromkeys(task.modalities, (None, self.hidden_dim))
