@@ -29,7 +29,8 @@ class Combined(Task):
         reduce: `"sum"` or `"mean"` of the parts' losses, each times its own
             `loss_weight`.
         loss_weight: Factor of the whole.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `microbatches`, which the parts
+            must not have.
 
     Call arguments:
         inputs: Inputs of all parts by modality. Parts that miss all of theirs
@@ -50,7 +51,7 @@ class Combined(Task):
 
     Raises:
         ValueError: If there is no part, two have one name, or one belongs to
-            another task already.
+            another task already or has microbatches of its own.
 
     Example:
         >>> import keras_imp
@@ -161,6 +162,8 @@ class Combined(Task):
         return {
             **super().get_config(),
             **arguments_of(self, Combined, tasks=parts),
+            "microbatches": self.microbatches,
+            "accumulate": self.accumulate,
         }
 
     def _batches(self, x, y, y_pred):
@@ -196,5 +199,14 @@ def _check_parts(parts: list[Task]) -> None:
                     f"{owner!r} too.",
                     "Make a new one.",
                     part=part.name,
+                )
+            )
+        if part.microbatches > 1:
+            raise ValueError(
+                message(
+                    "A part has no microbatches of its own.",
+                    "Give `microbatches` to the task that combines them.",
+                    part=part.name,
+                    microbatches=part.microbatches,
                 )
             )
