@@ -35,15 +35,13 @@ class Turns(keras_imp.tasks.Task):
         self.head.build(pooled_shape["image"])
 
     def call(self, inputs, encoder=None, training=None):
-        turned = [ops.rot90(inputs["image"], turn) for turn in range(TURNS)]
-        images = ops.reshape(
-            ops.stack(turned, axis=1), (-1, *turned[0].shape[1:])
-        )
+        image = inputs["image"]  # Square, or a quarter turn would not fit.
+        turned = [ops.rot90(image, k, axes=(1, 2)) for k in range(TURNS)]
+        images = ops.reshape(ops.stack(turned, axis=1), (-1, *image.shape[1:]))
         features = encoder({"image": images}, training=training)["image"]
-        # The batch comes first: what `predict` returns is put together there.
-        return ops.reshape(
-            self.head(features["pooled_output"]), (-1, TURNS, TURNS)
-        )
+        logits = self.head(features["pooled_output"])
+        # Examples come first: `predict` joins its batches there.
+        return ops.reshape(logits, (-1, TURNS, TURNS))
 
     def compute_loss(self, x, y, y_pred, sample_weight=None):
         # Row i is the picture after i turns, so that column i is right.
@@ -56,13 +54,18 @@ class Turns(keras_imp.tasks.Task):
         self.accuracy.update_state(shares, sample_weight=sample_weight)
 
 
-def main(epochs=4, steps_per_epoch=50, seed=0):
+def main(epochs=4, steps_per_epoch=50, seed=0, verbose="auto"):
     """Train on the bundled pictures of clothes; return Keras' history."""
     keras.utils.set_random_seed(seed)
     clothes = playground.load("train").fashion
     x = {"image": clothes.images}
-    encoder = keras_imp.IMPEncoder.from_preset(
-        "imp_tiny", modalities=("image",), patch_size=(4, 8, 8)
+    encoder = keras_imp.IMPEncoder(
+        hidden_dim=64,
+        intermediate_dim=256,
+        num_layers=2,
+        num_heads=2,
+        modalities=("image",),
+        patch_size=(1, 8, 8),
     )
     model = keras_imp.AlternatingModel(
         encoder,
@@ -73,7 +76,7 @@ def main(epochs=4, steps_per_epoch=50, seed=0):
             ),
         ],
     )
-    model.compile(optimizer=keras.optimizers.AdamW(1e-3))
+    model.compile(optimizer=keras.optimizers.AdamW(3e-3))
     mixture = keras_imp.TaskMixture(
         {
             "turns": Arrays(x, batch_size=32, seed=seed),
@@ -81,7 +84,12 @@ def main(epochs=4, steps_per_epoch=50, seed=0):
         },
         seed=seed,
     )
-    return model.fit(mixture, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    return model.fit(
+        mixture,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        verbose=verbose,
+    )
 
 
 if __name__ == "__main__":

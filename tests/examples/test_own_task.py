@@ -17,9 +17,9 @@ def example():
 
 
 def test_the_task_learns_on_bundled_data(example):
-    history = example["main"](epochs=2, steps_per_epoch=40).history
+    history = example["main"](epochs=5, steps_per_epoch=40, verbose=0).history
     # Chance is a quarter.
-    assert history["turns/accuracy"][-1] > 0.4
+    assert history["turns/accuracy"][-1] > 0.35
     assert history["turns/loss"][-1] < history["turns/loss"][0]
     assert history["clothes/loss"][-1] < history["clothes/loss"][0]
 

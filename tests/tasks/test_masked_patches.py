@@ -186,6 +186,15 @@ def test_a_patch_of_one_colour_is_zero_however_it_is_rounded():
     assert np.abs(to_numpy(z_score(ops.array(flat)))).max() < 1e-3
 
 
+@pytest.mark.parametrize("batch", [4, None])
+def test_a_symbolic_call_has_the_shapes_of_a_real_one(batch):
+    task, encoder = built("image")
+    image = keras.Input(batch_shape=(batch, 6, 10, 3))
+    out = task({"image": image}, encoder=encoder)
+    assert tuple(out["patches"].shape) == (batch, 3, 45)
+    assert tuple(out["positions"].shape) == (batch, 3)
+
+
 # What learns ----------------------------------------------------------------
 
 

@@ -207,6 +207,15 @@ def test_several_captions_equal_as_many_examples(rng):
     assert (changed[~again["chosen"]] == targets[~again["chosen"]]).all()
 
 
+@pytest.mark.parametrize("batch", [4, None])
+def test_a_symbolic_call_has_the_shapes_of_a_real_one(batch):
+    task, encoder = built("text", mask_rate=0.5)
+    text = keras.Input(batch_shape=(batch, LENGTH), dtype="int32")
+    out = task({"text": text}, encoder=encoder)
+    assert tuple(out["logits"].shape) == (batch, 6, WORDS)
+    assert tuple(out["positions"].shape) == (batch, 6)
+
+
 # What learns ----------------------------------------------------------------
 
 
