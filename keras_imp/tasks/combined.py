@@ -108,6 +108,14 @@ class Combined(Task):
             if (given := _inputs_of(part, inputs))
         }
 
+    def compute_output_spec(self, inputs, encoder=None, training=None):
+        options = {"encoder": encoder, "training": training}
+        return {
+            part.name: part.compute_output_spec(given, **options)
+            for part in self.tasks
+            if (given := _inputs_of(part, inputs))
+        }
+
     def compute_loss(self, x, y, y_pred, sample_weight=None) -> Tensor:
         losses = [
             part.loss_weight

@@ -128,7 +128,6 @@ class MaskedModeling(Task):
             mask_rate = TEXT_RATE if is_text else PATCH_RATE
         check_positive(mask_rate=mask_rate)
         check_rate(mask_rate=mask_rate)
-        _check_ids(is_text, mask_id, special_ids)
         self.modality = modality
         self.mask_rate = mask_rate
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -136,12 +135,13 @@ class MaskedModeling(Task):
         self.objective: MaskedTokens | MaskedPatches
         if is_text:
             self.objective = MaskedTokens(
-                mask_rate, mask_id, special_ids, tied, **common
+                mask_rate, _given(mask_id), special_ids, tied, **common
             )
             self.accuracy_metric = self.track(
                 keras.metrics.Mean(name="accuracy")
             )
         else:
+            _refuse(mask_id=mask_id, special_ids=special_ids or None)
             self.objective = MaskedPatches(
                 modality,
                 mask_rate,
@@ -178,6 +178,10 @@ class MaskedModeling(Task):
             training=training,
         )
 
+    def compute_output_spec(self, inputs, encoder=None, training=None):
+        del encoder, training
+        return self.objective.compute_output_spec(inputs[self.modality])
+
     def compute_loss(self, x, y, y_pred, sample_weight=None) -> Tensor:
         del y
         return self.objective.compute_loss(
@@ -199,11 +203,9 @@ class MaskedModeling(Task):
         return captions_as_examples(x)
 
 
-def _check_ids(
-    is_text: bool, mask_id: int | None, special_ids: tuple[int, ...]
-) -> None:
-    """Raise unless text has a mask id, and nothing else has ids."""
-    if is_text and mask_id is None:
+def _given(mask_id: int | None) -> int:
+    """The mask id, which text must have."""
+    if mask_id is None:
         raise ValueError(
             message(
                 "`mask_id` must be given for text.",
@@ -212,9 +214,13 @@ def _check_ids(
                 mask_id=None,
             )
         )
-    given = {"mask_id": mask_id, "special_ids": special_ids or None}
-    for name, value in given.items():
-        if not is_text and value is not None:
+    return mask_id
+
+
+def _refuse(**arguments: Any) -> None:
+    """Raise if one of these, which only text takes, is given."""
+    for name, value in arguments.items():
+        if value is not None:
             raise ValueError(
                 message(
                     f"`{name}` is for text only: patches are not replaced but "

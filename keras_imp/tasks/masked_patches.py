@@ -120,8 +120,8 @@ class MaskedPatches(keras.layers.Layer):
     def call(
         self,
         values: Tensor,
-        encoder: Any = None,
-        seeds: list[Any] | None = None,
+        encoder: Any,
+        seeds: list[Any],
         training: bool | None = None,
     ) -> dict[str, Tensor]:
         grid = self.embedder.grid(values.shape)
@@ -136,6 +136,16 @@ class MaskedPatches(keras.layers.Layer):
         x = self.norm(self.stack(x, training=training))
         x = ops.cast(keep_tokens(x, hidden), "float32")
         return {"patches": self.leave(x), "positions": hidden}
+
+    def compute_output_spec(self, values, **kwargs):
+        tokens = int(np.prod(self.embedder.grid(values.shape)))
+        shape = (values.shape[0], tokens - self.num_visible(tokens))
+        return {
+            "patches": keras.KerasTensor(
+                (*shape, self.leave.units), dtype="float32"
+            ),
+            "positions": keras.KerasTensor(shape, dtype="int32"),
+        }
 
     def compute_loss(
         self,

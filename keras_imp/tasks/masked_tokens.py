@@ -146,8 +146,8 @@ class MaskedTokens(keras.layers.Layer):
     def call(
         self,
         text: Tensor,
-        encoder: Any = None,
-        seeds: list[Any] | None = None,
+        encoder: Any,
+        seeds: list[Any],
         training: bool | None = None,
     ) -> dict[str, Tensor]:
         ids = ops.cast(text, "int32")
@@ -167,6 +167,16 @@ class MaskedTokens(keras.layers.Layer):
             "logits": ops.reshape(logits, shape),
             "positions": positions,
             "chosen": chosen,
+        }
+
+    def compute_output_spec(self, text, **kwargs):
+        size = self.embedder.tokens.vocabulary_size
+        most = int(chosen_counts(text.shape[-1], self.mask_rate)[-1])
+        shape = (*text.shape[:-1], most)
+        return {
+            "logits": keras.KerasTensor((*shape, size), dtype="float32"),
+            "positions": keras.KerasTensor(shape, dtype="int32"),
+            "chosen": keras.KerasTensor(shape, dtype="bool"),
         }
 
     def compute_loss(

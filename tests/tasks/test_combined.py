@@ -132,6 +132,24 @@ def test_equal_losses_added_by_the_encoder_count_once(rng):
     assert float(added) == pytest.approx(0.5)  # One for image, one for text.
 
 
+def test_a_symbolic_call_has_the_shapes_of_a_real_one(rng):
+    model = built(combined())
+    x, _, _ = batch(rng)
+    symbols = {
+        name: keras.Input(batch_shape=v.shape, dtype=v.dtype.name)
+        for name, v in x.items()
+    }
+    symbolic, real = (
+        model.tasks["all"](given, encoder=model.encoder)
+        for given in (symbols, x)
+    )
+    shapes = [
+        {path: tuple(v.shape) for path, v in keras.tree.flatten_with_path(out)}
+        for out in (symbolic, real)
+    ]
+    assert shapes[0] == shapes[1]
+
+
 # In fit ---------------------------------------------------------------------
 
 

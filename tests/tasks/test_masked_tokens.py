@@ -222,10 +222,11 @@ def test_a_symbolic_call_has_the_shapes_of_a_real_one(batch):
 def test_only_chosen_positions_get_a_gradient(rng):
     task, _ = built("text", mask_rate=0.4)
     text = texts(rng, 5)
-    tokens = keras.Variable(rng.normal(size=(5, LENGTH, WIDTH)))
+    tokens = rng.normal(size=(5, LENGTH, WIDTH)).astype("float32")
+    tokens = keras.Variable(tokens)
 
     def encoder(inputs, training=None):
-        return {"text": {"sequence_output": tokens.value}}
+        return {"text": {"sequence_output": ops.convert_to_tensor(tokens)}}
 
     out, _, _ = call(task, encoder, text, training=False)
 
