@@ -13,6 +13,7 @@ PUBLIC_NAMES = [
     "NonFiniteLossError",
     "TaskMixture",
     "ZeroShotClassifier",
+    "callbacks",
     "data",
     "evaluation",
     "inspect_routing",

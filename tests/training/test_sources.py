@@ -8,6 +8,7 @@ from keras_imp.training.sources import (
     RandomAccessSource,
     StreamSource,
     open_source,
+    sizes,
 )
 
 BATCHES = [("x0",), ("x1",), ("x2",)]
@@ -146,6 +147,22 @@ def test_a_generator_that_cannot_restart_is_refused_at_its_end():
         source.batch(3)
 
 
+@pytest.mark.parametrize("wrap", [False, True], ids=["itself", "function"])
+def test_a_generator_that_cannot_go_back_is_refused(wrap):
+    # What was read ahead of a stop is read again after it.
+    data = generator()
+    source = open_source("a", (lambda: data) if wrap else data)
+    assert source.batch(1) == ("x1",)
+    kind = "function" if wrap else "generator"
+    text = (
+        "The source of task 'a' has given 2 batches and cannot go back to "
+        f"batch 1. Received: {kind}. Give the function that makes the "
+        "generator, not the generator itself."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        source.batch(1)
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
@@ -169,3 +186,36 @@ def test_anything_else_is_refused():
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         open_source("a", 3)
+
+
+# Sizes ----------------------------------------------------------------------
+
+
+class Told:
+    """A stream that tells its number of examples."""
+
+    num_examples = 77
+
+    def __iter__(self):
+        raise AssertionError("read")
+
+
+def sized(**data):
+    return sizes({name: open_source(name, d) for name, d in data.items()})
+
+
+def test_sizes_have_one_unit():
+    assert sized(a=Told(), b=Told()) == {"a": 77, "b": 77}
+    assert sized(a=[()] * 3, b=[()]) == {"a": 3, "b": 1}
+    assert sized(a=Told(), b=[()] * 5) == {"a": None, "b": 5}
+
+
+def test_a_length_that_cannot_be_told_is_unknown():
+    class Endless:
+        def __len__(self):
+            raise TypeError("The dataset is infinite.")
+
+        def __iter__(self):
+            raise AssertionError("read")
+
+    assert sized(a=Endless(), b=[()]) == {"a": None, "b": 1}

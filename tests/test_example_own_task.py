@@ -8,7 +8,7 @@ import pytest
 
 import keras_imp
 
-FILE = pathlib.Path(__file__).parents[2] / "examples" / "own_task.py"
+FILE = pathlib.Path(__file__).parents[1] / "examples" / "own_task.py"
 
 
 @pytest.fixture(scope="module")
