@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_imp._errors import check_positive, check_rate, message
 from keras_imp.tasks.linear_task import LinearTask
+from keras_imp.tasks.target_checks import check_rows, target_array
 from keras_imp.tasks.task import weighted_mean
 from keras_imp.typing import Tensor
 
@@ -112,20 +113,7 @@ class Classification(LinearTask):
 
     def check_batch(self, x, y, sample_weight=None) -> None:
         del sample_weight
-        if y is None:
-            raise ValueError(
-                "A batch must be (x, y) or (x, y, sample_weight), with labels "
-                "`y`. Received: y=None."
-            )
-        y = np.asarray(y)
-        if y.dtype.kind not in "biuf":
-            raise ValueError(
-                message(
-                    "`y` must be numbers.",
-                    "Give each class a number, from 0.",
-                    dtype=str(y.dtype),
-                )
-            )
+        y = target_array(y, "labels", "Give each class a number, from 0.")
         batch = len(x[self.modality])
         wide = (batch, self.num_classes)
         if y.shape == wide:
@@ -138,7 +126,7 @@ class Classification(LinearTask):
             )
         # NaN fails the comparison too.
         right = (y >= 0) & (y < self.num_classes) & (y == np.floor(y))
-        _check_rows(
+        check_rows(
             right,
             y,
             f"Labels must be integers in [0, {self.num_classes}), the number "
@@ -148,7 +136,7 @@ class Classification(LinearTask):
 
     @staticmethod
     def _check_probabilities(y: np.ndarray) -> None:
-        _check_rows(
+        check_rows(
             (y >= 0) & (y <= 1),
             y,
             "Targets of shape (batch, num_classes) must be in [0, 1].",
@@ -167,13 +155,3 @@ class Classification(LinearTask):
         spread = 2 if self.multi_label else self.num_classes
         share = self.label_smoothing
         return targets * (1.0 - share) + share / spread
-
-
-def _check_rows(right: np.ndarray, y: np.ndarray, rule: str, name: str) -> None:
-    """Raise with the first value that is not right, and its row."""
-    wrong = np.argwhere(~right)
-    if len(wrong):
-        place = tuple(wrong[0])
-        raise ValueError(
-            message(rule, **{name: y[place].item(), "row": int(place[0])})
-        )

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.linear_task import LinearTask
+from keras_imp.tasks.target_checks import check_rows, target_array
 from keras_imp.tasks.task import weighted_mean
 from keras_imp.typing import Tensor
 
@@ -91,12 +92,7 @@ class Regression(LinearTask):
 
     def check_batch(self, x, y, sample_weight=None) -> None:
         del sample_weight
-        if y is None:
-            raise ValueError(
-                "A batch must be (x, y) or (x, y, sample_weight), with targets "
-                "`y`. Received: y=None."
-            )
-        y = np.asarray(y)
+        y = target_array(y, "targets")
         batch = len(x[self.modality])
         wide = (batch, self.num_outputs)
         if y.shape != wide and (self.num_outputs > 1 or y.shape != (batch,)):
@@ -104,18 +100,14 @@ class Regression(LinearTask):
             raise ValueError(
                 message(f"`y` must have shape {wide}{narrow}.", shape=y.shape)
             )
-        wrong = np.argwhere(~np.isfinite(y))
-        if len(wrong):
-            row = int(wrong[0][0])
-            raise ValueError(
-                message(
-                    "Targets must be finite numbers.",
-                    "Leave the example out, or give it a target of 0 and a "
-                    "`sample_weight` of 0.",
-                    target=float(y[tuple(wrong[0])]),
-                    row=row,
-                )
-            )
+        check_rows(
+            np.isfinite(y),
+            y,
+            "Targets must be finite numbers.",
+            "target",
+            "Leave the example out, or give it a target of 0 and a "
+            "`sample_weight` of 0.",
+        )
 
     def _targets(self, y: Tensor) -> Tensor:
         """Targets as float32, (batch, outputs)."""

@@ -132,6 +132,11 @@ X = {"image": np.zeros((4, 2))}
         ),
         (2, np.zeros(4), "`y` must have shape (4, 2). Received: shape=(4,)."),
         (
+            1,
+            np.array(["a"] * 4),
+            "`y` must be numbers. Received: dtype='<U1'.",
+        ),
+        (
             2,
             np.array([[0, 1], [2, np.nan], [0, 1], [0, np.inf]]),
             "Targets must be finite numbers. Received: target=nan, row=1. "
@@ -139,7 +144,7 @@ X = {"image": np.zeros((4, 2))}
             "`sample_weight` of 0.",
         ),
     ],
-    ids=["missing", "too few", "narrow", "not a number"],
+    ids=["missing", "too few", "narrow", "words", "not a number"],
 )
 def test_targets_that_do_not_fit_are_refused(outputs, y, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
