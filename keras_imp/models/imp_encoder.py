@@ -352,6 +352,28 @@ class IMPEncoder(keras_hub.models.Backbone):
             }
         )
 
+    def embedder_of(self, modality: str) -> Embedder:
+        """The embedder of a modality, for tasks that predict tokens.
+
+        Args:
+            modality: One of `modalities`.
+
+        Returns:
+            The layer that makes its tokens; image and video share one.
+
+        Raises:
+            ValueError: If the encoder does not have the modality.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> encoder.embedder_of("text").tokens.vocabulary_size
+            10
+        """
+        check_modality(modality, self.modalities)
+        return self.embedders[MODALITIES[modality].embedder]
+
     def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
         """Check one batch on the host: names, ranks, sizes and token ids.
 
@@ -373,8 +395,7 @@ class IMPEncoder(keras_hub.models.Backbone):
         self._check_names(inputs)
         for name, values in inputs.items():
             check_rank(name, values.shape)
-            embedder = self.embedders[MODALITIES[name].embedder]
-            embedder.check_values(name, values)
+            self.embedder_of(name).check_values(name, values)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **arguments_of(self, IMPEncoder)}
@@ -411,7 +432,7 @@ class IMPEncoder(keras_hub.models.Backbone):
         self, name: str, inputs: Tensor, training, kept: Tensor | None = None
     ) -> tuple[dict[str, Tensor], RoutingReport | None]:
         check_rank(name, inputs.shape)
-        embedder = self.embedders[MODALITIES[name].embedder]
+        embedder = self.embedder_of(name)
         embedded = embedder(inputs)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
         if kept is not None:

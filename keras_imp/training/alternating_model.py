@@ -161,6 +161,8 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             list(self.tasks), name="schedule_state"
         )
         for task in self.task_list:
+            with named(task):
+                task.prepare(encoder)
             if not task.built:
                 task.build(
                     dict.fromkeys(task.modalities, (None, self.hidden_dim))
