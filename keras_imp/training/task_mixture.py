@@ -1,11 +1,11 @@
 """The data of all tasks as one thing that `fit` takes.
 
-Each item is one batch of one task. Keras gets it as a dict with a single key,
-`"<task>@<shapes>"`: the key is static structure, so that every backend
-compiles once for each task and shape and finds the graph again.
+Each item is one batch of one task, or of every task (`together`). Keras gets it
+as a dict with a key for each batch, `"<task>@<shapes>"`: the key is static
+structure, so that every backend compiles once for each task and shape and finds
+the graph again.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -80,6 +80,7 @@ class TaskMixture(DataAdapter):
         self.prefetch = prefetch
         self.first_step = 0
         self._sequential = False
+        self.is_together = False
         self._prepare: Callable[[str, Any], Any] = lambda name, batch: batch
 
     @classmethod
@@ -108,10 +109,40 @@ class TaskMixture(DataAdapter):
         mixture._sequential = True
         return mixture
 
+    @classmethod
+    def together(
+        cls,
+        sources: dict[str, Any],
+        steps_per_epoch: int | None = None,
+        prefetch: int = 2,
+    ) -> "TaskMixture":
+        """One batch of every task in each item, for `CombinedModel`.
+
+        Args:
+            sources: Data of each task by name.
+            steps_per_epoch: Steps of an epoch; `fit` may set it too.
+            prefetch: Items to hold ready.
+
+        Returns:
+            The mixture.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> batch = ({"image": np.zeros((2, 8, 8, 3))}, np.array([0, 1]))
+            >>> mixture = keras_imp.TaskMixture.together(
+            ...     {"a": [batch], "b": [batch]}, steps_per_epoch=2)
+            >>> [list(item) for item in mixture]
+            [['a', 'b'], ['a', 'b']]
+        """
+        mixture = cls(
+            sources, steps_per_epoch=steps_per_epoch, prefetch=prefetch
+        )
+        mixture.is_together = True
+        return mixture
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Batches as `{task: (x, y[, sample_weight])}` of NumPy arrays."""
-        for name, batch in self._batches():
-            yield {name: batch}
+        yield from self._items()
 
     @property
     def num_batches(self) -> int | None:
@@ -156,17 +187,25 @@ class TaskMixture(DataAdapter):
         return one_at_a_time(self._keyed)
 
     def _keyed(self, convert: Callable[[Any], Any]) -> Iterator:
-        """Prefetched items, each a dict whose key tells task and shapes."""
+        """Prefetched items, each a dict whose keys tell task and shapes."""
         items = (
-            {f"{name}{SEPARATOR}{signature(batch)}": batch}
-            for name, batch in self._batches()
+            {
+                f"{name}{SEPARATOR}{signature(batch)}": batch
+                for name, batch in item.items()
+            }
+            for item in self._items()
         )
         return prefetch(items, convert, self.prefetch)
 
-    def _batches(self) -> Iterator[tuple[str, tuple]]:
+    def _items(self) -> Iterator[dict[str, tuple]]:
+        """Batches by task: of one task, or of all of them."""
+        if self.is_together:
+            for step in self._steps():
+                yield {name: self._read(name, step) for name in self.names}
+            return
         plan = self._all_once() if self._sequential else self._scheduled()
         for name, index in plan:
-            yield name, self._read(name, index)
+            yield {name: self._read(name, index)}
 
     def _all_once(self) -> Iterator[tuple[str, int]]:
         for name, source in self.sources.items():
@@ -174,6 +213,14 @@ class TaskMixture(DataAdapter):
                 yield name, index
 
     def _scheduled(self) -> Iterator[tuple[str, int]]:
+        counts = self.schedule.counts(self.first_step)
+        for step in self._steps():
+            name = self.schedule.task(step)
+            yield name, counts[name]
+            counts[name] += 1
+
+    def _steps(self) -> range:
+        """Global steps of the epoch."""
         if self.steps_per_epoch is None:
             raise ValueError(
                 message(
@@ -183,14 +230,7 @@ class TaskMixture(DataAdapter):
                     steps_per_epoch=None,
                 )
             )
-        start = self.first_step
-        counts = self.schedule.counts(start)
-        for step in itertools.islice(
-            itertools.count(start), self.steps_per_epoch
-        ):
-            name = self.schedule.task(step)
-            yield name, counts[name]
-            counts[name] += 1
+        return range(self.first_step, self.first_step + self.steps_per_epoch)
 
     def _read(self, name: str, index: int) -> tuple:
         try:
