@@ -289,6 +289,8 @@ class Contrastive(Task):
         return {
             **super().get_config(),
             "loss_weight": self.loss_weight,
+            "microbatches": self.microbatches,
+            "accumulate": self.accumulate,
             "modalities": list(self.modalities),
             "pairs": [list(pair) for pair in self.pairs],
             "projection_dim": self.projection_dim,

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp._errors import check_positive, message
+from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.typing import Tensor
 
@@ -26,6 +26,16 @@ class Task(keras.layers.Layer):
         name: Name of the task; also its key in a `TaskMixture` and the prefix
             of its metrics.
         loss_weight: Factor of the task's loss.
+        microbatches: Parts of a training batch that go through the encoder
+            one after the other. More of them need less memory: about that of
+            one part, and the predictions of all.
+        accumulate: `"exact"` gives the gradient of the undivided batch, for
+            twice the forward work: a first pass finds the predictions of all
+            parts, the loss sees them together (so a contrastive loss has all
+            negatives), and a second pass takes its gradient back through each
+            part. `"mean"` averages the gradients of the parts' own losses in
+            one pass: the same where the loss is a mean over examples, but a
+            contrastive loss then only sees the negatives of one part.
         **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
@@ -43,9 +53,20 @@ class Task(keras.layers.Layer):
         ...     "objects", modality="image", num_classes=10)
         >>> task.modalities
         ('image',)
+
+    Reference:
+        Exact gradients of a large batch in parts:
+        [GradCache](https://arxiv.org/abs/2101.06983).
     """
 
-    def __init__(self, name: str, loss_weight: float = 1.0, **kwargs):
+    def __init__(
+        self,
+        name: str,
+        loss_weight: float = 1.0,
+        microbatches: int = 1,
+        accumulate: str = "exact",
+        **kwargs,
+    ):
         if not name or any(mark in name for mark in RESERVED):
             raise ValueError(
                 message(
@@ -55,8 +76,11 @@ class Task(keras.layers.Layer):
                 )
             )
         super().__init__(name=name, **kwargs)
-        check_positive(loss_weight=loss_weight)
+        check_positive(loss_weight=loss_weight, microbatches=microbatches)
+        check_choice(("exact", "mean"), accumulate=accumulate)
         self.loss_weight = loss_weight
+        self.microbatches = microbatches
+        self.accumulate = accumulate
         self.loss_metric = self.track(keras.metrics.Mean(name="loss"))
 
     @property

@@ -143,6 +143,29 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
         )
 
 
+def check_parts(task: Task, x: dict[str, Any]) -> None:
+    """Raise unless a batch can be cut into the task's microbatches.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+
+    Raises:
+        ValueError: If the parts would not be equal.
+    """
+    examples = len(next(iter(x.values())))
+    if examples % task.microbatches:
+        raise ValueError(
+            message(
+                "The number of examples of a batch must be a multiple of "
+                "`microbatches`.",
+                "Use another batch size or another number of parts.",
+                batch_size=examples,
+                microbatches=task.microbatches,
+            )
+        )
+
+
 def by_modality(task: Task, x: Any) -> Any:
     """Inputs as a dict; a task of one modality takes its array alone."""
     if isinstance(x, dict) or len(task.modalities) > 1:
