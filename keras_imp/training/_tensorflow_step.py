@@ -15,7 +15,7 @@ class BackendStep:
 
     def train_step(self, data):
         batch = self.unpack(data)
-        in_parts = batch.task.microbatches > 1
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         gradients, loss, y_pred = differentiate(batch)
         variables = self.trainable_variables

@@ -83,8 +83,9 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
     def _raise_if_failed(self) -> None:
         step = int(self.model.failed_step)
         if step >= 0:
-            names = list(self.model.tasks)
-            raise NonFiniteLossError(names[int(self.model.failed_task)], step)
+            failed = keras.ops.convert_to_numpy(self.model.failed_tasks)
+            names = [n for n, is_one in zip(self.model.tasks, failed) if is_one]
+            raise NonFiniteLossError(" + ".join(names), step)
 
 
 class TaskProgress(keras.callbacks.ProgbarLogger):

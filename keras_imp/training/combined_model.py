@@ -17,7 +17,7 @@ from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.tasks.task import Task
 from keras_imp.training.alternating_model import AlternatingModel, Batch
 from keras_imp.training.checks import check_items
-from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
+from keras_imp.training.task_mixture import TaskMixture
 from keras_imp.typing import Tensor
 
 
@@ -152,6 +152,17 @@ class CombinedModel(AlternatingModel):
         }
         added = [ops.cast(ops.sum(loss), "float32") for loss in self.losses]
         return sum([*losses.values(), *added]), (outputs, losses)
+
+    def blamed(self, batch: Batches, y_pred: Any) -> Tensor:
+        """Tasks whose loss is not finite; all if it is only the gradient."""
+        _, losses = y_pred
+        good = {
+            part.task.name: ops.isfinite(losses[part.key])
+            for part in batch.parts
+        }
+        bad = [ops.logical_not(good.get(name, True)) for name in self.tasks]
+        bad = ops.stack(bad)
+        return ops.logical_or(bad, ops.logical_not(ops.any(bad)))
 
     def record(self, batch: Batches, y_pred: Any, loss: Tensor) -> dict:
         """Update the metrics of all tasks of the step, and return them."""
