@@ -185,10 +185,16 @@ def run(backend: str, job: dict) -> dict:
     result = subprocess.run(
         [sys.executable, __file__, "--worker", json.dumps(job)],
         env=environment,
-        stdout=subprocess.PIPE,
-        check=True,
+        capture_output=True,
         text=True,
     )
+    if result.returncode:
+        # A negative status is a signal: -9 if the memory did not suffice.
+        tail = "\n".join(result.stderr.splitlines()[-15:])
+        raise RuntimeError(
+            f"{job['arm']} on {backend} ended with status "
+            f"{result.returncode}.\n{tail}"
+        )
     return json.loads(result.stdout.splitlines()[-1])
 
 
