@@ -18,6 +18,7 @@ from keras_imp.training.callbacks import (
     MixturePosition,
     StopAtNonFiniteLoss,
     TaskProgress,
+    WarnOfSkippedSteps,
     seen,
 )
 from keras_imp.training.checks import (
@@ -599,5 +600,6 @@ class AlternatingModel(BackendStep, keras.Model):
             *bars,
             *callbacks,
             MixturePosition(mixture),
-            StopAtNonFiniteLoss(),
+            StopAtNonFiniteLoss(mixture),
+            WarnOfSkippedSteps(),
         ]

@@ -18,7 +18,11 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras_imp._errors import check_positive, message
 from keras_imp.training._prefetch import prefetch
 from keras_imp.training.schedules import Schedule, Weighted
-from keras_imp.training.sources import Source, open_source
+from keras_imp.training.sources import (
+    RandomAccessSource,
+    Source,
+    open_source,
+)
 
 SEPARATOR = "@"
 
@@ -169,6 +173,22 @@ class TaskMixture(DataAdapter):
             prepare: From task name and batch to the batch to train on.
         """
         self._prepare = prepare
+
+    def batch_of_step(self, step: int, name: str) -> tuple | None:
+        """Read the batch of a global step once more.
+
+        Args:
+            step: Global step, from 0.
+            name: Task of that step, or one of them.
+
+        Returns:
+            The batch, or None if the task's source cannot go back to it.
+        """
+        if not isinstance(self.sources[name], RandomAccessSource):
+            return None
+        if self.is_together:
+            return self._read(name, step)
+        return self._read(name, self.schedule.counts(step)[name])
 
     def get_numpy_iterator(self) -> Iterator:
         return self._keyed(lambda item: item)
