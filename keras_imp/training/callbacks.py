@@ -85,6 +85,7 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.model.failed_step.assign(-1)
+        self.model.failed_tasks.assign([0] * len(self.model.task_list))
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):

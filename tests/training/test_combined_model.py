@@ -334,21 +334,60 @@ def test_all_tasks_compile_as_one_graph():
     assert Counting.traced == 1
 
 
-def test_a_loss_that_is_not_finite_names_its_task_and_spoils_nothing():
-    model = combined(optimizer=keras.optimizers.AdamW(1e-2))
+def with_bad_sounds():
     data = parts.make_data()
     x, y = data["sounds"][1]
     data["sounds"][1] = ({"audio": np.full_like(x["audio"], np.nan)}, y)
-    text = "The loss of task 'sounds' is not finite at step 1;"
-    with pytest.raises(keras_imp.NonFiniteLossError, match=text) as caught:
-        model.fit(together(data, steps=4), verbose=0)
+    return data
+
+
+def test_a_loss_that_is_not_finite_names_its_task_and_spoils_nothing():
+    model = combined(optimizer=keras.optimizers.AdamW(1e-2))
+    with pytest.raises(keras_imp.NonFiniteLossError) as caught:
+        model.fit(together(with_bad_sounds(), steps=4), verbose=0)
     assert (caught.value.task, caught.value.step) == ("sounds", 1)
+    assert caught.value.cause == "Its input 'audio' is not finite in row 0."
     good = combined(optimizer=keras.optimizers.AdamW(1e-2))
     good.fit(together(steps=1), verbose=0)
     parts.assert_same(
         [to_numpy(v) for v in model.trainable_variables],
         [to_numpy(v) for v in good.trainable_variables],
     )
+
+
+def test_a_skipped_step_counts_for_its_task():
+    model = combined(on_non_finite="skip")
+    text = re.escape("by task: {'sounds': 1}.")
+    with pytest.warns(UserWarning, match=text):
+        history = model.fit(
+            together(with_bad_sounds(), steps=3), verbose=0
+        ).history
+    assert np.isfinite(history["loss"]).all()
+    assert to_numpy(model.skipped_steps.value).tolist() == [0, 0, 1]
+    assert int(model.step_counter) == 3
+
+
+def test_a_gradient_alone_is_that_of_all_tasks():
+    model = combined(parts.two_tasks)
+    losses = {"objects@": ops.ones(()), "sounds@": ops.ones(())}
+    data = parts.data_of("objects", "sounds")
+    batch = model.unpack({f"{name}@": data[name][0] for name in data})
+    assert to_numpy(model.blamed(batch, ({}, losses))).tolist() == [True, True]
+    losses["sounds@"] = ops.convert_to_tensor(np.inf, "float32")
+    assert to_numpy(model.blamed(batch, ({}, losses))).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16"])
+def test_a_padded_step_in_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = combined(token_tasks, small_encoder, strategy="padded")
+        logs, moved = step(model, together(token_data()))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    assert all(np.isfinite(value) for value in logs.values())
+    assert max(np.abs(change).max() for change in moved) > 1e-3
 
 
 # Errors --------------------------------------------------------------------
