@@ -172,8 +172,8 @@ def _in_turn(
 ) -> tuple[list, Any]:
     """Call `gradients, outputs = function(arrays of part i)` for each part.
 
-    The first part is traced outside of the loop: it tells which variables have
-    a gradient, and what the outputs look like. One part at a time is in memory.
+    A loop needs to know beforehand which variables have a gradient and what the
+    outputs look like: a trace that is thrown away tells.
 
     Args:
         function: From nested tensors to a list of gradients, where None is
@@ -185,23 +185,25 @@ def _in_turn(
     Returns:
         Sum of the gradients, and the outputs, stacked.
     """
-
-    def part(i):
-        return keras.tree.map_structure(
-            lambda array: None if array is None else array[i], arrays
-        )
-
-    gradients, outputs = function(part(0))
-    total = _add(total or [None] * len(gradients), gradients)
-    used = [i for i, value in enumerate(total) if value is not None]
+    spec = keras.tree.map_structure(_one_part, arrays)
+    traced = tf.function(function).get_concrete_function(spec)
+    gradients, outputs = traced.structured_outputs
+    total = [
+        tf.zeros(g.shape, g.dtype) if t is None and g is not None else t
+        for t, g in zip(total or [None] * len(gradients), gradients)
+    ]
+    used = [i for i, gradient in enumerate(gradients) if gradient is not None]
     written = [
-        tf.TensorArray(y.dtype, count, element_shape=y.shape).write(0, y)
+        tf.TensorArray(y.dtype, count, element_shape=y.shape)
         for y in keras.tree.flatten(outputs)
     ]
 
     def step(i, sums, written):
-        gradients, outputs = function(part(i))
-        sums = _add(sums, [gradients[k] for k in used])
+        part = keras.tree.map_structure(
+            lambda array: None if array is None else array[i], arrays
+        )
+        gradients, outputs = function(part)
+        sums = [s + gradients[k] for s, k in zip(sums, used)]
         flat = keras.tree.flatten(outputs)
         written = [a.write(i, y) for a, y in zip(written, flat)]
         return i + 1, sums, written
@@ -209,7 +211,8 @@ def _in_turn(
     _, sums, written = tf.while_loop(
         lambda i, *_: i < count,
         step,
-        (tf.constant(1), [total[i] for i in used], written),
+        (tf.constant(0), [total[i] for i in used], written),
+        # One part at a time is in memory.
         parallel_iterations=1,
         maximum_iterations=count,
     )
@@ -219,8 +222,7 @@ def _in_turn(
     return total, keras.tree.pack_sequence_as(outputs, stacked)
 
 
-def _add(total: list, more: list) -> list:
-    return [
-        a if b is None else b if a is None else a + b
-        for a, b in zip(total, more)
-    ]
+def _one_part(array: tf.Tensor | None) -> tf.TensorSpec | None:
+    if array is None:
+        return None
+    return tf.TensorSpec(array.shape[1:], array.dtype)

@@ -15,6 +15,7 @@ from keras.optimizers import LossScaleOptimizer
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.task import Task
 from keras_imp.training.callbacks import (
+    DecideRounds,
     MixturePosition,
     StopAtNonFiniteLoss,
     TaskProgress,
@@ -27,10 +28,13 @@ from keras_imp.training.checks import (
     check_items,
     check_mixture,
     check_parts,
+    check_rounds,
     check_sample_weight,
     check_tasks,
     named,
 )
+from keras_imp.training.schedule_state import ScheduleState
+from keras_imp.training.schedules import AdaptiveSchedule
 from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
 from keras_imp.typing import Tensor
 
@@ -159,6 +163,9 @@ class AlternatingModel(BackendStep, keras.Model):
         self.skipped_steps = self._counter(
             "skipped_steps", "zeros", (len(self.task_list),)
         )
+        self.schedule_state = ScheduleState(
+            list(self.tasks), name="schedule_state"
+        )
         for task in self.task_list:
             if not task.built:
                 task.build(
@@ -216,6 +223,7 @@ class AlternatingModel(BackendStep, keras.Model):
             # That one looks for such gradients to find its scale.
             finite = ops.logical_and(finite, ops.isfinite(gradient_norm))
         update = self.count_step(self.blamed(batch, y_pred), finite)
+        self.measure(batch, loss, gradient_norm, update)
         if self.on_non_finite == "skip":
             return update, self._record_if(finite, batch, y_pred, loss)
         loss = ops.where(finite, loss, float("nan"))
@@ -249,6 +257,14 @@ class AlternatingModel(BackendStep, keras.Model):
         update = ops.logical_and(good_so_far, finite)
         self.step_counter.assign(step + ops.cast(update, "int32"))
         return update
+
+    def measure(
+        self, batch: Batch, loss: Tensor, gradient_norm: Tensor, good: Tensor
+    ) -> None:
+        """Keep what an adaptive schedule decides by."""
+        self.schedule_state.update(
+            batch.task.name, loss, gradient_norm, good=good
+        )
 
     def record(self, batch: Batch, y_pred: Any, loss: Tensor) -> dict:
         """Update the metrics; return the loss and those of the batch's task.
@@ -600,6 +616,15 @@ class AlternatingModel(BackendStep, keras.Model):
             *bars,
             *callbacks,
             MixturePosition(mixture),
+            *self._deciding(mixture),
             StopAtNonFiniteLoss(mixture),
             WarnOfSkippedSteps(),
         ]
+
+    def _deciding(self, mixture: TaskMixture) -> list:
+        """The callback that an adaptive schedule needs."""
+        schedule = mixture.schedule
+        if not isinstance(schedule, AdaptiveSchedule):
+            return []
+        check_rounds(schedule.every, mixture.prefetch, self.steps_per_execution)
+        return [DecideRounds(schedule)]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_imp.training.diagnosis import first_non_finite
+from keras_imp.training.schedules import AdaptiveSchedule
 
 
 class NonFiniteLossError(RuntimeError):
@@ -57,6 +58,52 @@ class MixturePosition(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.mixture.first_step = int(self.model.step_counter)
+
+
+class DecideRounds(keras.callbacks.Callback):
+    """Decide the next rounds of an adaptive schedule while a model trains.
+
+    It looks at the model, which makes JAX write its state back, once in a
+    round. It hooks the start of a step and not the end: Keras calls that in
+    the training thread and may go on sending the ends to a thread of their
+    own.
+
+    Args:
+        schedule: The schedule of the mixture.
+    """
+
+    def __init__(self, schedule: AdaptiveSchedule):
+        super().__init__()
+        self.schedule = schedule
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        # After `BackupAndRestore` has put the state back.
+        model, names = self.model, self.schedule.names
+        self._first_step = int(model.step_counter)
+        self.schedule.resume(
+            model.schedule_state.read(names),
+            self._first_step,
+            model.schedule_state.measured(names),
+        )
+        self._keep(model)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None):
+        if self._first_step + batch < self._next_look:
+            return
+        model = self.model
+        if int(model.failed_step) >= 0:
+            # No step counts any more: no round will end.
+            model.stop_training = True
+        self.schedule.catch_up(
+            int(model.step_counter),
+            model.schedule_state.measured(self.schedule.names),
+        )
+        self._keep(model)
+
+    def _keep(self, model: Any) -> None:
+        rounds = self.schedule.rounds
+        model.schedule_state.write(self.schedule.names, rounds)
+        self._next_look = (rounds.number + 1) * self.schedule.every
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):

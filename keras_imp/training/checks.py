@@ -86,6 +86,34 @@ def check_items(mixture: TaskMixture, argument: str, together: bool) -> None:
         )
 
 
+def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
+    """Raise unless a schedule decides its rounds before they are read.
+
+    Args:
+        every: Steps of a round of an adaptive schedule.
+        prefetch: Batches that its mixture holds ready.
+        steps_per_execution: Steps between two calls of callbacks.
+
+    Raises:
+        ValueError: If rounds are too short.
+    """
+    # A round may end at the first of the steps of an execution; while it runs,
+    # the next execution and the batches to prefetch are read. Two to spare.
+    needed = prefetch + 2 * steps_per_execution + 2
+    if every < needed:
+        raise ValueError(
+            message(
+                "A round of an adaptive schedule must have at least `prefetch "
+                f"+ 2 * steps_per_execution + 2` steps, {needed} here: its "
+                "batches are read while the round before it runs.",
+                "Use longer rounds.",
+                every=every,
+                prefetch=prefetch,
+                steps_per_execution=steps_per_execution,
+            )
+        )
+
+
 def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
     """Raise unless a batch has a task's modalities, in a form that fits.
 

@@ -20,6 +20,9 @@ from keras_imp.training.checks import check_items
 from keras_imp.training.task_mixture import TaskMixture
 from keras_imp.typing import Tensor
 
+# Where a padded step tells the share of padding; no task can have the name.
+WASTED = "@wasted_tokens"
+
 
 class Batches(NamedTuple):
     """One batch of each of several tasks, on the device.
@@ -70,13 +73,14 @@ class CombinedModel(AlternatingModel):
         training: Whether the model trains.
 
     Returns:
-        What the task's `call` returns; with several tasks a dict of that.
+        What the task's `call` returns; with several tasks, and in a padded
+        training step, a dict of that. There `"@wasted_tokens"` is added, the
+        share of the tokens in the pass that are padding.
 
     Metrics:
         Those of the tasks. `loss` is the sum over the tasks, with the losses
         that layers add, such as a router's, which belong to no single task.
-        `"padded"` adds `padding/wasted_tokens`, the share of the tokens in
-        the pass that are padding.
+        `"padded"` adds `padding/wasted_tokens`, over the steps of training.
 
     Raises:
         ValueError: As `AlternatingModel`; or if the strategy is unknown or
@@ -127,10 +131,9 @@ class CombinedModel(AlternatingModel):
     def call(
         self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
     ) -> Any:
-        # Evaluation and prediction waste nothing: they give the same without.
-        pads = self.strategy == "padded" and training
-        encode = self._run_padded if pads else self._run
-        outputs = encode(inputs, training)
+        if self._pads(training):
+            return self._run_padded(inputs)
+        outputs = self._run(inputs, training)
         return outputs if len(inputs) > 1 else outputs.popitem()[1]
 
     # The step, as far as it differs -----------------------------------------
@@ -144,7 +147,7 @@ class CombinedModel(AlternatingModel):
         x = {part.key: part.x for part in batch.parts}
         # The model is the entry layer, as in `AlternatingModel.run_task`.
         outputs = self(x, training=training)
-        if len(x) == 1:
+        if len(x) == 1 and not self._pads(training):
             outputs = dict.fromkeys(x, outputs)
         losses = {
             part.key: self.loss_of(part, outputs[part.key])
@@ -164,6 +167,11 @@ class CombinedModel(AlternatingModel):
         bad = ops.stack(bad)
         return ops.logical_or(bad, ops.logical_not(ops.any(bad)))
 
+    def measure(
+        self, batch: Batches, loss: Tensor, gradient_norm: Tensor, good: Tensor
+    ) -> None:
+        """Nothing: where every step takes all tasks, no schedule decides."""
+
     def record(self, batch: Batches, y_pred: Any, loss: Tensor) -> dict:
         """Update the metrics of all tasks of the step, and return them."""
         outputs, losses = y_pred
@@ -171,6 +179,8 @@ class CombinedModel(AlternatingModel):
         for key, task, x, y, sample_weight in batch.parts:
             task.loss_metric.update_state(losses[key])
             task.update_metrics(x, y, outputs[key], sample_weight)
+        if WASTED in outputs:
+            self.padding_metric.update_state(outputs[WASTED])
         return {m.name: m.result() for m in self._metrics_of(batch)}
 
     def get_config(self) -> dict[str, Any]:
@@ -194,18 +204,20 @@ class CombinedModel(AlternatingModel):
             for key in self._in_order(inputs)
         }
 
-    def _run_padded(
-        self, inputs: dict[str, dict], training: bool | None
-    ) -> dict[str, Any]:
-        """The same, with one pass through the encoder blocks."""
+    def _pads(self, training: bool | None) -> bool:
+        """Only training does: without, evaluation gives the same for less."""
+        return self.strategy == "padded" and bool(training)
+
+    def _run_padded(self, inputs: dict[str, dict]) -> dict[str, Any]:
+        """The same in training, with one pass through the encoder blocks."""
         before = [(v, ops.copy(v.value)) for v in self._random_states()]
         asked = _Asked(self.encoder)
-        self._run(inputs, training, asked)
+        self._run(inputs, True, asked)
         for variable, value in before:
             variable.assign(value)
-        features, wasted = padded_pass(self.encoder, asked.parts, training)
-        self.padding_metric.update_state(wasted)
-        return self._run(inputs, training, _Answer(self.encoder, features))
+        features, wasted = padded_pass(self.encoder, asked.parts, training=True)
+        outputs = self._run(inputs, True, _Answer(self.encoder, features))
+        return {**outputs, WASTED: wasted}
 
     def _in_order(self, items: dict[str, Any]) -> list[str]:
         """Keys in the order of the tasks; a traced dict is sorted by key."""

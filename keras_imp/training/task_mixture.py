@@ -22,6 +22,7 @@ from keras_imp.training.sources import (
     RandomAccessSource,
     Source,
     open_source,
+    sizes,
 )
 
 SEPARATOR = "@"
@@ -79,7 +80,9 @@ class TaskMixture(DataAdapter):
             name: open_source(name, data) for name, data in sources.items()
         }
         self.names = tuple(sources)
-        self.schedule = (schedule or Weighted()).bind(self.names, seed)
+        self.schedule = (schedule or Weighted()).bind(
+            self.names, seed, sizes(self.sources)
+        )
         self.steps_per_epoch = steps_per_epoch
         self.prefetch = prefetch
         self.first_step = 0
