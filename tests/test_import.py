@@ -14,6 +14,7 @@ PUBLIC_NAMES = [
     "NonFiniteLossError",
     "TaskMixture",
     "ZeroShotClassifier",
+    "callbacks",
     "data",
     "evaluation",
     "inspect_routing",

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from keras_imp.data import Arrays, LogMel, Tokenizer, playground
 from keras_imp.models.imp_encoder import IMPEncoder
 from keras_imp.tasks import Classification, Contrastive, Task
 from keras_imp.training.alternating_model import AlternatingModel
-from keras_imp.training.optimizers import CosineWithWarmup
+from keras_imp.training.optimizers import AdamW, CosineWithWarmup
 from keras_imp.training.schedules import Weighted
 from keras_imp.training.task_mixture import TaskMixture
 
@@ -158,13 +157,7 @@ def build_model(
         encoder, [task for task in _make_tasks() if task.name in tasks]
     )
     rate = CosineWithWarmup(peak, total_steps=steps, warmup_steps=steps // 20)
-    optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=0.1, global_clipnorm=CLIP_NORM
-    )
-    optimizer.exclude_from_weight_decay(
-        var_names=["gamma", "beta", "bias", "table", "temperature"]
-    )
-    model.compile(optimizer=optimizer)
+    model.compile(AdamW(rate, weight_decay=0.1, global_clipnorm=CLIP_NORM))
     return model
 
 

@@ -156,7 +156,8 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
         sample_weight: Weights, or None.
 
     Raises:
-        ValueError: If the number of weights differs.
+        ValueError: If the number of weights differs, or one is negative, NaN
+            or infinite.
     """
     if sample_weight is None:
         return
@@ -167,6 +168,16 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
                 f"`sample_weight` must have shape {(examples,)}, one weight "
                 "for each example.",
                 shape=np.shape(sample_weight),
+            )
+        )
+    weights = np.asarray(sample_weight)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise ValueError(
+            message(
+                "`sample_weight` must be finite and at least 0.",
+                weight=float(weights[wrong[0]]),
+                row=int(wrong[0]),
             )
         )
 
@@ -181,7 +192,8 @@ def check_parts(task: Task, x: dict[str, Any]) -> None:
     Raises:
         ValueError: If the parts would not be equal.
     """
-    examples = len(next(iter(x.values())))
+    shape = np.shape(next(iter(x.values())))
+    examples = shape[0] if shape else 1
     if examples % task.microbatches:
         raise ValueError(
             message(
@@ -207,7 +219,9 @@ def named(task: Task) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise type(error)(f"Task {task.name!r}: {error}") from error
+        # Some of their subclasses cannot be made from one message.
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Task {task.name!r}: {error}") from error
 
 
 def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:

@@ -36,7 +36,8 @@ class RandomAccessSource:
     Args:
         task: Name of the task, for errors.
         data: Has `__getitem__` and `__len__`, and may have `batch_at(index)`
-            for an index beyond one pass, to shuffle each pass anew.
+            for an index beyond one pass, to shuffle each pass anew; or
+            `on_epoch_end()`, called after each pass, as Keras does.
 
     Raises:
         ValueError: If it is empty.
@@ -44,6 +45,7 @@ class RandomAccessSource:
 
     def __init__(self, task: str, data: Any):
         self.data = data
+        self._pass = 0
         if len(data) == 0:
             raise ValueError(
                 f"Task {task!r} has an empty source: it needs at least one "
@@ -65,7 +67,13 @@ class RandomAccessSource:
     def batch(self, index: int) -> Any:
         if hasattr(self.data, "batch_at"):
             return self.data.batch_at(index)
-        return self.data[index % len(self.data)]
+        number, position = divmod(index, len(self.data))
+        # A PyDataset may put its batches into another order there. A resumed
+        # run calls it for each pass that it goes over.
+        while self._pass < number and hasattr(self.data, "on_epoch_end"):
+            self.data.on_epoch_end()
+            self._pass += 1
+        return self.data[position]
 
 
 class StreamSource:
@@ -103,7 +111,10 @@ class StreamSource:
 
     def batch(self, index: int) -> Any:
         if index < self._position:
-            self._iterator, self._position = None, 0
+            again = self._open()
+            if again is self._iterator:
+                raise ValueError(self._cannot_go_back(index))
+            self._iterator, self._position = again, 0
         while self._position < index:
             self._next()
         return self._next()
@@ -123,6 +134,14 @@ class StreamSource:
 
     def _open(self) -> Iterator:
         return iter(self.data() if callable(self.data) else self.data)
+
+    def _cannot_go_back(self, index: int) -> str:
+        return (
+            f"The source of task {self.task!r} has given {self._position} "
+            f"batches and cannot go back to batch {index}. Received: "
+            f"{type(self.data).__name__}. Give the function that makes the "
+            "generator, not the generator itself."
+        )
 
     def _exhausted(self) -> str:
         if self._position == 0:

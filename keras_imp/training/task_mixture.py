@@ -6,6 +6,9 @@ structure, so that every backend compiles once for each task and shape and finds
 the graph again.
 """
 
+import copy
+import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +29,8 @@ from keras_imp.training.sources import (
 )
 
 SEPARATOR = "@"
+# Key of an item without a batch: a step that was taken before a resume.
+SKIP = f"{SEPARATOR}skip"
 
 
 class TaskMixture(DataAdapter):
@@ -44,8 +49,9 @@ class TaskMixture(DataAdapter):
         prefetch: Batches to hold ready; 0 turns reading ahead off.
 
     Raises:
-        ValueError: If there is no source, one is empty, or the schedule does
-            not match.
+        ValueError: If there is no source, one is empty, the schedule does not
+            match, or the seed is no integer.
+        TypeError: If the schedule is none.
 
     Example:
         >>> import numpy as np, keras_imp
@@ -80,12 +86,16 @@ class TaskMixture(DataAdapter):
             name: open_source(name, data) for name, data in sources.items()
         }
         self.names = tuple(sources)
-        self.schedule = (schedule or Weighted()).bind(
+        _check_schedule(schedule, seed)
+        # A copy: one schedule may serve several mixtures.
+        self.schedule = copy.copy(schedule or Weighted()).bind(
             self.names, seed, sizes(self.sources)
         )
         self.steps_per_epoch = steps_per_epoch
         self.prefetch = prefetch
         self.first_step = 0
+        self.skip = 0
+        self._open: weakref.WeakSet = weakref.WeakSet()
         self._sequential = False
         self.is_together = False
         self._prepare: Callable[[str, Any], Any] = lambda name, batch: batch
@@ -177,6 +187,36 @@ class TaskMixture(DataAdapter):
         """
         self._prepare = prepare
 
+    def start(self, step: int, skip: int = 0) -> None:
+        """Set where the next epoch begins to read.
+
+        Args:
+            step: Global step of its first batch.
+            skip: Steps of this epoch that were taken before a resume. `fit`
+                gets an empty item for each, so that the epoch keeps its
+                length and its batches their numbers.
+
+        Raises:
+            ValueError: If the epoch has fewer steps.
+        """
+        if self.num_batches is not None and skip > self.num_batches:
+            raise ValueError(
+                message(
+                    "An epoch cannot go on after more steps than it has.",
+                    "Give `steps_per_epoch` the value of the run that was "
+                    "stopped.",
+                    steps_per_epoch=self.num_batches,
+                    steps_taken=skip,
+                )
+            )
+        self.first_step, self.skip = step, skip
+
+    def close(self) -> None:
+        """Stop all threads that read ahead; `fit` does so at its end."""
+        for items in list(self._open):
+            items.close()
+        self.skip = 0
+
     def batch_of_step(self, step: int, name: str) -> tuple | None:
         """Read the batch of a global step once more.
 
@@ -211,14 +251,18 @@ class TaskMixture(DataAdapter):
 
     def _keyed(self, convert: Callable[[Any], Any]) -> Iterator:
         """Prefetched items, each a dict whose keys tell task and shapes."""
-        items = (
-            {
+        items = prefetch(self._keyed_items(), convert, self.prefetch)
+        self._open.add(items)
+        return items
+
+    def _keyed_items(self) -> Iterator[dict[str, tuple]]:
+        for _ in range(self.skip):
+            yield {SKIP: ()}
+        for item in self._items():
+            yield {
                 f"{name}{SEPARATOR}{signature(batch)}": batch
                 for name, batch in item.items()
             }
-            for item in self._items()
-        )
-        return prefetch(items, convert, self.prefetch)
 
     def _items(self) -> Iterator[dict[str, tuple]]:
         """Batches by task: of one task, or of all of them."""
@@ -231,9 +275,12 @@ class TaskMixture(DataAdapter):
             yield {name: self._read(name, index)}
 
     def _all_once(self) -> Iterator[tuple[str, int]]:
-        for name, source in self.sources.items():
-            for index in range(len(source)):
-                yield name, index
+        everything = (
+            (name, index)
+            for name, source in self.sources.items()
+            for index in range(len(source))
+        )
+        return itertools.islice(everything, self.skip, None)
 
     def _scheduled(self) -> Iterator[tuple[str, int]]:
         counts = self.schedule.counts(self.first_step)
@@ -253,11 +300,14 @@ class TaskMixture(DataAdapter):
                     steps_per_epoch=None,
                 )
             )
-        return range(self.first_step, self.first_step + self.steps_per_epoch)
+        steps = self.steps_per_epoch - self.skip
+        return range(self.first_step, self.first_step + steps)
 
     def _read(self, name: str, index: int) -> tuple:
         try:
             batch = self.sources[name].batch(index)
+            if isinstance(batch, list):  # A torch DataLoader's.
+                batch = tuple(batch)
             batch = batch if isinstance(batch, tuple) else (batch,)
             batch = keras.tree.map_structure(_to_numpy, batch)
             return self._prepare(name, batch)
@@ -283,6 +333,26 @@ def signature(batch: Any) -> str:
     """
     shapes = (a.shape for a in keras.tree.flatten(batch) if a is not None)
     return "_".join("x".join(map(str, shape)) for shape in shapes)
+
+
+def _check_schedule(schedule: Any, seed: Any) -> None:
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise TypeError(
+            message(
+                "`schedule` must be an instance of a subclass of "
+                "keras_imp.schedules.Schedule.",
+                "Use keras_imp.schedules.RoundRobin(), for example.",
+                schedule=schedule,
+            )
+        )
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(
+            message(
+                "`seed` must be an integer of at least 0: without one, a "
+                "resumed run could not draw the same tasks.",
+                seed=seed,
+            )
+        )
 
 
 def _to_numpy(leaf: Any) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from keras import ops
 import keras_imp
 from keras_imp.models.embedders import Embedder
 from keras_imp.training.combined_model import CombinedModel
-from tests.training import parts
+from tests.training import interrupted, parts
 from tests.training.bad import exactly
 from tests.weights import to_numpy
 
@@ -298,6 +298,31 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
     ]
     assert histories[0] == histories[1]
     parts.assert_same(parts.state(loaded), parts.state(model))
+
+
+def test_a_run_that_breaks_off_goes_on_within_the_epoch(tmp_path):
+    def fit(callbacks, seed=77):
+        model = combined(
+            token_tasks,
+            lambda: small_encoder(dropout=0.2),
+            seed=seed,
+            strategy="padded",
+        )
+        history = model.fit(
+            together(token_data(), steps=3),
+            epochs=2,
+            verbose=0,
+            callbacks=callbacks,
+        )
+        return model, history.history
+
+    def backup():
+        return keras_imp.callbacks.Backup(tmp_path, every=1)
+
+    expected = interrupted.whole(fit)
+    with pytest.raises(interrupted.InterruptedRunError):
+        fit([backup(), interrupted.StopAfter(4)], seed=1)
+    interrupted.assert_whole(*fit([backup()]), expected)
 
 
 def test_config_round_trip():

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_imp._errors import message
+
 # Size of each task's data by name, or None where a source does not tell it.
 Sizes = Mapping[str, int | None]
 # Steps are drawn in blocks: one random generator each, whatever the step.
@@ -117,8 +119,23 @@ class Schedule:
 
     def _drawn(self, block: int) -> np.ndarray:
         if self._block is None or self._block[0] != block:
-            self._block = (block, np.asarray(self.draw(block)))
+            drawn = np.asarray(self.draw(block))
+            self._check(drawn)
+            self._block = (block, drawn)
         return self._block[1]
+
+    def _check(self, drawn: np.ndarray) -> None:
+        rule = (
+            f"`{type(self).__name__}.draw` must return {BLOCK} indices of the "
+            f"{len(self.names)} tasks."
+        )
+        if drawn.shape != (BLOCK,) or drawn.dtype.kind not in "iu":
+            raise ValueError(
+                message(rule, shape=drawn.shape, dtype=str(drawn.dtype))
+            )
+        outside = (drawn < 0) | (drawn >= len(self.names))
+        if outside.any():
+            raise ValueError(message(rule, index=int(drawn[outside][0])))
 
     def _tally(self, block: int, length: int) -> np.ndarray:
         if not length:
