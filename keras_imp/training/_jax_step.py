@@ -49,7 +49,7 @@ class BackendStep:
         batch = self.unpack(data)
         scale = self._loss_scale(optimizer)
         touched: set[int] = set()
-        in_parts = batch.task.microbatches > 1
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         gradients, loss, y_pred, values = differentiate(
             batch, values, scale, touched

@@ -19,7 +19,7 @@ class BackendStep:
             return self.logs_so_far()
         batch = self.unpack(data)
         state = [tf.identity(variable.value) for variable in self.layer_state]
-        in_parts = batch.task.microbatches > 1
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         gradients, loss, y_pred = differentiate(batch)
         variables = self.trainable_variables

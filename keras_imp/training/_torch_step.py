@@ -21,7 +21,7 @@ class BackendStep:
         batch = self.unpack(data)
         self.zero_grad()
         state = [v.value.detach().clone() for v in self.layer_state]
-        in_parts = batch.task.microbatches > 1
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         loss, y_pred = differentiate(batch)
         pairs = self._gradients()

@@ -66,6 +66,35 @@ def check_mixture(
         )
 
 
+def check_items(mixture: TaskMixture, argument: str, together: bool) -> None:
+    """Raise unless the items of a mixture are of one task, or of all.
+
+    Args:
+        mixture: The mixture.
+        argument: Name of the argument, for the message.
+        together: Whether each item must have a batch of every task.
+
+    Raises:
+        ValueError: If the items are of the other kind.
+    """
+    if together and not mixture.is_together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of every task in each item.",
+                "Use TaskMixture.together, or an AlternatingModel.",
+                is_together=False,
+            )
+        )
+    if mixture.is_together and not together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of one task in each item.",
+                "Use TaskMixture, or a CombinedModel.",
+                is_together=True,
+            )
+        )
+
+
 def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
     """Raise unless a schedule decides its rounds before they are read.
 

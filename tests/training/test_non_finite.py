@@ -53,6 +53,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_spoils(
     # Nothing moved: not by the bad step, and not by the good ones after it.
     assert int(model.failed_step) == BAD
     model.failed_step.assign(-1)
+    model.failed_tasks.assign([0, 0])
     parts.assert_same(parts.state(model), two_good_steps)
 
 
@@ -87,6 +88,7 @@ def test_it_is_raised_before_a_validation(two_good_steps):
         )
     assert seen == []
     model.failed_step.assign(-1)
+    model.failed_tasks.assign([0, 0])
     parts.assert_same(parts.state(model), two_good_steps)
 
 
