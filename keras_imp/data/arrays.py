@@ -20,7 +20,7 @@ class Arrays(keras.utils.PyDataset):
 
     Args:
         x: Inputs by modality, arrays with one row per example.
-        y: Targets with one row per example, or None.
+        y: Targets with one row per example, or a dict of them, or None.
         sample_weight: Weight of each example, or None.
         batch_size: Examples of a batch.
         shuffle: Whether to shuffle each pass. A shuffled pass leaves out the
@@ -50,7 +50,7 @@ class Arrays(keras.utils.PyDataset):
     def __init__(
         self,
         x: dict[str, np.ndarray],
-        y: np.ndarray | None = None,
+        y: np.ndarray | dict[str, np.ndarray] | None = None,
         sample_weight: np.ndarray | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -61,7 +61,7 @@ class Arrays(keras.utils.PyDataset):
         super().__init__(**kwargs)
         check_positive(batch_size=batch_size)
         self.x = {name: np.asarray(values) for name, values in x.items()}
-        self.y = None if y is None else np.asarray(y)
+        self.y = _each(np.asarray, y)
         self.sample_weight = sample_weight
         self.rows = _count_rows(self.x, self.y, sample_weight)
         if shuffle and self.rows < batch_size:
@@ -108,7 +108,7 @@ class Arrays(keras.utils.PyDataset):
             {name: values[rows] for name, values in self.x.items()},
         )
         if self.y is not None or self.sample_weight is not None:
-            batch += (None if self.y is None else self.y[rows],)
+            batch += (_each(lambda values: values[rows], self.y),)
         if self.sample_weight is not None:
             batch += (np.asarray(self.sample_weight)[rows],)
         if self.augment is None:
@@ -127,9 +127,18 @@ class Arrays(keras.utils.PyDataset):
         return np.random.default_rng((self.seed, *stream))
 
 
+def _each(function: Callable[[Any], Any], y: Any) -> Any:
+    """Apply a function to all targets: one array, a dict of them, or None."""
+    if isinstance(y, dict):
+        return {name: function(values) for name, values in y.items()}
+    return None if y is None else function(y)
+
+
 def _count_rows(x, y, sample_weight) -> int:
     counts = {name: len(values) for name, values in x.items()}
-    if y is not None:
+    if isinstance(y, dict):
+        counts |= {f"y[{name!r}]": len(values) for name, values in y.items()}
+    elif y is not None:
         counts["y"] = len(y)
     if sample_weight is not None:
         counts["sample_weight"] = len(sample_weight)

@@ -142,16 +142,39 @@ class PatchEmbedding(keras.layers.Layer):
         counts = tuple(-(-n // p) for n, p in zip(sizes, patches, strict=True))
         return (1, *counts) if frame else counts
 
-    def call(self, inputs: Tensor) -> Tensor:
-        counts = self.grid(inputs.shape)
-        x = self._to_unit_range(inputs)
+    def patch_of(self, rank: int) -> tuple[int, ...]:
+        """The patch of an input of some rank.
+
+        Args:
+            rank: Axes of the input, batch axis included.
+
+        Returns:
+            `patch_size`; without its first axis for a single frame.
+        """
+        is_frame = rank == len(self.patch_size) + 1 and self.num_channels > 1
+        return self.patch_size[1:] if is_frame else self.patch_size
+
+    def patches(self, inputs: Tensor, dtype: str | None = None) -> Tensor:
+        """What `call` embeds: the patches, scaled and padded.
+
+        Args:
+            inputs: As for `call`.
+            dtype: Dtype of the result. Defaults to the compute dtype.
+
+        Returns:
+            Shape `(batch, tokens, values)`.
+        """
+        patch = self.patch_of(len(inputs.shape))
+        counts = self.grid(inputs.shape)[-len(patch) :]
+        x = _to_unit_range(inputs, dtype or self.compute_dtype)
         if self._lacks_channels(inputs.shape):
             x = ops.expand_dims(x, -1)
-        is_frame = len(x.shape) == len(self.patch_size) + 1
-        patches = self.patch_size[1:] if is_frame else self.patch_size
-        counts = counts[1:] if is_frame else counts
-        x = self._pad(x, [n * p for n, p in zip(counts, patches, strict=True)])
-        x = patchify(x, patches)
+        x = self._pad(x, [n * p for n, p in zip(counts, patch, strict=True)])
+        return patchify(x, patch)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = self.patches(inputs)
+        is_frame = self.patch_of(len(inputs.shape)) != self.patch_size
         return self._embed_frame(x) if is_frame else self.projection(x)
 
     def compute_output_shape(self, input_shape):
@@ -171,11 +194,6 @@ class PatchEmbedding(keras.layers.Layer):
         bias = ops.cast(self.projection.bias, self.compute_dtype)
         out = ops.matmul(rows, kernel) + bias
         return ops.reshape(out, (-1, patches.shape[1], self.hidden_dim))
-
-    def _to_unit_range(self, x: Tensor) -> Tensor:
-        is_pixels = keras.backend.standardize_dtype(x.dtype) == "uint8"
-        x = ops.cast(x, self.compute_dtype)
-        return x / 127.5 - 1.0 if is_pixels else x
 
     def _pad(self, x: Tensor, sizes: list[int]) -> Tensor:
         missing = [
@@ -254,3 +272,9 @@ class PatchEmbedding(keras.layers.Layer):
                         **{name: size},
                     )
                 )
+
+
+def _to_unit_range(x: Tensor, dtype: str) -> Tensor:
+    is_pixels = keras.backend.standardize_dtype(x.dtype) == "uint8"
+    x = ops.cast(x, dtype)
+    return x / 127.5 - 1.0 if is_pixels else x

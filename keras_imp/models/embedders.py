@@ -1,6 +1,6 @@
 """From the input of one modality to the tokens of the shared encoder."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -11,6 +11,21 @@ from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.typing import Tensor
+
+
+class Embedded(NamedTuple):
+    """Tokens of one modality, ready for the encoder blocks.
+
+    Attributes:
+        modality: What they are of.
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: True where a token is real, shape `(batch, tokens)`, or
+            None if all are.
+    """
+
+    modality: str
+    tokens: Tensor
+    padding_mask: Tensor | None
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")

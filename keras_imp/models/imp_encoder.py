@@ -19,7 +19,7 @@ from keras_imp.layers.pooling import (
 )
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
-from keras_imp.models.embedders import Embedder
+from keras_imp.models.embedders import Embedded, Embedder
 from keras_imp.models.encoder_body import EncoderBody
 from keras_imp.models.modalities import MODALITIES, check_modality, check_rank
 from keras_imp.models.presets import PRESETS
@@ -352,6 +352,28 @@ class IMPEncoder(keras_hub.models.Backbone):
             }
         )
 
+    def embedder_of(self, modality: str) -> Embedder:
+        """The embedder of a modality, for tasks that predict tokens.
+
+        Args:
+            modality: One of `modalities`.
+
+        Returns:
+            The layer that makes its tokens; image and video share one.
+
+        Raises:
+            ValueError: If the encoder does not have the modality.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> encoder.embedder_of("text").tokens.vocabulary_size
+            10
+        """
+        check_modality(modality, self.modalities)
+        return self.embedders[MODALITIES[modality].embedder]
+
     def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
         """Check one batch on the host: names, ranks, sizes and token ids.
 
@@ -373,8 +395,7 @@ class IMPEncoder(keras_hub.models.Backbone):
         self._check_names(inputs)
         for name, values in inputs.items():
             check_rank(name, values.shape)
-            embedder = self.embedders[MODALITIES[name].embedder]
-            embedder.check_values(name, values)
+            self.embedder_of(name).check_values(name, values)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **arguments_of(self, IMPEncoder)}
@@ -407,11 +428,35 @@ class IMPEncoder(keras_hub.models.Backbone):
             return cls(**{**PRESETS[preset]["config"], **kwargs})
         return super().from_preset(preset, load_weights=load_weights, **kwargs)
 
-    def _encode(
-        self, name: str, inputs: Tensor, training, kept: Tensor | None = None
-    ) -> tuple[dict[str, Tensor], RoutingReport | None]:
+    def embed(
+        self, name: str, inputs: Tensor, kept: Tensor | None = None
+    ) -> Embedded:
+        """The tokens of one modality, as they enter the encoder blocks.
+
+        `embed`, then the blocks, then `finish` is what a call does with each
+        modality.
+
+        Args:
+            name: Modality.
+            inputs: Its values, as for `call`.
+            kept: Which tokens to encode, int, shape `(batch, kept)`. Defaults
+                to all.
+
+        Returns:
+            The tokens and their padding mask.
+
+        Raises:
+            ValueError: If the input does not have the rank of its modality.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> tuple(encoder.embed("text", np.array([[1, 9, 0]])).tokens.shape)
+            (1, 3, 8)
+        """
         check_rank(name, inputs.shape)
-        embedder = self.embedders[MODALITIES[name].embedder]
+        embedder = self.embedder_of(name)
         embedded = embedder(inputs)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
         if kept is not None:
@@ -419,21 +464,53 @@ class IMPEncoder(keras_hub.models.Backbone):
             mask = None if mask is None else keep_tokens(mask, kept)
         if self.pooling == "token":
             tokens, mask = self._prepend_token(name, tokens, mask)
-        x, report = self.body(
-            tokens, modality=name, padding_mask=mask, training=training
-        )
-        x = embedder.after(self.final_norm(x))
+        return Embedded(name, tokens, mask)
+
+    def finish(self, embedded: Embedded, tokens: Tensor) -> dict[str, Tensor]:
+        """What a call returns for one modality, from the blocks' output.
+
+        Args:
+            embedded: What `embed` returned.
+            tokens: The same tokens after the blocks.
+
+        Returns:
+            A dict with `sequence_output`, `padding_mask` and `pooled_output`.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> embedded = encoder.embed("text", np.array([[1, 9, 0]]))
+            >>> tokens, _ = encoder.body(embedded.tokens, "text")
+            >>> features = encoder.finish(embedded, tokens)
+            >>> tuple(features["pooled_output"].shape)
+            (1, 8)
+        """
+        name, _, mask = embedded
+        embedder = self.embedders[MODALITIES[name].embedder]
+        x = embedder.after(self.final_norm(tokens))
         pooled = self.pool(x, padding_mask=mask)
         if self.pooling == "token":
             x, mask = x[:, 1:], None if mask is None else mask[:, 1:]
         if mask is None:
             mask = ops.ones(ops.shape(x)[:2], dtype="bool")
-        features = {
+        return {
             "sequence_output": x,
             "padding_mask": mask,
             "pooled_output": pooled,
         }
-        return features, report
+
+    def _encode(
+        self, name: str, inputs: Tensor, training, kept: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], RoutingReport | None]:
+        embedded = self.embed(name, inputs, kept)
+        tokens, report = self.body(
+            embedded.tokens,
+            modality=name,
+            padding_mask=embedded.padding_mask,
+            training=training,
+        )
+        return self.finish(embedded, tokens), report
 
     def _prepend_token(self, name: str, tokens: Tensor, mask: Tensor | None):
         first = self.first_tokens[MODALITIES[name].embedder]

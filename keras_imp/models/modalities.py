@@ -21,6 +21,11 @@ class Modality(NamedTuple):
     embedder: str
     shape: str
 
+    @property
+    def rank(self) -> int:
+        """Number of axes of its input."""
+        return self.shape.count(",") + 1
+
 
 MODALITIES = {
     "image": Modality("vision", "(batch, height, width, 3)"),
@@ -29,8 +34,6 @@ MODALITIES = {
     "waveform": Modality("waveform", "(batch, samples)"),
     "text": Modality("text", "(batch, length)"),
 }
-
-_RANKS = {name: row.shape.count(",") + 1 for name, row in MODALITIES.items()}
 
 
 def check_modality(name: str, known: tuple[str, ...] = ()) -> None:
@@ -73,7 +76,7 @@ def check_rank(name: str, shape: tuple[int | None, ...]) -> None:
         >>> from keras_imp.models.modalities import check_rank
         >>> check_rank("text", (8, 16))
     """
-    if len(shape) != _RANKS[name]:
+    if len(shape) != MODALITIES[name].rank:
         raise ValueError(
             message(
                 f"The input {name!r} must have shape {MODALITIES[name].shape}.",

@@ -2,7 +2,7 @@
 
 A task is a Keras layer on top of the shared encoder. To write one, subclass
 `Task` and define `modalities`, `build`, `call` and `compute_loss`; add metrics
-with `track`. `classification.py` is the shortest example.
+with `track`. `examples/own_task.py` does it in 30 lines.
 """
 
 from typing import Any
@@ -87,6 +87,22 @@ class Task(keras.layers.Layer):
     def modalities(self) -> tuple[str, ...]:
         """Modalities that a training batch of this task must have."""
         raise NotImplementedError(f"{type(self).__name__}.modalities")
+
+    def prepare(self, encoder: Any) -> None:
+        """Take from the encoder what the weights depend on. Optional.
+
+        The model calls it before `build`: what is predicted may have the size
+        of the encoder's vocabulary or patches.
+
+        Args:
+            encoder: The shared encoder.
+
+        Raises:
+            ValueError: If the encoder lacks what the task needs.
+        """
+
+    def get_build_config(self) -> None:
+        """Nothing: a loaded model builds its tasks itself, after `prepare`."""
 
     def compute_loss(
         self,

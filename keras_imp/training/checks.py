@@ -10,6 +10,15 @@ from keras_imp._errors import message
 from keras_imp.tasks.task import Task
 from keras_imp.training.task_mixture import TaskMixture
 
+# Arguments of Keras' `fit` and `evaluate` that would have no effect.
+ARGUMENTS_FOR_ARRAYS = (
+    "y",
+    "batch_size",
+    "sample_weight",
+    "class_weight",
+    "validation_batch_size",
+)
+
 
 def check_mixture(
     mixture: Any, tasks: dict[str, Task], argument: str, all_tasks: bool
@@ -57,6 +66,35 @@ def check_mixture(
         )
 
 
+def check_items(mixture: TaskMixture, argument: str, together: bool) -> None:
+    """Raise unless the items of a mixture are of one task, or of all.
+
+    Args:
+        mixture: The mixture.
+        argument: Name of the argument, for the message.
+        together: Whether each item must have a batch of every task.
+
+    Raises:
+        ValueError: If the items are of the other kind.
+    """
+    if together and not mixture.is_together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of every task in each item.",
+                "Use TaskMixture.together, or an AlternatingModel.",
+                is_together=False,
+            )
+        )
+    if mixture.is_together and not together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of one task in each item.",
+                "Use TaskMixture, or a CombinedModel.",
+                is_together=True,
+            )
+        )
+
+
 def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
     """Raise unless a schedule decides its rounds before they are read.
 
@@ -83,6 +121,29 @@ def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
                 steps_per_execution=steps_per_execution,
             )
         )
+
+
+def check_no_arguments_for_arrays(method: str, given: dict[str, Any]) -> None:
+    """Raise if an argument says how to cut arrays, which a mixture does.
+
+    Args:
+        method: Name of the method, for the message.
+        given: Arguments by name.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name in ARGUMENTS_FOR_ARRAYS:
+        if given.get(name) is not None:
+            raise ValueError(
+                message(
+                    f"`{name}` of `{method}` is for arrays: a mixture has "
+                    "batches, with their targets and weights.",
+                    "Set it where the source is made, such as "
+                    "keras_imp.data.Arrays.",
+                    **{name: given[name]},
+                )
+            )
 
 
 def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:

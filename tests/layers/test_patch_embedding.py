@@ -1,5 +1,6 @@
 import re
 
+import keras
 import numpy as np
 import pytest
 
@@ -100,6 +101,21 @@ def test_uint8_pixels_equal_scaled_floats(rng, shape):
     assert_near(
         layer(pixels), to_numpy(layer(scaled)), oracles.SAME_MATH_TOLERANCE
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"), [((2, 6, 5, 3), (3, 5)), ((2, 4, 6, 5, 3), (2, 3, 5))]
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_patches_are_what_is_embedded(rng, shape, patch, dtype):
+    layer = video_layer(dtype="bfloat16")
+    x = rng.integers(0, 256, size=shape).astype(dtype)
+    assert layer.patch_of(len(shape)) == patch
+    found = layer.patches(x, dtype="float32")
+    assert_near(found, oracles.patch_values(x, patch), 1e-6)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    found = layer.patches(x)
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
 
 
 def test_uint8_runs_from_minus_one_to_one():

@@ -216,3 +216,15 @@ def test_a_py_dataset_is_told_that_a_pass_is_over():
     ]
     resumed = open_source("a", Shuffled())
     assert resumed.batch(4) == (2, 0)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize("name", ["batch_size", "sample_weight"])
+def test_arguments_for_arrays_are_refused(refusing, method, name):
+    rule = (
+        f"`{name}` of `{method}` is for arrays: a mixture has batches, with "
+        f"their targets and weights. Received: {name}=8. Set it where the "
+        "source is made, such as keras_imp.data.Arrays."
+    )
+    with exactly(ValueError, rule):
+        getattr(refusing, method)(parts.make_mixture(), **{name: 8})
