@@ -481,7 +481,8 @@ class IMPEncoder(keras_hub.models.Backbone):
             >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
             ...     modalities=("text",), vocabulary_size=10)
             >>> embedded = encoder.embed("text", np.array([[1, 9, 0]]))
-            >>> tokens, _ = encoder.body(embedded.tokens, "text")
+            >>> tokens, _ = encoder.body(
+            ...     embedded.tokens, modality="text")
             >>> features = encoder.finish(embedded, tokens)
             >>> tuple(features["pooled_output"].shape)
             (1, 8)
