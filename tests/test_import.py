@@ -12,6 +12,7 @@ PUBLIC_NAMES = [
     "IMPEncoder",
     "NonFiniteLossError",
     "TaskMixture",
+    "TokenBudget",
     "ZeroShotClassifier",
     "data",
     "evaluation",

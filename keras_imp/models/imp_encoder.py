@@ -1,5 +1,6 @@
 """The encoder: any subset of modalities in, tokens and one vector each out."""
 
+import math
 from typing import Any
 
 import keras
@@ -9,7 +10,6 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_rate, message
 from keras_imp.layers._config import arguments_of
-from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
@@ -22,6 +22,7 @@ from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.embedders import Embedder
 from keras_imp.models.encoder_body import EncoderBody
 from keras_imp.models.modalities import MODALITIES, check_modality, check_rank
+from keras_imp.models.patching import Patching, check_patches
 from keras_imp.models.presets import PRESETS
 from keras_imp.models.routing_metric import RoutingMetric
 from keras_imp.models.sparse import check_sparse, routed_layer, runs
@@ -95,11 +96,12 @@ class IMPEncoder(keras_hub.models.Backbone):
             (batch, height, width, 3) and `video` (batch, frames, height,
             width, 3), uint8 or float in [-1, 1]; `audio` (batch, frames, mel
             bins), log-mel; `waveform` (batch, samples) in [-1, 1]; `text`
-            (batch, length), token ids, 0 = padding.
+            (batch, length), token ids, 0 = padding. All but text may also be
+            a dict of `patches` and `positions` (`data.drop_tokens`).
         training: Whether to apply dropout.
         kept: Which tokens to encode, by modality: indices, int, shape
-            `(batch, kept)`. The others are dropped before the blocks, and are
-            not in the output. Defaults to all.
+            `(batch, kept)`. The others are dropped before they are embedded,
+            and are not in the output. Defaults to all.
 
     Returns:
         A dict from modality to a dict with `sequence_output`, shape `(batch,
@@ -371,9 +373,50 @@ class IMPEncoder(keras_hub.models.Backbone):
         """
         self._check_names(inputs)
         for name, values in inputs.items():
-            check_rank(name, values.shape)
-            embedder = self.embedders[MODALITIES[name].embedder]
-            embedder.check_values(name, values)
+            self._check_form(name, values)
+            if not isinstance(values, dict):
+                embedder = self.embedders[MODALITIES[name].embedder]
+                embedder.check_values(name, values)
+
+    @property
+    def patchings(self) -> dict[str, Patching]:
+        """How each modality of patches is cut; for `data.drop_tokens`."""
+        embedders = {
+            name: self.embedders[MODALITIES[name].embedder]
+            for name in self.modalities
+        }
+        return {
+            name: embedder.patching(name)
+            for name, embedder in embedders.items()
+            if not embedder.is_text
+        }
+
+    def num_tokens(
+        self, name: str, shape: tuple[int | None, ...]
+    ) -> int | None:
+        """Tokens of one example of an input.
+
+        Args:
+            name: Modality.
+            shape: Shape of its input, batch axis included.
+
+        Returns:
+            Number of tokens; None if the length of a text is not known.
+
+        Raises:
+            ValueError: If the shape does not fit.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("video",))
+            >>> encoder.num_tokens("video", (2, 8, 32, 48, 3))
+            12
+        """
+        check_modality(name, self.modalities)
+        check_rank(name, shape)
+        grid = self.embedders[MODALITIES[name].embedder].grid(shape)
+        return None if None in grid else math.prod(grid)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **arguments_of(self, IMPEncoder)}
@@ -409,13 +452,10 @@ class IMPEncoder(keras_hub.models.Backbone):
     def _encode(
         self, name: str, inputs: Tensor, training, kept: Tensor | None = None
     ) -> tuple[dict[str, Tensor], RoutingReport | None]:
-        check_rank(name, inputs.shape)
+        self._check_form(name, inputs)
         embedder = self.embedders[MODALITIES[name].embedder]
-        embedded = embedder(inputs)
+        embedded = embedder(inputs, kept=kept)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
-        if kept is not None:
-            tokens = keep_tokens(tokens, kept)
-            mask = None if mask is None else keep_tokens(mask, kept)
         if self.pooling == "token":
             tokens, mask = self._prepend_token(name, tokens, mask)
         x, report = self.body(
@@ -526,6 +566,13 @@ class IMPEncoder(keras_hub.models.Backbone):
         for layer in (self.body, self.final_norm, self.pool):
             layer.build(shape)
         self.built = True
+
+    def _check_form(self, name: str, values: Any) -> None:
+        if isinstance(values, dict):
+            check_patches(name, values, self.patchings)
+            self.embedders[MODALITIES[name].embedder].positions.check_given()
+        else:
+            check_rank(name, values.shape)
 
     def _check_names(self, inputs: dict[str, Any]) -> None:
         if not isinstance(inputs, dict):

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_imp._errors import check_positive, check_rate, message
 from keras_imp.layers.dense import TokenDense
-from keras_imp.tasks.task import Task, weighted_mean
+from keras_imp.tasks.task import Task, count_examples, weighted_mean
 from keras_imp.typing import Tensor
 
 
@@ -27,7 +27,8 @@ class Classification(Task):
         label_smoothing: Share `a` of the target that is spread: over all
             classes (single label), or `y (1 - a) + a / 2` (multi label).
         loss_weight: Factor of the task's loss.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with the modality.
@@ -108,8 +109,8 @@ class Classification(Task):
         encoder: Any = None,
         training: bool | None = None,
     ) -> Tensor:
-        features = encoder(
-            {self.modality: inputs[self.modality]}, training=training
+        features = self.encode(
+            encoder, {self.modality: inputs[self.modality]}, training
         )
         pooled = features[self.modality]["pooled_output"]
         return self.head(ops.cast(pooled, "float32"))
@@ -149,7 +150,7 @@ class Classification(Task):
                 "`y`. Received: y=None."
             )
         y = np.asarray(y)
-        batch = len(x[self.modality])
+        batch = count_examples(x[self.modality])
         wide = (batch, self.num_classes)
         if y.shape == wide:
             return

@@ -14,7 +14,7 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.layers.projection_head import CommonSpace
-from keras_imp.tasks.task import Task, weighted_mean
+from keras_imp.tasks.task import Task, count_examples, weighted_mean
 from keras_imp.typing import Tensor
 
 # Logit of what must not count: far below any similarity / temperature.
@@ -97,7 +97,8 @@ class Contrastive(Task):
         margin: Subtracted from the positives.
         mask_duplicates: Whether equal captions are no negatives.
         loss_weight: Factor of the task's loss.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with all modalities; `predict` may give some of them.
@@ -205,7 +206,7 @@ class Contrastive(Task):
             if name == "text" and len(values.shape) == 3:
                 captions = values.shape[1]
                 values = ops.reshape(values, (-1, values.shape[-1]))
-            features = encoder({name: values}, training=training)
+            features = self.encode(encoder, {name: values}, training)
             pooled[name] = features[name]["pooled_output"]
         vectors = self.common_space(pooled)
         if captions is None:
@@ -260,7 +261,7 @@ class Contrastive(Task):
 
     def check_batch(self, x, y, sample_weight=None) -> None:
         del y, sample_weight
-        sizes = {name: len(x[name]) for name in self.modalities}
+        sizes = {name: count_examples(x[name]) for name in self.modalities}
         if len(set(sizes.values())) > 1:
             raise ValueError(
                 message(
@@ -289,6 +290,8 @@ class Contrastive(Task):
         return {
             **super().get_config(),
             "loss_weight": self.loss_weight,
+            "drop_tokens": dict(self.drop_tokens),
+            "drop_seed": self.drop_seed,
             "modalities": list(self.modalities),
             "pairs": [list(pair) for pair in self.pairs],
             "projection_dim": self.projection_dim,
