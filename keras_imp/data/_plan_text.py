@@ -15,6 +15,8 @@ HEADER = (
     "GFLOPs",
     "share",
 )
+# More separate runs of rows than this are only counted.
+MOST_RUNS = 6
 
 
 def table(rows: list[list[str]]) -> list[str]:
@@ -44,7 +46,8 @@ def rows_text(rows: Mapping[str, Any]) -> str:
         rows: Ascending numbers by axis.
 
     Returns:
-        Runs as "3-7", many in equal steps as "0, 2, ..., 14".
+        Runs as "3-7", many in equal steps as "0, 2, ..., 14", many others as
+        "24 rows of 1-31".
 
     Example:
         >>> from keras_imp.data._plan_text import rows_text
@@ -65,6 +68,8 @@ def _ranges(rows: Any) -> str:
             runs[-1][1] = row
         else:
             runs.append([row, row])
+    if len(runs) > MOST_RUNS:
+        return f"{len(rows)} rows of {rows[0]}-{rows[-1]}"
     return ", ".join(
         str(first) if first == last else f"{first}-{last}"
         for first, last in runs

@@ -53,29 +53,25 @@ class TokenBudget:
         flops_per_batch: float | Mapping[str, float] | None = None,
         batch_multiple: int = 1,
     ):
-        if (tokens_per_batch is None) == (flops_per_batch is None):
+        budgets: dict[str, Any] = {
+            "tokens_per_batch": tokens_per_batch,
+            "flops_per_batch": flops_per_batch,
+        }
+        given = {k: v for k, v in budgets.items() if v is not None}
+        if len(given) != 1:
             raise ValueError(
                 message(
                     "Exactly one of `tokens_per_batch` and `flops_per_batch` "
                     "must be given.",
-                    tokens_per_batch=tokens_per_batch,
-                    flops_per_batch=flops_per_batch,
+                    **budgets,
                 )
             )
-        self.unit = (
-            "flops_per_batch"
-            if tokens_per_batch is None
-            else "tokens_per_batch"
-        )
-        self.amount: Any = (
-            flops_per_batch if tokens_per_batch is None else tokens_per_batch
-        )
-        self.batch_multiple = batch_multiple
-        amounts = self.amount
-        by_task = amounts if isinstance(amounts, Mapping) else {"": amounts}
-        for amount in by_task.values():
+        ((self.unit, self.amount),) = given.items()
+        by_task = isinstance(self.amount, Mapping)
+        for amount in self.amount.values() if by_task else [self.amount]:
             check_positive(**{self.unit: amount})
         check_positive(batch_multiple=batch_multiple)
+        self.batch_multiple = batch_multiple
 
     def plan(self, encoder: Any, shapes: Mapping[str, Sequence[Shape]]) -> Plan:
         """The batch size of each shape of each task.

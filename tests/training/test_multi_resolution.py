@@ -1,0 +1,254 @@
+"""Several shapes for each task, and dropped tokens, through `fit`."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_imp
+from keras_imp.data import Arrays, ResizedArrays, Shape, drop_tokens
+from tests.gradients import gradients
+from tests.training import parts
+from tests.training.test_alternating_model import Counting, compiling
+from tests.weights import to_numpy
+
+ROWS = 24
+SHAPES = {
+    "objects": [
+        Shape(image=(8, 8)),
+        Shape(image=(16, 8)),
+        Shape(image=(16, 16), drop={"image": 0.5}),
+    ],
+    "clips": [
+        Shape(video=(2, 8, 8), text=3),
+        Shape(video=(4, 8, 8), text=5),
+        Shape(video=(4, 16, 16), text=5, drop={"video": 0.75}),
+    ],
+}
+
+
+def make_encoder():
+    return keras_imp.IMPEncoder(
+        8,
+        16,
+        1,
+        2,
+        modalities=("image", "video", "text"),
+        vocabulary_size=11,
+        patch_size=(2, 4, 4),
+    )
+
+
+def make_tasks(**options):
+    return [
+        keras_imp.tasks.Classification("objects", "image", 3, **options),
+        keras_imp.tasks.Contrastive(
+            "clips", ("video", "text"), projection_dim=8
+        ),
+    ]
+
+
+def make_model(cls=keras_imp.AlternatingModel, seed=1, **options):
+    keras.utils.set_random_seed(seed)
+    model = cls(make_encoder(), make_tasks(**options))
+    model.compile(keras.optimizers.AdamW(1e-2), jit_compile=parts.default_jit())
+    return model
+
+
+def pictures():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, ROWS)
+    images = (
+        rng.integers(0, 64, (ROWS, 16, 16, 3))
+        + 60 * labels[:, None, None, None]
+    )
+    return {"image": images.astype("uint8")}, labels
+
+
+def clips():
+    rng = np.random.default_rng(1)
+    return {
+        "video": rng.integers(0, 256, (ROWS, 4, 16, 16, 3), "uint8"),
+        "text": rng.integers(1, 11, (ROWS, 5)),
+    }
+
+
+def make_plan(encoder):
+    return keras_imp.TokenBudget(tokens_per_batch=40).plan(encoder, SHAPES)
+
+
+def make_mixture(plan, seed=0, **options):
+    x, y = pictures()
+    return parts.in_turn(
+        {
+            "objects": ResizedArrays(
+                x, y, shapes=plan["objects"], seed=seed, **options
+            ),
+            "clips": ResizedArrays(
+                clips(), shapes=plan["clips"], seed=seed, **options
+            ),
+        },
+        steps_per_epoch=6,
+    )
+
+
+@compiling
+def test_each_task_and_shape_compiles_once_and_no_more():
+    model = make_model(Counting)
+    plan = make_plan(model.encoder)
+    # Two tasks in turn, three shapes in a deck: six steps meet all of them.
+    model.fit(make_mixture(plan), verbose=0)
+    assert len(model.traced) == len(set(model.traced)) == plan.num_graphs == 6
+    tasks = [task for task, _ in model.traced]
+    assert sorted(tasks) == ["clips"] * 3 + ["objects"] * 3
+    model.fit(make_mixture(plan), epochs=3, verbose=0)
+    assert len(model.traced) == 6
+
+
+def test_losses_fall_over_all_shapes():
+    model = make_model()
+    history = model.fit(
+        make_mixture(make_plan(model.encoder)), epochs=12, verbose=0
+    ).history
+    for name in ("objects", "clips"):
+        losses = history[f"{name}/loss"]
+        assert np.mean(losses[-3:]) < np.mean(losses[:3])
+
+
+def test_a_mixture_goes_on_in_the_middle_of_a_deck():
+    plan = make_plan(make_encoder())
+    whole = make_mixture(plan, seed=4)
+    whole.steps_per_epoch = 20
+    rest = make_mixture(plan, seed=4)
+    rest.first_step, rest.steps_per_epoch = 7, 13
+    for expected, found in zip(list(whole)[7:], rest, strict=True):
+        keras.tree.map_structure(np.testing.assert_array_equal, found, expected)
+
+
+def test_cut_inputs_are_predicted_and_evaluated():
+    model = make_model()
+    x, y = pictures()
+    plan = make_plan(model.encoder)
+    generator = np.random.default_rng(0)
+    cut = drop_tokens(
+        x, {"image": 0.5}, plan["objects"][0].patchings, generator
+    )
+    logits = model.predict(cut, task="objects", batch_size=7, verbose=0)
+    expected = model({"objects": cut}, training=False)
+    np.testing.assert_allclose(logits, to_numpy(expected), atol=1e-5)
+    found = model.evaluate(
+        keras_imp.TaskMixture.sequential(
+            {"objects": [(cut, y, np.ones(ROWS))]}
+        ),
+        verbose=0,
+    )
+    hits = (logits.argmax(1) == y).mean()
+    assert found["objects/accuracy"] == pytest.approx(hits)
+
+
+@pytest.mark.parametrize("name", ["image", "video"])
+def test_dropping_on_the_host_has_the_gradients_of_dropping_in_the_model(name):
+    """One frame and several; also through the sum of the kernel over time."""
+    encoder = make_encoder()
+    rng = np.random.default_rng(2)
+    whole = {**pictures()[0], **clips()}[name][:5]
+    tokens = encoder.num_tokens(name, whole.shape)
+    kept = np.sort(rng.random((5, tokens)).argsort(1)[:, : tokens // 2], 1)
+    direction = rng.normal(size=(5, tokens // 2, 8)).astype("float32")
+
+    def loss(inputs, **options):
+        features = encoder({name: inputs}, **options)[name]
+        return ops.sum(features["sequence_output"] * direction)
+
+    cut = encoder.patchings[name].cut(whole, kept)
+    variables = encoder.trainable_variables
+    in_model = gradients(lambda: loss(whole, kept={name: kept}), variables)
+    on_host = gradients(lambda: loss(cut), variables)
+    for variable, first, second in zip(variables, in_model, on_host):
+        np.testing.assert_allclose(
+            second, first, rtol=1e-5, atol=2e-5, err_msg=variable.path
+        )
+    embedder = encoder.embedders["vision"]
+    for layer in (embedder.tokens, embedder.positions):
+        for variable in layer.trainable_variables:
+            found = in_model[[v is variable for v in variables].index(True)]
+            assert abs(found).max() > 0, variable.path
+
+
+# In the model ---------------------------------------------------------------
+
+
+def dropping(seed=1):
+    return make_model(seed=seed, drop_tokens={"image": 0.5})
+
+
+def objects_and_clips():
+    x, y = pictures()
+    return {
+        "objects": Arrays(x, y, batch_size=8),
+        "clips": Arrays(clips(), batch_size=8),
+    }
+
+
+def fit(model, epochs=1, **options):
+    mixture = parts.in_turn(objects_and_clips(), steps_per_epoch=4)
+    return model.fit(mixture, epochs=epochs, verbose=0, **options).history
+
+
+def test_a_task_trains_on_fewer_tokens_and_predicts_on_all(monkeypatch):
+    seen = []
+    call = keras_imp.IMPEncoder.call
+
+    def noted(self, inputs, training=None, kept=None):
+        features = call(self, inputs, training=training, kept=kept)
+        for name, parts_of in features.items():
+            seen.append((name, training, parts_of["sequence_output"].shape[1]))
+        return features
+
+    monkeypatch.setattr(keras_imp.IMPEncoder, "call", noted)
+    model = dropping()
+    fit(model)
+    model.predict(pictures()[0], task="objects", verbose=0)
+    # 4 x 4 patches, half of them.
+    assert {row for row in seen if row[0] == "image"} == {
+        ("image", True, 8),
+        ("image", False, 16),
+    }
+    assert {row for row in seen if row[0] == "video"} == {("video", True, 32)}
+
+
+def test_a_run_that_drops_tokens_resumes_exactly(tmp_path):
+    whole = dropping()
+    history = fit(whole, epochs=2)
+    for seed, epochs in ((1, 1), (77, 2)):
+        model = dropping(seed)
+        backup = keras.callbacks.BackupAndRestore(
+            tmp_path, delete_checkpoint=False
+        )
+        found = fit(model, epochs=epochs, callbacks=[backup])
+    parts.assert_same(parts.state(model), parts.state(whole))
+    assert found["objects/loss"][-1] == history["objects/loss"][-1]
+
+
+def test_a_saved_model_drops_the_same_tokens_on(tmp_path):
+    model = dropping()
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.tasks["objects"].drop_tokens == {"image": 0.5}
+    np.testing.assert_array_equal(
+        to_numpy(loaded.tasks["objects"].drop_generator.state),
+        to_numpy(model.tasks["objects"].drop_generator.state),
+    )
+
+
+def test_mixed_precision_takes_cut_inputs():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = make_model()
+        history = model.fit(
+            make_mixture(make_plan(model.encoder)), verbose=0
+        ).history
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(history["loss"]).all()
