@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from keras_imp.layers.patch_embedding import patchify
+from tests import oracles
 from tests.models.encoders import ALL, BATCH, TOKENS, all_inputs, small_encoder
 from tests.models.test_imp_encoder import assert_equal_features
-from tests.weights import to_numpy
+from tests.weights import copy_weights, to_numpy
 
 DENSE = [name for name in ALL if name != "text"]
 KEPT = 3
@@ -69,6 +70,17 @@ def test_every_pooling_takes_cut_inputs(rng, pooling):
         encoder({"video": whole}, kept={"video": kept}),
         SAME_TOKENS,
     )
+
+
+def test_mixed_precision_takes_cut_inputs(encoder, rng):
+    half = small_encoder(dtype="mixed_bfloat16")
+    copy_weights(encoder, half)
+    whole, kept = pixels(rng, "video"), draw_kept(rng, "video")
+    cut = {"video": encoder.patchings["video"].cut(whole, kept)}
+    found = half(cut)["video"]["sequence_output"]
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+    error = to_numpy(found) - to_numpy(encoder(cut)["video"]["sequence_output"])
+    assert abs(error).mean() < oracles.BFLOAT16_TOLERANCE
 
 
 def test_a_cut_input_may_lose_more_tokens_in_the_model(encoder, rng):
