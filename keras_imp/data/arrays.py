@@ -84,6 +84,11 @@ class Arrays(keras.utils.PyDataset):
             return self.rows // self.size
         return -(-self.rows // self.size)
 
+    @property
+    def num_examples(self) -> int:
+        """Rows of the arrays, those that a shuffled pass leaves out too."""
+        return self.rows
+
     def __getitem__(self, index: int) -> tuple:
         return self.batch_at(index)
 

@@ -150,26 +150,42 @@ class Classification(Task):
                 "`y`. Received: y=None."
             )
         y = np.asarray(y)
+        if y.dtype.kind not in "biuf":
+            raise ValueError(
+                message(
+                    "`y` must be numbers.",
+                    "Give each class a number, from 0.",
+                    dtype=str(y.dtype),
+                )
+            )
         batch = count_examples(x[self.modality])
         wide = (batch, self.num_classes)
         if y.shape == wide:
+            self._check_probabilities(y)
             return
         if self.multi_label or y.shape not in ((batch,), (batch, 1)):
             narrow = "" if self.multi_label else f" or {(batch,)}"
             raise ValueError(
                 message(f"`y` must have shape {wide}{narrow}.", shape=y.shape)
             )
-        wrong = np.argwhere((y < 0) | (y >= self.num_classes))
-        if len(wrong):
-            row = int(wrong[0][0])
-            raise ValueError(
-                message(
-                    f"Labels must be in [0, {self.num_classes}), the number of "
-                    "classes.",
-                    label=int(y[row].reshape(())),
-                    row=row,
-                )
-            )
+        # NaN fails the comparison too.
+        right = (y >= 0) & (y < self.num_classes) & (y == np.floor(y))
+        _check_rows(
+            right,
+            y,
+            f"Labels must be integers in [0, {self.num_classes}), the number "
+            "of classes.",
+            "label",
+        )
+
+    @staticmethod
+    def _check_probabilities(y: np.ndarray) -> None:
+        _check_rows(
+            (y >= 0) & (y <= 1),
+            y,
+            "Targets of shape (batch, num_classes) must be in [0, 1].",
+            "target",
+        )
 
     def _targets(self, y: Tensor) -> Tensor:
         """Targets as probabilities, float32, (batch, classes)."""
@@ -183,3 +199,13 @@ class Classification(Task):
         spread = 2 if self.multi_label else self.num_classes
         share = self.label_smoothing
         return targets * (1.0 - share) + share / spread
+
+
+def _check_rows(right: np.ndarray, y: np.ndarray, rule: str, name: str) -> None:
+    """Raise with the first value that is not right, and its row."""
+    wrong = np.argwhere(~right)
+    if len(wrong):
+        place = tuple(wrong[0])
+        raise ValueError(
+            message(rule, **{name: y[place].item(), "row": int(place[0])})
+        )

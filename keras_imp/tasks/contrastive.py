@@ -290,6 +290,8 @@ class Contrastive(Task):
         return {
             **super().get_config(),
             "loss_weight": self.loss_weight,
+            "microbatches": self.microbatches,
+            "accumulate": self.accumulate,
             "drop_tokens": dict(self.drop_tokens),
             "drop_seed": self.drop_seed,
             "modalities": list(self.modalities),

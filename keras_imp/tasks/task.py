@@ -12,7 +12,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp._errors import check_positive, check_rate, message
+from keras_imp._errors import (
+    check_choice,
+    check_positive,
+    check_rate,
+    message,
+)
 from keras_imp.layers.drop_token import draw_kept
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.typing import Tensor
@@ -28,6 +33,16 @@ class Task(keras.layers.Layer):
         name: Name of the task; also its key in a `TaskMixture` and the prefix
             of its metrics.
         loss_weight: Factor of the task's loss.
+        microbatches: Parts of a training batch that go through the encoder
+            one after the other. More of them need less memory: about that of
+            one part, and the predictions of all.
+        accumulate: `"exact"` gives the gradient of the undivided batch, for
+            twice the forward work: a first pass finds the predictions of all
+            parts, the loss sees them together (so a contrastive loss has all
+            negatives), and a second pass takes its gradient back through each
+            part. `"mean"` averages the gradients of the parts' own losses in
+            one pass: the same where the loss is a mean over examples, but a
+            contrastive loss then only sees the negatives of one part.
         drop_tokens: Share of the tokens to drop while training, by modality,
             such as `{"video": 0.5}`: each example keeps its own random set.
         drop_seed: Seed of these sets. Defaults to a random one.
@@ -48,12 +63,18 @@ class Task(keras.layers.Layer):
         ...     "objects", modality="image", num_classes=10)
         >>> task.modalities
         ('image',)
+
+    Reference:
+        Exact gradients of a large batch in parts:
+        [GradCache](https://arxiv.org/abs/2101.06983).
     """
 
     def __init__(
         self,
         name: str,
         loss_weight: float = 1.0,
+        microbatches: int = 1,
+        accumulate: str = "exact",
         drop_tokens: dict[str, float] | None = None,
         drop_seed: int | None = None,
         **kwargs,
@@ -67,8 +88,11 @@ class Task(keras.layers.Layer):
                 )
             )
         super().__init__(name=name, **kwargs)
-        check_positive(loss_weight=loss_weight)
+        check_positive(loss_weight=loss_weight, microbatches=microbatches)
+        check_choice(("exact", "mean"), accumulate=accumulate)
         self.loss_weight = loss_weight
+        self.microbatches = microbatches
+        self.accumulate = accumulate
         self.drop_tokens = dict(drop_tokens or {})
         self.drop_seed = drop_seed
         check_rate(
@@ -210,7 +234,7 @@ def count_examples(values: Any) -> int:
         values: An array, or a dict of arrays, with the batch axis first.
 
     Returns:
-        Length of the batch axis.
+        Length of the batch axis; 1 if there is none.
 
     Example:
         >>> import numpy as np
@@ -220,7 +244,8 @@ def count_examples(values: Any) -> int:
     """
     while isinstance(values, dict):
         values = next(iter(values.values()))
-    return len(values)
+    shape = np.shape(values)
+    return shape[0] if shape else 1
 
 
 def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import torch
 
+from keras_imp.training.microbatches import is_float, split
+
 
 class BackendStep:
     """`train_step` and `test_step` as Keras' torch trainer calls them."""
@@ -14,13 +16,17 @@ class BackendStep:
     def train_step(self, data):
         batch = self.unpack(data)
         self.zero_grad()
-        loss, y_pred = self.batch_loss(batch, training=True)
-        # Refuse the update of a loss that is not finite.
-        if self.count_step(batch, loss.detach()):
-            self.optimizer.scale_loss(loss).backward()
-            self._apply()
+        in_parts = batch.task.microbatches > 1
+        differentiate = self._in_parts if in_parts else self._at_once
+        loss, y_pred = differentiate(batch)
+        pairs = self._gradients()
         with torch.no_grad():
-            return self.record(batch, y_pred, loss.detach())
+            norm = _global_norm([g for g, _ in pairs]) / self._loss_scale()
+            update, logs = self.finish_step(batch, y_pred, loss, norm)
+            # Refuse the update of a loss that is not finite.
+            if update:
+                self.optimizer.apply(*map(list, zip(*pairs)))
+        return logs
 
     def keep_state(self) -> contextlib.AbstractContextManager:
         """Variables keep their values here whatever happens."""
@@ -32,7 +38,67 @@ class BackendStep:
             loss, y_pred = self.batch_loss(batch, training=False)
             return self.record(batch, y_pred, loss)
 
-    def _apply(self) -> None:
+    # Gradients, which torch leaves in the variables -------------------------
+
+    def _at_once(self, batch):
+        """Loss and predictions of a whole batch."""
+        loss, y_pred = self.batch_loss(batch, training=True)
+        self.optimizer.scale_loss(loss).backward()
+        return loss.detach(), _detached(y_pred)
+
+    def _in_parts(self, batch):
+        """The same of a batch whose parts go through the encoder in turn."""
+        count = batch.task.microbatches
+        arrays = split(batch.arrays, count)
+        parts = [batch.with_arrays(_part(arrays, i)) for i in range(count)]
+        if batch.task.accumulate == "mean":
+            return self._mean_of_parts(parts)
+        return self._two_passes(batch, parts)
+
+    def _mean_of_parts(self, parts):
+        losses, predictions = [], []
+        for part in parts:
+            loss, y_pred = self.batch_loss(part, training=True)
+            self.optimizer.scale_loss(loss / len(parts)).backward()
+            losses.append(loss.detach())
+            predictions.append(_detached(y_pred))
+        return torch.stack(losses).mean(), _joined(predictions)
+
+    def _two_passes(self, batch, parts):
+        """Exact: the loss sees the whole batch, the encoder a part at a time.
+
+        The first pass keeps nothing but predictions, the second one repeats
+        each part from the same random state, with the gradient of the loss
+        towards its predictions.
+        """
+        before = self._state()
+        with torch.no_grad():
+            results = [self.run_task(part, training=True) for part in parts]
+        after = self._state()
+        y_pred = _joined([y for y, _ in results])
+        floats = [y for y in keras.tree.flatten(y_pred) if is_float(y)]
+        for y in floats:
+            y.requires_grad_()
+        loss = self.loss_of(batch, y_pred)
+        self.optimizer.scale_loss(loss).backward()
+        towards = split([y.grad for y in floats], len(parts))
+
+        self._set_state(before)
+        for i, part in enumerate(parts):
+            y_part, added = self.run_task(part, training=True)
+            pull = self.optimizer.scale_loss(added / len(parts))
+            floats = [y for y in keras.tree.flatten(y_part) if is_float(y)]
+            for y, gradient in zip(floats, towards):
+                pull = pull + (y * gradient[i]).sum()
+            pull.backward()
+        self._set_state(after)
+        added = torch.stack([added for _, added in results]).mean()
+        return loss.detach() + added, _detached(y_pred)
+
+    # Helpers -----------------------------------------------------------------
+
+    def _gradients(self) -> list[tuple]:
+        """Pairs of gradient and variable, of those to update."""
         pairs = []
         for variable in self.trainable_variables:
             gradient = variable.value.grad
@@ -40,11 +106,43 @@ class BackendStep:
                 gradient = torch.zeros_like(variable.value)
             if gradient is not None:
                 pairs.append((gradient, variable))
-        with torch.no_grad():
-            self.optimizer.apply(
-                [gradient for gradient, _ in pairs],
-                [variable for _, variable in pairs],
-            )
+        return pairs
+
+    def _state(self) -> list[torch.Tensor]:
+        """Random states, counters and metrics, as they are now."""
+        return [v.value.detach().clone() for v in self._state_variables()]
+
+    def _set_state(self, values: list[torch.Tensor]) -> None:
+        for variable, value in zip(self._state_variables(), values):
+            variable.assign(value)
+
+    def _state_variables(self):
+        return [*self.non_trainable_variables, *self.metrics_variables]
+
+    def _loss_scale(self) -> torch.Tensor:
+        """What mixed float16 multiplies the loss by; 1 otherwise."""
+        return self.optimizer.scale_loss(torch.ones(()))
+
+
+def _global_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
+    squares = [gradient.float().square().sum() for gradient in gradients]
+    return torch.stack(squares).sum().sqrt()
+
+
+def _part(arrays: Any, i: int) -> Any:
+    return keras.tree.map_structure(
+        lambda array: None if array is None else array[i], arrays
+    )
+
+
+def _joined(predictions: list) -> Any:
+    return keras.tree.map_structure(
+        lambda *parts: torch.cat(parts), *predictions
+    )
+
+
+def _detached(arrays: Any) -> Any:
+    return keras.tree.map_structure(lambda array: array.detach(), arrays)
 
 
 class _Items(torch.utils.data.IterableDataset):
@@ -75,4 +173,6 @@ def one_at_a_time(
 
 
 def _to_tensors(item: Any) -> Any:
-    return keras.tree.map_structure(keras.ops.convert_to_tensor, item)
+    return keras.tree.map_structure(
+        lambda a: None if a is None else keras.ops.convert_to_tensor(a), item
+    )

@@ -10,23 +10,30 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras import ops
+from keras.optimizers import LossScaleOptimizer
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.task import Task
 from keras_imp.training.callbacks import (
+    DecideRounds,
     MixturePosition,
     StopAtNonFiniteLoss,
     TaskProgress,
+    WarnOfSkippedSteps,
     seen,
 )
 from keras_imp.training.checks import (
     by_modality,
     check_inputs,
     check_mixture,
+    check_parts,
+    check_rounds,
     check_sample_weight,
     check_tasks,
     named,
 )
+from keras_imp.training.schedule_state import ScheduleState
+from keras_imp.training.schedules import AdaptiveSchedule
 from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
 from keras_imp.typing import Tensor
 
@@ -55,6 +62,23 @@ class Batch(NamedTuple):
     x: dict[str, Tensor]
     y: Any
     sample_weight: Tensor | None
+
+    @property
+    def arrays(self) -> tuple:
+        """What has an axis of examples."""
+        return (self.x, self.y, self.sample_weight)
+
+    def with_arrays(self, arrays: tuple) -> "Batch":
+        """The same batch with other examples.
+
+        Args:
+            arrays: As `arrays` has them.
+
+        Returns:
+            The batch.
+        """
+        x, y, sample_weight = arrays
+        return Batch(self.key, self.task, x, y, sample_weight)
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -126,6 +150,13 @@ class AlternatingModel(BackendStep, keras.Model):
             "failed_step", keras.initializers.Constant(-1)
         )
         self.failed_task = self._counter("failed_task", "zeros")
+        # Steps that were skipped, by task.
+        self.skipped_steps = self._counter(
+            "skipped_steps", "zeros", (len(self.task_list),)
+        )
+        self.schedule_state = ScheduleState(
+            list(self.tasks), name="schedule_state"
+        )
         for task in self.task_list:
             if not task.built:
                 task.build(
@@ -156,28 +187,59 @@ class AlternatingModel(BackendStep, keras.Model):
 
     def batch_loss(self, batch: Batch, training: bool) -> tuple[Tensor, Any]:
         """The batch's loss, a float32 scalar, and its predictions."""
+        y_pred, added = self.run_task(batch, training)
+        return self.loss_of(batch, y_pred) + added, y_pred
+
+    def run_task(self, batch: Batch, training: bool) -> tuple[Any, Tensor]:
+        """Predictions, and the sum of the losses that layers add."""
         # The model is the entry layer: called directly, a task would leave
         # the losses that layers add from one trace to the next.
         y_pred = self({batch.key: batch.x}, training=training)
+        added = ops.zeros((), "float32")
+        for loss in self.losses:
+            added = added + ops.cast(ops.sum(loss), "float32")
+        return y_pred, added
+
+    def loss_of(self, batch: Batch, y_pred: Any) -> Tensor:
+        """The task's own loss, a float32 scalar."""
         loss = batch.task.compute_loss(
             batch.x, batch.y, y_pred, batch.sample_weight
         )
-        loss = ops.cast(loss, "float32") * batch.task.loss_weight
-        for added in self.losses:
-            loss = loss + ops.cast(ops.sum(added), "float32")
-        return loss, y_pred
+        return ops.cast(loss, "float32") * batch.task.loss_weight
 
-    def count_step(self, batch: Batch, loss: Tensor) -> Tensor:
+    def finish_step(
+        self, batch: Batch, y_pred: Any, loss: Tensor, gradient_norm: Tensor
+    ) -> tuple[Tensor, dict]:
+        """Count and record a step; whether to update, and its logs."""
+        finite = ops.isfinite(loss)
+        if not isinstance(self.optimizer, LossScaleOptimizer):
+            # That one looks for such gradients to find its scale.
+            finite = ops.logical_and(finite, ops.isfinite(gradient_norm))
+        update = self.count_step(batch, finite)
+        self.schedule_state.update(
+            batch.task.name, loss, gradient_norm, good=update
+        )
+        if self.on_non_finite == "skip":
+            return update, self._record_if(finite, batch, y_pred, loss)
+        loss = ops.where(finite, loss, float("nan"))
+        return update, self.record(batch, y_pred, loss)
+
+    def count_step(self, batch: Batch, finite: Tensor) -> Tensor:
         """Count the step; say whether its update may be applied.
 
-        After a loss that is not finite, no update is applied any more until
-        `fit` is called again.
+        After a step that is not finite, no update is applied any more until
+        `fit` is called again, unless such steps are to be skipped.
         """
-        good_so_far = self.failed_step.value < 0
-        finite = ops.isfinite(loss)
-        fails_now = ops.logical_and(good_so_far, ops.logical_not(finite))
-        step = self.step_counter.value
         index = list(self.tasks).index(batch.task.name)
+        step = self.step_counter.value
+        if self.on_non_finite == "skip":
+            this_task = np.arange(len(self.task_list)) == index
+            skipped = ops.logical_and(this_task, ops.logical_not(finite))
+            self.skipped_steps.assign_add(ops.cast(skipped, "int32"))
+            self.step_counter.assign(step + 1)
+            return finite
+        good_so_far = self.failed_step.value < 0
+        fails_now = ops.logical_and(good_so_far, ops.logical_not(finite))
         self.failed_step.assign(
             ops.where(fails_now, step, self.failed_step.value)
         )
@@ -197,22 +259,46 @@ class AlternatingModel(BackendStep, keras.Model):
         self._loss_tracker.update_state(loss)
         batch.task.loss_metric.update_state(loss)
         batch.task.update_metrics(batch.x, batch.y, y_pred, batch.sample_weight)
-        metrics = [self._loss_tracker, *batch.task.metrics]
+        return {m.name: m.result() for m in self._metrics_of(batch.task)}
+
+    def _record_if(self, finite, batch, y_pred, loss) -> dict:
+        """Record a step, but leave the metrics alone where it is skipped."""
+        metrics = self._metrics_of(batch.task)
+        variables = [v for metric in metrics for v in metric.variables]
+        before = [ops.copy(v.value) for v in variables]
+        self.record(batch, y_pred, loss)
+        for variable, old in zip(variables, before):
+            variable.assign(ops.where(finite, variable.value, old))
         return {metric.name: metric.result() for metric in metrics}
+
+    def _metrics_of(self, task: Task) -> list[keras.Metric]:
+        return [self._loss_tracker, *task.metrics]
 
     # What Keras users call --------------------------------------------------
 
-    def compile(self, optimizer: Any = "adamw", **kwargs) -> None:
+    def compile(
+        self,
+        optimizer: Any = "adamw",
+        on_non_finite: str = "raise",
+        **kwargs,
+    ) -> None:
         """Configure training.
 
         Args:
             optimizer: Any Keras optimizer.
+            on_non_finite: What to do when a step's loss or gradient is NaN or
+                infinite. Its update is never applied. `"raise"` ends `fit`
+                with `NonFiniteLossError`; `"skip"` goes on with the next step
+                and warns at the end of the epoch.
             **kwargs: Arguments of `keras.Model.compile`, such as
                 `jit_compile`; not `loss` and `metrics`, which tasks have.
 
         Raises:
-            ValueError: If `loss` or `metrics` is given.
+            ValueError: If `loss` or `metrics` is given, or `on_non_finite` is
+                unknown.
         """
+        check_choice(("raise", "skip"), on_non_finite=on_non_finite)
+        self.on_non_finite = on_non_finite
         for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(name) is not None:
                 raise ValueError(
@@ -357,12 +443,22 @@ class AlternatingModel(BackendStep, keras.Model):
         x = {modality: x[modality] for modality in task.modalities}
         with named(task):
             check_sample_weight(x, sample_weight)
+            check_parts(task, x)
             task.check_batch(x, y, sample_weight)
         return (x, *batch[1:])
 
     def _get_metrics_result_or_logs(self, logs: Any) -> dict[str, Any]:
         """What an epoch logs. Keras takes the last step's where they differ."""
         return self.get_metrics_result()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, to be saved with the model.
+
+        Returns:
+            Arguments of `compile`.
+        """
+        config = super().get_compile_config()
+        return {**config, "on_non_finite": self.on_non_finite} if config else {}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile again when a saved model is loaded.
@@ -436,10 +532,12 @@ class AlternatingModel(BackendStep, keras.Model):
         weights = {id(v) for v in self.weights}
         return [v for v in self.variables if id(v) not in weights]
 
-    def _counter(self, name: str, initializer: Any) -> keras.Variable:
+    def _counter(
+        self, name: str, initializer: Any, shape: tuple[int, ...] = ()
+    ) -> keras.Variable:
         return self.add_weight(
             name=name,
-            shape=(),
+            shape=shape,
             dtype="int32",
             initializer=initializer,
             trainable=False,
@@ -488,5 +586,15 @@ class AlternatingModel(BackendStep, keras.Model):
             *bars,
             *callbacks,
             MixturePosition(mixture),
-            StopAtNonFiniteLoss(),
+            *self._deciding(mixture),
+            StopAtNonFiniteLoss(mixture),
+            WarnOfSkippedSteps(),
         ]
+
+    def _deciding(self, mixture: TaskMixture) -> list:
+        """The callback that an adaptive schedule needs."""
+        schedule = mixture.schedule
+        if not isinstance(schedule, AdaptiveSchedule):
+            return []
+        check_rounds(schedule.every, mixture.prefetch, self.steps_per_execution)
+        return [DecideRounds(schedule)]

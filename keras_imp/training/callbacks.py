@@ -1,18 +1,24 @@
 """What `AlternatingModel.fit` adds to the callbacks of the user."""
 
 import math
+import warnings
 from typing import Any
 
 import keras
+import numpy as np
+
+from keras_imp.training.diagnosis import first_non_finite
+from keras_imp.training.schedules import AdaptiveSchedule
 
 
 class NonFiniteLossError(RuntimeError):
-    """Raised when a loss is NaN or infinite; the weights are still good.
+    """Raised when a step is NaN or infinite; the weights are still good.
 
     Attributes:
         task: Name of the task.
         step: Global step whose update was refused, from 0.
         last_finite_step: The step before it, or None.
+        cause: A sentence on what is not finite first, or "".
 
     Example:
         >>> from keras_imp import NonFiniteLossError
@@ -20,16 +26,19 @@ class NonFiniteLossError(RuntimeError):
         6
     """
 
-    def __init__(self, task: str, step: int):
+    def __init__(self, task: str, step: int, cause: str = ""):
         self.task = task
         self.step = step
         self.last_finite_step = step - 1 if step else None
+        self.cause = cause
         last = self.last_finite_step
         super().__init__(
-            f"The loss of task {task!r} is not finite at step {step}; the last "
-            f"finite step is {'none' if last is None else last}. The update "
-            "was not applied: the weights are those before this step. Check "
-            "this task's data, or lower the learning rate."
+            f"The loss or the gradient of task {task!r} is not finite at step "
+            f"{step}; the last finite step is "
+            f"{'none' if last is None else last}. {cause}{' ' * bool(cause)}"
+            "The update was not applied: the weights are those before this "
+            "step. Check this task's data, lower the learning rate, or leave "
+            'such steps out: compile(on_non_finite="skip").'
         )
 
 
@@ -51,15 +60,69 @@ class MixturePosition(keras.callbacks.Callback):
         self.mixture.first_step = int(self.model.step_counter)
 
 
+class DecideRounds(keras.callbacks.Callback):
+    """Decide the next rounds of an adaptive schedule while a model trains.
+
+    It looks at the model, which makes JAX write its state back, once in a
+    round. It hooks the start of a step and not the end: Keras calls that in
+    the training thread and may go on sending the ends to a thread of their
+    own.
+
+    Args:
+        schedule: The schedule of the mixture.
+    """
+
+    def __init__(self, schedule: AdaptiveSchedule):
+        super().__init__()
+        self.schedule = schedule
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        # After `BackupAndRestore` has put the state back.
+        model, names = self.model, self.schedule.names
+        self._first_step = int(model.step_counter)
+        self.schedule.resume(
+            model.schedule_state.read(names),
+            self._first_step,
+            model.schedule_state.measured(names),
+        )
+        self._keep(model)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None):
+        if self._first_step + batch < self._next_look:
+            return
+        model = self.model
+        if int(model.failed_step) >= 0:
+            # No step counts any more: no round will end.
+            model.stop_training = True
+        self.schedule.catch_up(
+            int(model.step_counter),
+            model.schedule_state.measured(self.schedule.names),
+        )
+        self._keep(model)
+
+    def _keep(self, model: Any) -> None:
+        rounds = self.schedule.rounds
+        model.schedule_state.write(self.schedule.names, rounds)
+        self._next_look = (rounds.number + 1) * self.schedule.every
+
+
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
-    """Raise `NonFiniteLossError` once a step had a loss that is not finite.
+    """Raise `NonFiniteLossError` once a step was not finite.
 
     The compiled step refuses the update by itself and all that follow, so the
-    weights are safe however late this looks. It only notices.
+    weights are safe however late this looks. It only notices, and looks for
+    the cause in the step's batch if that can be read again.
+
+    Args:
+        mixture: The `TaskMixture` of `fit`.
     """
 
     # Batch hooks run in Keras' callback thread and do not slow the steps.
     async_safe = True
+
+    def __init__(self, mixture: Any):
+        super().__init__()
+        self.mixture = mixture
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)
@@ -81,10 +144,35 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
         self._raise_if_failed()
 
     def _raise_if_failed(self) -> None:
-        step = int(self.model.failed_step)
-        if step >= 0:
-            names = list(self.model.tasks)
-            raise NonFiniteLossError(names[int(self.model.failed_task)], step)
+        model = self.model
+        step = int(model.failed_step)
+        if step < 0:
+            return
+        task = model.task_list[int(model.failed_task)]
+        batch = self.mixture.batch_of_step(step)
+        cause = "" if batch is None else first_non_finite(model, task, batch)
+        raise NonFiniteLossError(task.name, step, cause)
+
+
+class WarnOfSkippedSteps(keras.callbacks.Callback):
+    """Say at the end of an epoch which tasks had steps that were skipped."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._before = np.array(self.model.skipped_steps)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        skipped = np.array(self.model.skipped_steps) - self._before
+        counts = {
+            name: int(count)
+            for name, count in zip(self.model.tasks, skipped)
+            if count
+        }
+        if counts:
+            warnings.warn(
+                f"Epoch {epoch + 1} skipped steps whose loss or gradient was "
+                f"not finite, by task: {counts}.",
+                stacklevel=2,
+            )
 
 
 class TaskProgress(keras.callbacks.ProgbarLogger):

@@ -57,6 +57,34 @@ def check_mixture(
         )
 
 
+def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
+    """Raise unless a schedule decides its rounds before they are read.
+
+    Args:
+        every: Steps of a round of an adaptive schedule.
+        prefetch: Batches that its mixture holds ready.
+        steps_per_execution: Steps between two calls of callbacks.
+
+    Raises:
+        ValueError: If rounds are too short.
+    """
+    # A round may end at the first of the steps of an execution; while it runs,
+    # the next execution and the batches to prefetch are read. Two to spare.
+    needed = prefetch + 2 * steps_per_execution + 2
+    if every < needed:
+        raise ValueError(
+            message(
+                "A round of an adaptive schedule must have at least `prefetch "
+                f"+ 2 * steps_per_execution + 2` steps, {needed} here: its "
+                "batches are read while the round before it runs.",
+                "Use longer rounds.",
+                every=every,
+                prefetch=prefetch,
+                steps_per_execution=steps_per_execution,
+            )
+        )
+
+
 def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
     """Raise unless a batch has a task's modalities, in a form that fits.
 
@@ -103,7 +131,8 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
         sample_weight: Weights, or None.
 
     Raises:
-        ValueError: If the number of weights differs.
+        ValueError: If the number of weights differs, or one is negative, NaN
+            or infinite.
     """
     if sample_weight is None:
         return
@@ -114,6 +143,39 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
                 f"`sample_weight` must have shape {(examples,)}, one weight "
                 "for each example.",
                 shape=np.shape(sample_weight),
+            )
+        )
+    weights = np.asarray(sample_weight)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise ValueError(
+            message(
+                "`sample_weight` must be finite and at least 0.",
+                weight=float(weights[wrong[0]]),
+                row=int(wrong[0]),
+            )
+        )
+
+
+def check_parts(task: Task, x: dict[str, Any]) -> None:
+    """Raise unless a batch can be cut into the task's microbatches.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+
+    Raises:
+        ValueError: If the parts would not be equal.
+    """
+    examples = count_examples(x)
+    if examples % task.microbatches:
+        raise ValueError(
+            message(
+                "The number of examples of a batch must be a multiple of "
+                "`microbatches`.",
+                "Use another batch size or another number of parts.",
+                batch_size=examples,
+                microbatches=task.microbatches,
             )
         )
 
@@ -131,7 +193,9 @@ def named(task: Task) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise type(error)(f"Task {task.name!r}: {error}") from error
+        # Some of their subclasses cannot be made from one message.
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Task {task.name!r}: {error}") from error
 
 
 def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:

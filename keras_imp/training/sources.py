@@ -21,6 +21,14 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Batches in one pass."""
 
+    @property
+    def num_batches(self) -> int | None:
+        """Batches in one pass, None if only reading them would tell."""
+
+    @property
+    def num_examples(self) -> int | None:
+        """Examples in one pass, None if the data does not tell."""
+
 
 class RandomAccessSource:
     """Batches that can be read in any order.
@@ -28,7 +36,8 @@ class RandomAccessSource:
     Args:
         task: Name of the task, for errors.
         data: Has `__getitem__` and `__len__`, and may have `batch_at(index)`
-            for an index beyond one pass, to shuffle each pass anew.
+            for an index beyond one pass, to shuffle each pass anew; or
+            `on_epoch_end()`, called after each pass, as Keras does.
 
     Raises:
         ValueError: If it is empty.
@@ -36,6 +45,7 @@ class RandomAccessSource:
 
     def __init__(self, task: str, data: Any):
         self.data = data
+        self._pass = 0
         if len(data) == 0:
             raise ValueError(
                 f"Task {task!r} has an empty source: it needs at least one "
@@ -46,10 +56,24 @@ class RandomAccessSource:
     def __len__(self) -> int:
         return len(self.data)
 
+    @property
+    def num_batches(self) -> int | None:
+        return len(self.data)
+
+    @property
+    def num_examples(self) -> int | None:
+        return getattr(self.data, "num_examples", None)
+
     def batch(self, index: int) -> Any:
         if hasattr(self.data, "batch_at"):
             return self.data.batch_at(index)
-        return self.data[index % len(self.data)]
+        number, position = divmod(index, len(self.data))
+        # A PyDataset may put its batches into another order there. A resumed
+        # run calls it for each pass that it goes over.
+        while self._pass < number and hasattr(self.data, "on_epoch_end"):
+            self.data.on_epoch_end()
+            self._pass += 1
+        return self.data[position]
 
 
 class StreamSource:
@@ -71,6 +95,19 @@ class StreamSource:
         if hasattr(self.data, "__len__"):
             return len(self.data)
         return sum(1 for _ in self._open())
+
+    @property
+    def num_batches(self) -> int | None:
+        if not hasattr(self.data, "__len__"):
+            return None
+        try:
+            return len(self.data)
+        except TypeError:  # tf.data that is endless, or cannot tell.
+            return None
+
+    @property
+    def num_examples(self) -> int | None:
+        return getattr(self.data, "num_examples", None)
 
     def batch(self, index: int) -> Any:
         if index < self._position:
@@ -107,6 +144,27 @@ class StreamSource:
             f"{type(self.data).__name__}. Give the function that makes the "
             "generator, not the generator itself."
         )
+
+
+def sizes(sources: dict[str, Source]) -> dict[str, int | None]:
+    """What is known of the sizes of all sources without reading them.
+
+    Args:
+        sources: The sources by name of the task.
+
+    Returns:
+        Examples of one pass if each source tells them, else batches of one
+        pass: one unit for all. None for a source that tells neither.
+
+    Example:
+        >>> from keras_imp.training.sources import open_source, sizes
+        >>> sizes({"sounds": open_source("sounds", [("x0",), ("x1",)])})
+        {'sounds': 2}
+    """
+    examples = {name: s.num_examples for name, s in sources.items()}
+    if None not in examples.values():
+        return examples
+    return {name: s.num_batches for name, s in sources.items()}
 
 
 def open_source(task: str, data: Any) -> Source:

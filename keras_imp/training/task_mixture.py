@@ -5,6 +5,7 @@ Each item is one batch of one task. Keras gets it as a dict with a single key,
 compiles once for each task and shape and finds the graph again.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,12 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras_imp._errors import check_positive, message
 from keras_imp.training._prefetch import prefetch
 from keras_imp.training.schedules import Schedule, Weighted
-from keras_imp.training.sources import Source, open_source
+from keras_imp.training.sources import (
+    RandomAccessSource,
+    Source,
+    open_source,
+    sizes,
+)
 
 SEPARATOR = "@"
 
@@ -39,8 +45,9 @@ class TaskMixture(DataAdapter):
         prefetch: Batches to hold ready; 0 turns reading ahead off.
 
     Raises:
-        ValueError: If there is no source, one is empty, or the schedule does
-            not match.
+        ValueError: If there is no source, one is empty, the schedule does not
+            match, or the seed is no integer.
+        TypeError: If the schedule is none.
 
     Example:
         >>> import numpy as np, keras_imp
@@ -75,7 +82,11 @@ class TaskMixture(DataAdapter):
             name: open_source(name, data) for name, data in sources.items()
         }
         self.names = tuple(sources)
-        self.schedule = (schedule or Weighted()).bind(self.names, seed)
+        _check_schedule(schedule, seed)
+        # A copy: one schedule may serve several mixtures.
+        self.schedule = copy.copy(schedule or Weighted()).bind(
+            self.names, seed, sizes(self.sources)
+        )
         self.steps_per_epoch = steps_per_epoch
         self.prefetch = prefetch
         self.first_step = 0
@@ -139,6 +150,20 @@ class TaskMixture(DataAdapter):
         """
         self._prepare = prepare
 
+    def batch_of_step(self, step: int) -> tuple | None:
+        """Read the batch of a global step once more.
+
+        Args:
+            step: Global step, from 0.
+
+        Returns:
+            The batch, or None if the task's source cannot go back to it.
+        """
+        name = self.schedule.task(step)
+        if not isinstance(self.sources[name], RandomAccessSource):
+            return None
+        return self._read(name, self.schedule.counts(step)[name])
+
     def get_numpy_iterator(self) -> Iterator:
         return self._keyed(lambda item: item)
 
@@ -195,6 +220,8 @@ class TaskMixture(DataAdapter):
     def _read(self, name: str, index: int) -> tuple:
         try:
             batch = self.sources[name].batch(index)
+            if isinstance(batch, list):  # A torch DataLoader's.
+                batch = tuple(batch)
             batch = batch if isinstance(batch, tuple) else (batch,)
             batch = keras.tree.map_structure(_to_numpy, batch)
             return self._prepare(name, batch)
@@ -220,6 +247,26 @@ def signature(batch: Any) -> str:
     """
     shapes = (a.shape for a in keras.tree.flatten(batch) if a is not None)
     return "_".join("x".join(map(str, shape)) for shape in shapes)
+
+
+def _check_schedule(schedule: Any, seed: Any) -> None:
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise TypeError(
+            message(
+                "`schedule` must be an instance of a subclass of "
+                "keras_imp.schedules.Schedule.",
+                "Use keras_imp.schedules.RoundRobin(), for example.",
+                schedule=schedule,
+            )
+        )
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(
+            message(
+                "`seed` must be an integer of at least 0: without one, a "
+                "resumed run could not draw the same tasks.",
+                seed=seed,
+            )
+        )
 
 
 def _to_numpy(leaf: Any) -> np.ndarray | None:

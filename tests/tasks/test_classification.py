@@ -188,13 +188,13 @@ X = {"image": np.zeros((4, 2))}
         (
             False,
             np.array([0, 4, 5, 9]),
-            "Labels must be in [0, 5), the number of classes. "
+            "Labels must be integers in [0, 5), the number of classes. "
             "Received: label=5, row=2.",
         ),
         (
             False,
             np.array([[0], [-1], [0], [0]]),
-            "Labels must be in [0, 5), the number of classes. "
+            "Labels must be integers in [0, 5), the number of classes. "
             "Received: label=-1, row=1.",
         ),
     ],

@@ -1,11 +1,14 @@
 """Bad arguments of `fit` and its sisters."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 
-from keras_imp import AlternatingModel, TaskMixture
+from keras_imp import AlternatingModel, TaskMixture, schedules
 from keras_imp.tasks import Classification
+from keras_imp.training.sources import open_source
 from tests.training import parts
 from tests.training.bad import (
     GOOD,
@@ -136,6 +139,83 @@ def test_a_task_of_one_modality_takes_its_array_alone():
     np.testing.assert_array_equal(
         one.predict(x["image"], verbose=0), one.predict(x, verbose=0)
     )
+
+
+@pytest.mark.parametrize("seed", [None, -1, 0.5])
+def test_a_mixture_needs_a_seed_that_can_be_repeated(seed):
+    rule = (
+        "`seed` must be an integer of at least 0: without one, a resumed run "
+        f"could not draw the same tasks. Received: seed={seed!r}."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(rule)}$"):
+        TaskMixture({"a": [((0,),)]}, seed=seed)
+
+
+@pytest.mark.parametrize("schedule", ["round_robin", schedules.RoundRobin])
+def test_a_schedule_is_an_instance(schedule):
+    rule = (
+        "`schedule` must be an instance of a subclass of "
+        f"keras_imp.schedules.Schedule. Received: schedule={schedule!r}. Use "
+        "keras_imp.schedules.RoundRobin(), for example."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(rule)}$"):
+        TaskMixture({"a": [((0,),)]}, schedule=schedule)
+
+
+def test_one_schedule_serves_two_mixtures():
+    schedule = schedules.RoundRobin()
+    first = TaskMixture({"a": [0], "b": [0]}, schedule, steps_per_epoch=4)
+    TaskMixture({"c": [0]}, schedule)
+    assert [next(iter(item)) for item in first] == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "received"),
+    [
+        (np.zeros(5, "int64"), "shape=(5,), dtype='int64'"),
+        (np.zeros(1024), "shape=(1024,), dtype='float64'"),
+        (np.full(1024, 9), "index=9"),
+        (np.full(1024, -1), "index=-1"),
+    ],
+)
+def test_draws_of_an_own_schedule_are_checked(drawn, received):
+    class Own(schedules.Schedule):
+        def draw(self, block):
+            return drawn
+
+    rule = (
+        "`Own.draw` must return 1024 indices of the 2 tasks. Received: "
+        f"{received}."
+    )
+    schedule = Own().bind(("a", "b"))
+    with pytest.raises(ValueError, match=f"^{re.escape(rule)}$"):
+        schedule.task(0)
+
+
+def test_a_py_dataset_is_told_that_a_pass_is_over():
+    class Shuffled:
+        def __init__(self):
+            self.passes = 0
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return (self.passes, index)
+
+        def on_epoch_end(self):
+            self.passes += 1
+
+    source = open_source("a", Shuffled())
+    assert [source.batch(i) for i in range(5)] == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+        (2, 0),
+    ]
+    resumed = open_source("a", Shuffled())
+    assert resumed.batch(4) == (2, 0)
 
 
 def test_dropping_tokens_of_another_modality_is_refused(refusing):

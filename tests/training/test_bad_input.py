@@ -7,6 +7,7 @@ import pytest
 import keras_imp
 from keras_imp import AlternatingModel, TaskMixture, schedules
 from keras_imp.tasks import Classification
+from keras_imp.training.checks import check_sample_weight
 from tests.training import parts
 from tests.training.bad import (
     GOOD,
@@ -91,8 +92,8 @@ BATCHES = {
     "a label out of range": (
         "objects",
         ({"image": IMAGES}, LABELS + 1),
-        "Task 'objects': Labels must be in [0, 3), the number of classes. "
-        "Received: label=3, row=2.",
+        "Task 'objects': Labels must be integers in [0, 3), the number of "
+        "classes. Received: label=3, row=2.",
     ),
     "no labels": (
         "objects",
@@ -293,3 +294,45 @@ def test_a_schedule_with_a_weight_that_is_not_positive_is_refused(weight):
     )
     with exactly(ValueError, text):
         schedules.Weighted({"objects": 1, "captions": weight})
+
+
+BAD_TARGETS = {
+    "text": (
+        np.array(["a", "b", "c"]),
+        "`y` must be numbers. Received: dtype='<U1'. Give each class a number, "
+        "from 0.",
+    ),
+    "fractions": (
+        np.array([0.0, 1.5, 2.0]),
+        "Labels must be integers in [0, 3), the number of classes. Received: "
+        "label=1.5, row=1.",
+    ),
+    "NaN": (
+        np.array([0.0, 1.0, np.nan]),
+        "Labels must be integers in [0, 3), the number of classes. Received: "
+        "label=nan, row=2.",
+    ),
+    "negative probabilities": (
+        np.array([[1.0, 0, 0], [0, -5.0, 0], [0, 0, 1]]),
+        "Targets of shape (batch, num_classes) must be in [0, 1]. Received: "
+        "target=-5.0, row=1.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TARGETS)
+def test_bad_targets_are_refused(case):
+    y, text = BAD_TARGETS[case]
+    task = Classification("objects", "image", 3)
+    with exactly(ValueError, text):
+        task.check_batch({"image": IMAGES}, y)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan])
+def test_a_weight_that_is_no_weight_is_refused(weight):
+    text = (
+        "`sample_weight` must be finite and at least 0. Received: "
+        f"weight={weight!r}, row=2."
+    )
+    with exactly(ValueError, text):
+        check_sample_weight({"image": IMAGES}, np.array([1.0, 0.0, weight]))

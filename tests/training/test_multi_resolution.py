@@ -158,6 +158,28 @@ def test_cut_inputs_are_predicted_and_evaluated():
     assert found["objects/accuracy"] == pytest.approx(hits)
 
 
+def test_cut_inputs_go_through_in_parts():
+    x, y = pictures()
+    generator = np.random.default_rng(0)
+    cut = drop_tokens(x, {"image": 0.5}, make_encoder().patchings, generator)
+    found = []
+    for microbatches in (1, 2):
+        model = make_model(
+            lambda parts_of=microbatches: [
+                keras_imp.tasks.Classification(
+                    "objects", "image", 3, microbatches=parts_of
+                )
+            ]
+        )
+        mixture = keras_imp.TaskMixture({"objects": [(cut, y)]})
+        model.fit(mixture, steps_per_epoch=1, verbose=0)
+        found.append(parts.values(model.trainable_variables))
+    for path, value in found[0].items():
+        np.testing.assert_allclose(
+            found[1][path], value, atol=1e-5, err_msg=path
+        )
+
+
 @pytest.mark.parametrize("name", ["image", "video"])
 def test_dropping_on_the_host_has_the_gradients_of_dropping_in_the_model(name):
     """One frame and several; also through the sum of the kernel over time."""

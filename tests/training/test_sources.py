@@ -8,6 +8,7 @@ from keras_imp.training.sources import (
     RandomAccessSource,
     StreamSource,
     open_source,
+    sizes,
 )
 
 BATCHES = [("x0",), ("x1",), ("x2",)]
@@ -169,3 +170,36 @@ def test_anything_else_is_refused():
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         open_source("a", 3)
+
+
+# Sizes ----------------------------------------------------------------------
+
+
+class Told:
+    """A stream that tells its number of examples."""
+
+    num_examples = 77
+
+    def __iter__(self):
+        raise AssertionError("read")
+
+
+def sized(**data):
+    return sizes({name: open_source(name, d) for name, d in data.items()})
+
+
+def test_sizes_have_one_unit():
+    assert sized(a=Told(), b=Told()) == {"a": 77, "b": 77}
+    assert sized(a=[()] * 3, b=[()]) == {"a": 3, "b": 1}
+    assert sized(a=Told(), b=[()] * 5) == {"a": None, "b": 5}
+
+
+def test_a_length_that_cannot_be_told_is_unknown():
+    class Endless:
+        def __len__(self):
+            raise TypeError("The dataset is infinite.")
+
+        def __iter__(self):
+            raise AssertionError("read")
+
+    assert sized(a=Endless(), b=[()]) == {"a": None, "b": 1}
