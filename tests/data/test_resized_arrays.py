@@ -229,6 +229,15 @@ def test_another_process_gets_the_same_numbers():
     assert result.stdout.split()[-1] == digest()
 
 
+def test_workers_of_keras_may_pickle_it(shapes):
+    data = make(shapes, seed=2)
+    copy = pickle.loads(pickle.dumps(data))
+    for i in range(4):
+        keras.tree.map_structure(
+            np.testing.assert_array_equal, copy.batch_at(i), data[i]
+        )
+
+
 def test_no_shape_is_refused():
     text = (
         "`shapes` must have at least one shape. Received: shapes=(). Give the "
