@@ -27,6 +27,7 @@ _HOMES = {
     "upcycle": "keras_imp.models.upcycle",
 }
 _MODULES = {
+    "callbacks": "keras_imp.callbacks",
     "data": "keras_imp.data",
     "evaluation": "keras_imp.evaluation",
     "layers": "keras_imp.layers",

@@ -69,16 +69,16 @@ def mixture(x, gates, weights):
     """Each token through each of its experts."""
     result = np.zeros_like(x)
     for g, t, e in zip(*np.nonzero(gates)):
-        hidden = oracles.gelu(x[g, t] @ weights["experts/expand"][e])
+        hidden = oracles.gelu(x[g, t] @ weights["experts/expand_kernel"][e])
         result[g, t] += gates[g, t, e] * (
-            hidden @ weights["experts/contract"][e]
+            hidden @ weights["experts/contract_kernel"][e]
         )
     return result
 
 
 def soft(x, weights, slots, mask):
     """Soft MoE; `slots` per expert."""
-    router = weights["router"]
+    router = weights["router_kernel"]
     unit = x / np.sqrt((x**2).sum(-1, keepdims=True) + 1e-6)
     direction = router / np.sqrt((router**2).sum(0) + 1e-6)
     logits = unit @ direction * weights["scale"]
@@ -90,7 +90,9 @@ def soft(x, weights, slots, mask):
         mixed = oracles.softmax(mine.T) @ tokens
         for n in range(len(mixed)):
             e = n // slots
-            hidden = oracles.gelu(mixed[n] @ weights["experts/expand"][e])
-            mixed[n] = hidden @ weights["experts/contract"][e]
+            hidden = oracles.gelu(
+                mixed[n] @ weights["experts/expand_kernel"][e]
+            )
+            mixed[n] = hidden @ weights["experts/contract_kernel"][e]
         result[g, real] = oracles.softmax(mine) @ mixed
     return result

@@ -14,6 +14,7 @@ PUBLIC_NAMES = [
     "TaskMixture",
     "TokenBudget",
     "ZeroShotClassifier",
+    "callbacks",
     "data",
     "evaluation",
     "inspect_routing",

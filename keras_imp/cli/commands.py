@@ -56,6 +56,7 @@ def train(
     """Train one encoder on the bundled playground, five tasks in turn."""
     console = Console()
     _choose_backend(backend, console)
+    from keras_imp.callbacks import StoppedBySignal
     from keras_imp.cli import train as command
 
     try:
@@ -70,6 +71,13 @@ def train(
     except command.UsageError as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(code=1) from error
+    except StoppedBySignal as stop:
+        console.print(
+            f"Stopped by {stop.signal} after step {stop.step}. To go on from "
+            f"there: keras-imp train --resume {stop.folder.parent}",
+            soft_wrap=True,  # A command that can be copied.
+        )
+        raise typer.Exit(code=stop.code) from stop
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from keras_imp.data import (
@@ -16,7 +15,7 @@ from keras_imp.data.plan import Plan
 from keras_imp.models.imp_encoder import IMPEncoder
 from keras_imp.tasks import Classification, Contrastive
 from keras_imp.training.alternating_model import AlternatingModel
-from keras_imp.training.optimizers import CosineWithWarmup
+from keras_imp.training.optimizers import AdamW, CosineWithWarmup
 from keras_imp.training.schedules import Weighted
 from keras_imp.training.task_mixture import TaskMixture
 
@@ -168,13 +167,7 @@ def build_model(
     rate = CosineWithWarmup(
         PEAK_LEARNING_RATE, total_steps=steps, warmup_steps=steps // 20
     )
-    optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=0.1, global_clipnorm=CLIP_NORM
-    )
-    optimizer.exclude_from_weight_decay(
-        var_names=["gamma", "beta", "bias", "table", "temperature"]
-    )
-    model.compile(optimizer=optimizer)
+    model.compile(AdamW(rate, weight_decay=0.1, global_clipnorm=CLIP_NORM))
     return model
 
 

@@ -13,6 +13,8 @@ from rich.console import Console
 
 import keras_imp
 from keras_imp._errors import message
+from keras_imp._files import write_text
+from keras_imp.callbacks import Backup, ResumableCSVLogger
 from keras_imp.cli import playground_report, playground_tasks
 from keras_imp.evaluation import (
     RoutingHeatMap,
@@ -22,6 +24,7 @@ from keras_imp.evaluation import (
 from keras_imp.models import PRESETS
 
 EPOCHS = 10
+BACKUP_SECONDS = 60.0
 
 
 class UsageError(ValueError):
@@ -74,6 +77,8 @@ def run(
     Raises:
         UsageError: If the folder is in use or has no run to go on with, or
             the preset is unknown.
+        StoppedBySignal: If SIGTERM or SIGINT came while it trained, after the
+            state was saved.
     """
     if encoder not in PRESETS:
         raise UsageError(
@@ -138,14 +143,28 @@ def run(
     return folder
 
 
+class _TensorBoard(keras.callbacks.TensorBoard):
+    """Keras', which keeps events for minutes before it writes them.
+
+    An epoch that is repeated after a kill writes the same values at the same
+    place of the curves.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        for writer in self._writers.values():
+            writer.flush()
+
+
 def _fit(model, splits, settings: Settings, folder: Path) -> None:
-    resumed = (folder / "history.csv").exists()
     callbacks = [
-        keras.callbacks.BackupAndRestore(
-            str(folder / "backup"), delete_checkpoint=False
+        ResumableCSVLogger(folder / "history.csv"),
+        _TensorBoard(str(folder / "logs")),
+        Backup(
+            folder / "backup",
+            seconds=BACKUP_SECONDS,
+            signals=("SIGTERM", "SIGINT"),
         ),
-        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=resumed),
-        keras.callbacks.TensorBoard(str(folder / "logs")),
     ]
     if model.encoder.num_experts:
         callbacks.append(RoutingHeatMap(folder / "logs"))
@@ -203,7 +222,7 @@ def _read_settings(folder: Path) -> Settings:
 
 
 def _read_history(path: Path) -> dict[str, list[float]]:
-    """Columns of Keras' CSV log; an empty or NA cell is NaN."""
+    """Columns of the CSV log; an empty cell is NaN."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {
@@ -213,8 +232,8 @@ def _read_history(path: Path) -> dict[str, list[float]]:
 
 
 def _number(cell: str) -> float:
-    return np.nan if cell in ("", "NA") else float(cell)
+    return float(cell) if cell else np.nan
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=2) + "\n")

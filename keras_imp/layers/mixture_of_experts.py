@@ -91,8 +91,8 @@ class Experts(keras.layers.Layer):
 
     def build(self, slots_shape):
         width, inner = slots_shape[-1], self.intermediate_dim
-        self.expand = self._kernel("expand", width, inner)
-        self.contract = self._kernel("contract", inner, width)
+        self.expand = self._kernel("expand_kernel", width, inner)
+        self.contract = self._kernel("contract_kernel", inner, width)
         if self.use_bias:
             self.expand_bias = self._bias("expand_bias", inner)
             self.contract_bias = self._bias("contract_bias", width)
@@ -213,7 +213,7 @@ class SparseFeedForward(keras.layers.Layer):
         width = tokens_shape[-1]
         self._on_tpu = runs_on("tpu")
         self.router = self.add_weight(
-            name="router",
+            name="router_kernel",
             shape=(width, self._router_outputs()),
             initializer=keras.initializers.RandomNormal(stddev=0.02),
             # float32 whatever the compute dtype: half precision rounds the

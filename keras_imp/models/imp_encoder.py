@@ -26,6 +26,7 @@ from keras_imp.models.patching import Patching, check_patches
 from keras_imp.models.presets import PRESETS
 from keras_imp.models.routing_metric import RoutingMetric
 from keras_imp.models.sparse import check_sparse, routed_layer, runs
+from keras_imp.models.weight_places import place_weights
 from keras_imp.typing import Tensor
 
 # Deviations of a word's and a position's vector at the start. The first
@@ -565,6 +566,7 @@ class IMPEncoder(keras_hub.models.Backbone):
             }
         for layer in (self.body, self.final_norm, self.pool):
             layer.build(shape)
+        place_weights(self)
         self.built = True
 
     def _check_form(self, name: str, values: Any) -> None:

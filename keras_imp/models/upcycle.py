@@ -114,7 +114,7 @@ def _fill(stack: EncoderStack, rows: list[dict[str, np.ndarray]]) -> None:
         if name in rows[0]:
             values = np.stack([row[name] for row in rows])
         elif name.startswith("experts_"):
-            dense = name.removeprefix("experts_") + "_kernel"
+            dense = name.removeprefix("experts_")
             values = np.stack([row[dense] for row in rows])[:, None]
             values = np.broadcast_to(values, variable.shape)
         else:

@@ -10,6 +10,7 @@ import keras
 from jax import numpy as jnp
 
 from keras_imp.training.microbatches import is_float, merge, split
+from keras_imp.training.task_mixture import SKIP
 
 
 class _ReadRecorder(keras.StatelessScope):
@@ -42,6 +43,9 @@ class BackendStep:
     def train_step(self, state, data):
         trainable, non_trainable, optimizer, metrics = state
         values = _Values(trainable, non_trainable, metrics)
+        if SKIP in data:
+            logs, _ = self._scoped(self.logs_so_far, values)
+            return logs, state
         batch = self.unpack(data)
         scale = self._loss_scale(optimizer)
         touched: set[int] = set()

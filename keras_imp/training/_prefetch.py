@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _END = object()
+# Seconds to wait for a read that goes on while its reader is told to stop.
+PATIENCE = 10.0
 
 
 def prefetch(
@@ -14,7 +16,7 @@ def prefetch(
     """Yield `convert(item)` for each item, `depth` of them ahead.
 
     An exception of the reading thread is raised where the item would have
-    come. Closing the generator stops the thread.
+    come. Closing the generator stops the thread and waits for it.
 
     Args:
         items: What to read.
@@ -35,7 +37,8 @@ def prefetch(
     ready: queue.Queue = queue.Queue(depth)
     stopped = threading.Event()
     arguments = (items, convert, ready, stopped)
-    threading.Thread(target=_read, args=arguments, daemon=True).start()
+    reader = threading.Thread(target=_read, args=arguments, daemon=True)
+    reader.start()
     try:
         while (item := ready.get()) is not _END:
             if isinstance(item, _Failure):
@@ -43,6 +46,10 @@ def prefetch(
             yield item
     finally:
         stopped.set()
+        # Not forever: a source may hang. And not for itself: the collector may
+        # close a forgotten generator in any thread.
+        if threading.current_thread() is not reader:
+            reader.join(PATIENCE)
 
 
 class _Failure:

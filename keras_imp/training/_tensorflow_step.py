@@ -8,12 +8,15 @@ import keras
 import tensorflow as tf
 
 from keras_imp.training.microbatches import is_float, merge, split
+from keras_imp.training.task_mixture import SKIP
 
 
 class BackendStep:
     """`train_step` and `test_step` as Keras' TensorFlow trainer calls them."""
 
     def train_step(self, data):
+        if SKIP in data:
+            return self.logs_so_far()
         batch = self.unpack(data)
         in_parts = batch.task.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once

@@ -5,15 +5,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 
 from keras_imp.training.microbatches import is_float, split
+from keras_imp.training.task_mixture import SKIP
 
 
 class BackendStep:
     """`train_step` and `test_step` as Keras' torch trainer calls them."""
 
     def train_step(self, data):
+        if SKIP in data:
+            return self.logs_so_far()
         batch = self.unpack(data)
         self.zero_grad()
         in_parts = batch.task.microbatches > 1
@@ -27,6 +31,13 @@ class BackendStep:
             if update:
                 self.optimizer.apply(*map(list, zip(*pairs)))
         return logs
+
+    def global_random_state(self) -> np.ndarray:
+        """State of torch's generator, which unseeded dropout draws from."""
+        return torch.get_rng_state().numpy()
+
+    def set_global_random_state(self, state: np.ndarray) -> None:
+        torch.set_rng_state(torch.from_numpy(np.array(state)))
 
     def keep_state(self) -> contextlib.AbstractContextManager:
         """Variables keep their values here whatever happens."""
@@ -168,7 +179,11 @@ def one_at_a_time(
         The loader.
     """
     return torch.utils.data.DataLoader(
-        _Items(keyed), batch_size=None, collate_fn=lambda item: item
+        _Items(keyed),
+        batch_size=None,
+        collate_fn=lambda item: item,
+        # Else each epoch draws a number from the generator that layers use.
+        generator=torch.Generator(),
     )
 
 

@@ -4,7 +4,9 @@ The step reads from top to bottom here: unpack, forward, count, record. The
 gradient and the update are in `_<backend>_step.py`, the only part that differs.
 """
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -14,6 +16,7 @@ from keras.optimizers import LossScaleOptimizer
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.task import Task
+from keras_imp.training.backup import Backup
 from keras_imp.training.callbacks import (
     DecideRounds,
     MixturePosition,
@@ -35,15 +38,13 @@ from keras_imp.training.checks import (
 from keras_imp.training.schedule_state import ScheduleState
 from keras_imp.training.schedules import AdaptiveSchedule
 from keras_imp.training.task_mixture import SEPARATOR, TaskMixture
+from keras_imp.training.training_state import TrainingState
 from keras_imp.typing import Tensor
 
 # The one place where the backend is chosen: the base class of the model.
 BackendStep: Any = importlib.import_module(
     f"keras_imp.training._{keras.config.backend()}_step"
 ).BackendStep
-
-# Name of the random states in a checkpoint.
-RANDOM_STATES = "random_states"
 
 
 class Batch(NamedTuple):
@@ -82,7 +83,7 @@ class Batch(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class AlternatingModel(BackendStep, keras.Model):
+class AlternatingModel(BackendStep, TrainingState, keras.Model):
     """Train one encoder on many tasks, one task in each step.
 
     Use it like any Keras model: `compile(optimizer)`, `fit(mixture)`,
@@ -154,6 +155,7 @@ class AlternatingModel(BackendStep, keras.Model):
         self.skipped_steps = self._counter(
             "skipped_steps", "zeros", (len(self.task_list),)
         )
+        self.create_epoch_counters()
         self.schedule_state = ScheduleState(
             list(self.tasks), name="schedule_state"
         )
@@ -271,6 +273,10 @@ class AlternatingModel(BackendStep, keras.Model):
             variable.assign(ops.where(finite, variable.value, old))
         return {metric.name: metric.result() for metric in metrics}
 
+    def logs_so_far(self) -> dict:
+        """What a step that was taken before a resume returns."""
+        return {"loss": self._loss_tracker.result()}
+
     def _metrics_of(self, task: Task) -> list[keras.Metric]:
         return [self._loss_tracker, *task.metrics]
 
@@ -309,8 +315,9 @@ class AlternatingModel(BackendStep, keras.Model):
                     )
                 )
         super().compile(optimizer=optimizer, **kwargs)
-        # The tracker of "loss"; Keras makes it only when a loss is given.
-        self._loss_tracker = keras.metrics.Mean(name="loss")
+        # The tracker of "loss"; Keras makes it only when a loss is given, and
+        # lists it by itself: tracked as an attribute it would be there twice.
+        self.__dict__["_loss_tracker"] = keras.metrics.Mean(name="loss")
 
     def fit(
         self,
@@ -352,7 +359,10 @@ class AlternatingModel(BackendStep, keras.Model):
             check_positive(steps_per_epoch=steps_per_epoch)
             x.steps_per_epoch = steps_per_epoch
         self._build_optimizer()
-        with self.keep_state():
+        # Set again by a callback that goes on within an epoch.
+        self.begin_epoch(-1)
+        self._initial_epoch = None
+        with self.keep_state(), _attached(x, validation_data, callbacks):
             return super().fit(
                 x,
                 epochs=epochs,
@@ -382,7 +392,8 @@ class AlternatingModel(BackendStep, keras.Model):
         """
         self._bind(x, "x")
         if kwargs.get("_use_cached_eval_dataset"):  # Called by `fit`.
-            return super().evaluate(x, return_dict=True, **kwargs)
+            with self.keep_metrics():
+                return super().evaluate(x, return_dict=True, **kwargs)
         with self.keep_state():
             results = seen(super().evaluate(x, return_dict=True, **kwargs))
         return results if return_dict else list(results.values())
@@ -469,32 +480,6 @@ class AlternatingModel(BackendStep, keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self._build_optimizer()
 
-    def save_own_variables(self, store: Any) -> None:
-        """Save also the random states of all layers, which Keras leaves out.
-
-        Args:
-            store: Where arrays go, by name.
-        """
-        super().save_own_variables(store)
-        states = [ops.convert_to_numpy(v) for v in self._random_states()]
-        if states:
-            store[RANDOM_STATES] = np.stack(states)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` saved.
-
-        Args:
-            store: Arrays by name.
-        """
-        own = {name: store[name] for name in store.keys()}  # noqa: SIM118
-        states = own.pop(RANDOM_STATES, ())
-        super().load_own_variables(own)
-        variables = self._random_states()
-        # Another number of them is another model, with another dropout say.
-        if len(states) == len(variables):
-            for variable, value in zip(variables, np.asarray(states)):
-                variable.assign(value.astype(variable.dtype))
-
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
@@ -527,23 +512,6 @@ class AlternatingModel(BackendStep, keras.Model):
             )
         return self.tasks[name]
 
-    def _random_states(self) -> list[keras.Variable]:
-        """States of the seed generators of all layers."""
-        weights = {id(v) for v in self.weights}
-        return [v for v in self.variables if id(v) not in weights]
-
-    def _counter(
-        self, name: str, initializer: Any, shape: tuple[int, ...] = ()
-    ) -> keras.Variable:
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            dtype="int32",
-            initializer=initializer,
-            trainable=False,
-            autocast=False,
-        )
-
     def _bind(self, mixture: Any, argument: str, all_tasks: bool = False):
         """Check a mixture, and check each of its batches when it is read."""
         check_mixture(mixture, self.tasks, argument, all_tasks)
@@ -558,6 +526,19 @@ class AlternatingModel(BackendStep, keras.Model):
             )
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+        known = [id(v) for v in self.optimizer._trainable_variables]
+        if known != [id(v) for v in self.trainable_variables]:
+            # TensorFlow would go on with the step it has traced.
+            raise ValueError(
+                message(
+                    "The trainable weights must be those that the optimizer "
+                    "was built for.",
+                    "Call model.compile(...) with a new optimizer after a "
+                    "change of `trainable`.",
+                    optimizer_weights=len(known),
+                    trainable_weights=len(self.trainable_variables),
+                )
+            )
         accumulates = getattr(
             self.optimizer, "gradient_accumulation_steps", None
         )
@@ -581,7 +562,7 @@ class AlternatingModel(BackendStep, keras.Model):
         bars = [TaskProgress()] if verbose else []
         if any(isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks):
             bars = []
-        # After the user's own: BackupAndRestore sets the counter first.
+        # After the user's own: Backup and BackupAndRestore restore first.
         return [
             *bars,
             *callbacks,
@@ -598,3 +579,19 @@ class AlternatingModel(BackendStep, keras.Model):
             return []
         check_rounds(schedule.every, mixture.prefetch, self.steps_per_execution)
         return [DecideRounds(schedule)]
+
+
+@contextlib.contextmanager
+def _attached(
+    mixture: TaskMixture, validation_data: TaskMixture | None, callbacks: Any
+) -> Iterator[None]:
+    """What a `fit` opens and must close however it ends."""
+    callbacks = getattr(callbacks, "callbacks", callbacks)
+    with contextlib.ExitStack() as stack:
+        for data in (mixture, validation_data):
+            if data is not None:
+                stack.callback(data.close)
+        for callback in keras.tree.flatten(callbacks):
+            if isinstance(callback, Backup):
+                stack.enter_context(callback.attached(mixture))
+        yield

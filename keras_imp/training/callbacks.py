@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_imp.training.diagnosis import first_non_finite
+from keras_imp.training.run_description import learning_rate
 from keras_imp.training.schedules import AdaptiveSchedule
 
 
@@ -45,8 +46,9 @@ class NonFiniteLossError(RuntimeError):
 class MixturePosition(keras.callbacks.Callback):
     """Start each epoch of a mixture at the model's own step counter.
 
-    Runs after `BackupAndRestore` has put the counter back, so that a resumed
-    run reads the batches that come next, not the first ones.
+    Runs after `Backup` or `BackupAndRestore` has put the counters back, so
+    that a resumed run goes on within the epoch, with the batches that come
+    next.
 
     Args:
         mixture: The `TaskMixture` of `fit`.
@@ -55,9 +57,46 @@ class MixturePosition(keras.callbacks.Callback):
     def __init__(self, mixture: Any):
         super().__init__()
         self.mixture = mixture
+        self._resumed = False
+        self._spoiled = False
+        self._learning_rate: Any = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        model = self.model
+        epoch = int(model.epoch_counter)
+        self._resumed = epoch >= 0
+        if self._resumed:
+            self._spoiled = int(model.failed_step) >= 0
+            self._learning_rate = learning_rate(model)
+            model.put_back_random_state()
+            # BackupAndRestore writes the epoch into a second file, which a
+            # kill leaves behind, and forgets it after a resume.
+            model._initial_epoch = max(model._initial_epoch or 0, epoch)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.mixture.first_step = int(self.model.step_counter)
+        model = self.model
+        skip = 0
+        if self._resumed and epoch == int(model.epoch_counter):
+            skip = model.epoch_step
+            self._put_back_metrics()
+            if isinstance(self._learning_rate, float):
+                # Callbacks that set it at an epoch's begin did so before.
+                model.optimizer.learning_rate = self._learning_rate
+        else:
+            model.begin_epoch(epoch)
+        self._resumed = False
+        self.mixture.start(int(model.step_counter), skip)
+
+    def _put_back_metrics(self) -> None:
+        if self._spoiled:
+            # Weights are safe from such a step, metrics are not.
+            warnings.warn(
+                "The checkpoint was saved after a step that was not finite: "
+                "the logs of this epoch leave out the steps before it.",
+                stacklevel=2,
+            )
+        else:
+            self.model.put_back_metrics()
 
 
 class DecideRounds(keras.callbacks.Callback):
@@ -79,10 +118,11 @@ class DecideRounds(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         # After `BackupAndRestore` has put the state back.
         model, names = self.model, self.schedule.names
-        self._first_step = int(model.step_counter)
+        # Of the epoch, whose batches count from 0 after a resume too.
+        self._first_step = int(model.epoch_start)
         self.schedule.resume(
             model.schedule_state.read(names),
-            self._first_step,
+            int(model.step_counter),
             model.schedule_state.measured(names),
         )
         self._keep(model)

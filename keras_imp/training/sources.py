@@ -111,7 +111,10 @@ class StreamSource:
 
     def batch(self, index: int) -> Any:
         if index < self._position:
-            self._iterator, self._position = None, 0
+            again = self._open()
+            if again is self._iterator:
+                raise ValueError(self._cannot_go_back(index))
+            self._iterator, self._position = again, 0
         while self._position < index:
             self._next()
         return self._next()
@@ -131,6 +134,14 @@ class StreamSource:
 
     def _open(self) -> Iterator:
         return iter(self.data() if callable(self.data) else self.data)
+
+    def _cannot_go_back(self, index: int) -> str:
+        return (
+            f"The source of task {self.task!r} has given {self._position} "
+            f"batches and cannot go back to batch {index}. Received: "
+            f"{type(self.data).__name__}. Give the function that makes the "
+            "generator, not the generator itself."
+        )
 
     def _exhausted(self) -> str:
         if self._position == 0:

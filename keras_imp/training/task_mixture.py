@@ -7,6 +7,7 @@ compiles once for each task and shape and finds the graph again.
 
 import copy
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,8 @@ from keras_imp.training.sources import (
 )
 
 SEPARATOR = "@"
+# Key of an item without a batch: a step that was taken before a resume.
+SKIP = f"{SEPARATOR}skip"
 
 
 class TaskMixture(DataAdapter):
@@ -90,6 +93,8 @@ class TaskMixture(DataAdapter):
         self.steps_per_epoch = steps_per_epoch
         self.prefetch = prefetch
         self.first_step = 0
+        self.skip = 0
+        self._open: weakref.WeakSet = weakref.WeakSet()
         self._sequential = False
         self._prepare: Callable[[str, Any], Any] = lambda name, batch: batch
 
@@ -150,6 +155,36 @@ class TaskMixture(DataAdapter):
         """
         self._prepare = prepare
 
+    def start(self, step: int, skip: int = 0) -> None:
+        """Set where the next epoch begins to read.
+
+        Args:
+            step: Global step of its first batch.
+            skip: Steps of this epoch that were taken before a resume. `fit`
+                gets an empty item for each, so that the epoch keeps its
+                length and its batches their numbers.
+
+        Raises:
+            ValueError: If the epoch has fewer steps.
+        """
+        if self.num_batches is not None and skip > self.num_batches:
+            raise ValueError(
+                message(
+                    "An epoch cannot go on after more steps than it has.",
+                    "Give `steps_per_epoch` the value of the run that was "
+                    "stopped.",
+                    steps_per_epoch=self.num_batches,
+                    steps_taken=skip,
+                )
+            )
+        self.first_step, self.skip = step, skip
+
+    def close(self) -> None:
+        """Stop all threads that read ahead; `fit` does so at its end."""
+        for items in list(self._open):
+            items.close()
+        self.skip = 0
+
     def batch_of_step(self, step: int) -> tuple | None:
         """Read the batch of a global step once more.
 
@@ -182,11 +217,15 @@ class TaskMixture(DataAdapter):
 
     def _keyed(self, convert: Callable[[Any], Any]) -> Iterator:
         """Prefetched items, each a dict whose key tells task and shapes."""
-        items = (
-            {f"{name}{SEPARATOR}{signature(batch)}": batch}
-            for name, batch in self._batches()
-        )
-        return prefetch(items, convert, self.prefetch)
+        items = prefetch(self._items(), convert, self.prefetch)
+        self._open.add(items)
+        return items
+
+    def _items(self) -> Iterator[dict[str, tuple]]:
+        for _ in range(self.skip):
+            yield {SKIP: ()}
+        for name, batch in self._batches():
+            yield {f"{name}{SEPARATOR}{signature(batch)}": batch}
 
     def _batches(self) -> Iterator[tuple[str, tuple]]:
         plan = self._all_once() if self._sequential else self._scheduled()
@@ -194,9 +233,12 @@ class TaskMixture(DataAdapter):
             yield name, self._read(name, index)
 
     def _all_once(self) -> Iterator[tuple[str, int]]:
-        for name, source in self.sources.items():
-            for index in range(len(source)):
-                yield name, index
+        everything = (
+            (name, index)
+            for name, source in self.sources.items()
+            for index in range(len(source))
+        )
+        return itertools.islice(everything, self.skip, None)
 
     def _scheduled(self) -> Iterator[tuple[str, int]]:
         if self.steps_per_epoch is None:
@@ -211,7 +253,7 @@ class TaskMixture(DataAdapter):
         start = self.first_step
         counts = self.schedule.counts(start)
         for step in itertools.islice(
-            itertools.count(start), self.steps_per_epoch
+            itertools.count(start), self.steps_per_epoch - self.skip
         ):
             name = self.schedule.task(step)
             yield name, counts[name]

@@ -1,6 +1,8 @@
 """The command as a user types it, with a few steps."""
 
 import json
+import os
+import signal
 
 import keras
 import pytest
@@ -18,14 +20,37 @@ def invoke(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
+class StoppedInTheMiddle(keras_imp.callbacks.Backup):
+    """As if somebody stopped the process when it had taken two steps."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if int(self.model.step_counter) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        super().on_train_batch_begin(batch, logs)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
+    """A run that was stopped and went on."""
     folder = tmp_path_factory.mktemp("run") / "playground"
     # With experts: half of the layers are dense, so both kinds are met.
     options = ("--encoder", ENCODER, "--steps", STEPS, "--seed", 3)
-    result = invoke("train", *options, "--out", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_imp.cli.train.Backup", StoppedInTheMiddle)
+        result = invoke("train", *options, "--out", folder)
+    assert result.exit_code == 143, result.output
+    assert (
+        "Stopped by SIGTERM after step 2. To go on from there: keras-imp train "
+        f"--resume {folder}\n"
+    ) in result.output
+    result = invoke("train", "--resume", folder)
     assert result.exit_code == 0, result.output
     return folder
+
+
+def test_each_epoch_has_one_row_though_the_run_was_stopped(folder):
+    rows = (folder / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
 
 
 def test_the_run_folder_has_everything(folder):

@@ -43,7 +43,9 @@ def tokens(rng, batch=3, length=TOKENS):
 
 
 def probabilities(layer, x):
-    return oracles.softmax(x.astype("float64") @ named_weights(layer)["router"])
+    return oracles.softmax(
+        x.astype("float64") @ named_weights(layer)["router_kernel"]
+    )
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -118,12 +120,12 @@ def test_gradients_agree_with_differences(length, experts, factor, ties):
     )
     # Selection fixed, the output is smooth: differences of the float64 oracle.
     weights = named_weights(layer)
-    p = oracles.softmax(x @ weights["router"])
+    p = oracles.softmax(x @ weights["router_kernel"])
     taken = routing_oracle.expert_choice(p, np.ones(x.shape[:2], bool), factor)
     for variable, gradient in zip(
         layer.trainable_variables, found, strict=True
     ):
-        name = "router"
+        name = "router_kernel"
         if variable is not layer.router:
             name = f"experts/{variable.name}"
         index = tuple(rng.integers(n) for n in variable.shape)
@@ -132,7 +134,7 @@ def test_gradients_agree_with_differences(length, experts, factor, ties):
         sides = []
         for sign in (1, -1):
             moved = {**weights, name: weights[name] + sign * step}
-            gates = oracles.softmax(x @ moved["router"]) * (taken > 0)
+            gates = oracles.softmax(x @ moved["router_kernel"]) * (taken > 0)
             y = routing_oracle.mixture(x.astype("float64"), gates, moved)
             sides.append((y * target).sum())
         expected = (sides[0] - sides[1]) / 2e-4

@@ -161,6 +161,16 @@ def in_turn(data=None, **options):
     return make_mixture(data, **options)
 
 
+class Always(keras_imp.schedules.Schedule):
+    """One task in every step."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def draw(self, block):
+        return np.full(len(self.steps(block)), self.names.index(self.name))
+
+
 def all_once(data=None):
     return keras_imp.TaskMixture.sequential(data or make_data())
 

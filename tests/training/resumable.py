@@ -1,11 +1,13 @@
 """A training run that can be killed: `python -m tests.training.resumable`.
 
-Arguments: the folder of the backup, a file for the result, and "die" to end
-the process in the middle of the second epoch.
+Arguments: the folder of the backup, a file for the result, whose backup it is
+("keras" or "own"), and how the process is to end: "step" for a death in the
+middle of the second epoch, "save" for one in the middle of a save, "SIGTERM".
 """
 
 import json
 import os
+import signal
 import sys
 
 import keras
@@ -34,10 +36,13 @@ def make_model(seed=1, dropout=0.2):
     )
 
 
+def make_data():
+    return parts.data_of("objects", "captions")
+
+
 def make_mixture():
-    data = {name: parts.make_data()[name] for name in ("objects", "captions")}
     return parts.make_mixture(
-        data,
+        make_data(),
         seed=5,
         schedule=keras_imp.schedules.Weighted({"objects": 1, "captions": 2}),
         steps_per_epoch=STEPS,
@@ -57,21 +62,51 @@ def fit(model, epochs, backup=None, callbacks=()):
 
 
 class Die(keras.callbacks.Callback):
-    """End the process without a word in the third step of epoch 2."""
+    """End the process without a word, or ask it to, in step 3 of epoch 2."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         if self.epoch == 1 and batch == 2:
+            if self.how == "SIGTERM":
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                os._exit(9)
+
+
+def die_in_save(number):
+    """End the process where a backup that is written would get its name."""
+    calls = []
+    replace = os.replace
+
+    def die(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == number:
             os._exit(9)
+        return replace(*args, **kwargs)
+
+    os.replace = die
 
 
-def main(backup, result, die=""):
+def main(backup, result, whose, how=""):
     model = make_model(seed=int.from_bytes(os.urandom(3)))
     if not os.path.exists(backup):  # noqa: PTH110
         model = make_model()
-    history = fit(model, EPOCHS, backup, [Die()] if die else [])
+    callbacks = []
+    if whose == "own":
+        callbacks = [keras_imp.callbacks.Backup(backup, every=1)]
+    if how == "save":
+        die_in_save(number=4)
+    elif how:
+        callbacks.append(Die(how))
+    history = fit(
+        model, EPOCHS, backup if whose == "keras" else None, callbacks
+    )
     arrays = {f"{i}": v for i, v in enumerate(parts.state(model))}
     np.savez(result, history=json.dumps(history), **arrays)
 

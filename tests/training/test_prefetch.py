@@ -97,6 +97,38 @@ def test_the_thread_ends_with_its_generator(forget):
     assert wait_until(lambda: not reader.is_alive())
 
 
+def test_closing_waits_for_the_read_that_goes_on():
+    done = []
+
+    def slow():
+        yield 0
+        time.sleep(0.2)
+        done.append(True)
+        yield 1
+
+    items = prefetch(slow(), lambda i: i, depth=2)
+    next(items)
+    items.close()
+    assert done == [True]
+
+
+def test_closing_does_not_wait_forever(monkeypatch):
+    monkeypatch.setattr("keras_imp.training._prefetch.PATIENCE", 0.1)
+    hangs = threading.Event()
+
+    def source():
+        yield 0
+        hangs.wait(PATIENCE)
+        yield 1
+
+    items = prefetch(source(), lambda i: i, depth=2)
+    next(items)
+    began = time.monotonic()
+    items.close()
+    assert time.monotonic() - began < PATIENCE / 2
+    hangs.set()
+
+
 def test_a_generator_that_never_starts_reads_nothing():
     seen = []
     prefetch(numbers(seen), lambda i: i, depth=2).close()

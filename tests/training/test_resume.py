@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras_imp
 from tests.training import parts, resumable
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "kill_and_resume.py"
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +41,38 @@ def test_stopping_and_resuming_equals_never_stopping(tmp_path, never_stopped):
 
 def test_a_killed_process_resumes_as_if_it_had_lived(tmp_path, never_stopped):
     backup, result = tmp_path / "backup", tmp_path / "result.npz"
-    assert run(backup, result, "die") == 9
+    assert run(backup, result, "keras", "step") == 9
     assert backup.exists()
     assert not result.exists()
-    assert run(backup, result) == 0
+    assert run(backup, result, "keras") == 0
+    assert_second_epoch(result, never_stopped)
+
+
+def test_a_process_that_died_in_a_save_and_then_was_told_to_stop(
+    tmp_path, never_stopped
+):
+    backup, result = tmp_path / "backup", tmp_path / "result.npz"
+    assert run(backup, result, "own", "save") == 9
+    names = sorted(path.name for path in backup.iterdir())
+    assert [name.split("-")[0] for name in names] == [
+        "backup",
+        "backup",
+        "unfinished",
+    ]
+    assert run(backup, result, "own", "SIGTERM") == 143
+    assert not result.exists()
+    assert not list(backup.glob("unfinished-*"))
+    assert run(backup, result, "own") == 0
+    assert_second_epoch(result, never_stopped)
+
+
+def assert_second_epoch(result, never_stopped):
     state, history = never_stopped
     with np.load(result) as found:
         for i, value in enumerate(state):
             np.testing.assert_array_equal(found[f"{i}"], value)
         resumed = json.loads(str(found["history"]))
-    # Epoch 2 was begun anew.
+    assert sorted(resumed) == sorted(history)
     for name, values in resumed.items():
         assert len(values) == 1
         np.testing.assert_array_equal(values, history[name][1:])
@@ -107,3 +131,18 @@ def test_the_real_encoder_with_dropout_resumes_too(tmp_path):
         )
         model.fit(mixture(), epochs=epochs, verbose=0, callbacks=[backup])
     parts.assert_same(parts.state(second), parts.state(whole))
+
+
+@pytest.mark.skipif(not SCRIPT.exists(), reason="needs the repository")
+def test_random_kills_change_nothing():
+    command = [sys.executable, SCRIPT, "--backend", keras.config.backend()]
+    found = subprocess.run(
+        [str(part) for part in [*command, "--smoke", "--kills", "3"]],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert found.returncode == 0, found.stderr
+    assert re.search(r"kills +3\n", found.stdout)
+    assert re.search(r"equal +True\n", found.stdout)

@@ -147,6 +147,22 @@ def test_a_generator_that_cannot_restart_is_refused_at_its_end():
         source.batch(3)
 
 
+@pytest.mark.parametrize("wrap", [False, True], ids=["itself", "function"])
+def test_a_generator_that_cannot_go_back_is_refused(wrap):
+    # What was read ahead of a stop is read again after it.
+    data = generator()
+    source = open_source("a", (lambda: data) if wrap else data)
+    assert source.batch(1) == ("x1",)
+    kind = "function" if wrap else "generator"
+    text = (
+        "The source of task 'a' has given 2 batches and cannot go back to "
+        f"batch 1. Received: {kind}. Give the function that makes the "
+        "generator, not the generator itself."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        source.batch(1)
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [

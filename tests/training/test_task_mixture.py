@@ -52,6 +52,42 @@ def test_a_later_first_step_goes_on_where_the_earlier_steps_stopped():
         assert read(rest) == whole[11:]
 
 
+@pytest.mark.parametrize("sequential", [False, True])
+def test_steps_that_were_taken_become_empty_items(sequential):
+    def mixture():
+        if sequential:
+            return TaskMixture.sequential({"a": batches("a", 6)})
+        return make()
+
+    whole = list(mixture().get_numpy_iterator())
+    rest = mixture()
+    rest.start(2, skip=2)
+    found = list(rest.get_numpy_iterator())
+    assert [list(item) for item in found[:2]] == [["@skip"], ["@skip"]]
+    assert [list(item) for item in found[2:]] == [list(i) for i in whole[2:]]
+    assert rest.num_batches == len(found) == 6
+
+
+def test_an_epoch_cannot_go_on_after_its_end():
+    text = (
+        "An epoch cannot go on after more steps than it has. Received: "
+        "steps_per_epoch=6, steps_taken=7. Give `steps_per_epoch` the value of "
+        "the run that was stopped."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        make().start(7, skip=7)
+
+
+def test_closing_ends_the_threads_that_read_ahead():
+    before = set(threading.enumerate())
+    mixture = make(steps=100)
+    items = mixture.get_numpy_iterator()
+    next(items)
+    assert set(threading.enumerate()) > before
+    mixture.close()
+    assert set(threading.enumerate()) == before
+
+
 def test_the_seed_decides_the_order():
     first, again, other = (
         [name for name, _ in read(make(schedules.Weighted(), 40, seed=seed))]

@@ -5,75 +5,14 @@ import numpy as np
 import pytest
 
 from keras_imp.training.optimizers import CosineWithWarmup
+from keras_imp.training.optimizers.recipes import RATES
 from tests.weights import to_numpy
 
-SIZES = {
-    "small": {
-        "peak": 8e-4,
-        "total_steps": 200_000,
-        "warmup_steps": 10_000,
-        "initial": 1e-6,
-    },
-    "base": {
-        "peak": 1e-3,
-        "total_steps": 500_000,
-        "warmup_steps": 25_000,
-        "initial": 5e-6,
-        "end": 1e-6,
-        "pre_warmup_steps": 2000,
-        "pre_warmup_start": 2e-5,
-    },
-    "large": {
-        "peak": 5e-4,
-        "total_steps": 500_000,
-        "warmup_steps": 50_000,
-        "initial": 1e-6,
-        "end": 1e-6,
-        "pre_warmup_steps": 5000,
-        "pre_warmup_start": 1e-5,
-    },
-}
-
-# imp.md 8.4, with the digits that are printed there.
-TABLE = {
-    0: ("1e-6", "2e-5", "1e-5"),
-    1000: ("8.09e-5", "1.25e-5", "8.2e-6"),
-    2000: ("1.608e-4", "5e-6", "6.4e-6"),
-    5000: ("4.005e-4", "1.244e-4", "1e-6"),
-    10_000: ("8e-4", "3.234e-4", "5.09e-5"),
-    27_000: ("7.843e-4", "1e-3", "2.206e-4"),
-    55_000: ("6.943e-4", "9.915e-4", "5e-4"),
-    100_000: ("4.33e-4", "9.429e-4", "4.878e-4"),
-    250_000: (None, "5.483e-4", "3.024e-4"),
-    400_000: (None, "1.104e-4", "6.509e-5"),
-    500_000: (None, "1.044e-6", "1.152e-6"),
-}
-
-
-def half_a_digit(text):
-    """Largest error of a number that was rounded to what is printed."""
-    mantissa, exponent = text.split("e")
-    decimals = len(mantissa.partition(".")[2])
-    return 0.5 * 10.0 ** (int(exponent) - decimals)
-
-
-@pytest.mark.parametrize(
-    ("size", "step", "text"),
-    [
-        (size, step, text)
-        for step, row in TABLE.items()
-        for size, text in zip(SIZES, row, strict=True)
-        if text
-    ],
-)
-def test_published_learning_rates(size, step, text):
-    rate = float(to_numpy(CosineWithWarmup(**SIZES[size])(step)))
-    # Half a unit of the last printed digit, and a float32's rounding.
-    assert abs(rate - float(text)) <= half_a_digit(text) + 1e-6 * rate
+LARGE = RATES["large"]
 
 
 def test_the_end_is_reached_one_pre_warmup_after_the_total():
-    rate = CosineWithWarmup(**SIZES["large"])
+    rate = CosineWithWarmup(**LARGE)
     assert float(to_numpy(rate(505_000))) == pytest.approx(1e-6)
     assert float(to_numpy(rate(900_000))) == pytest.approx(1e-6)
 
@@ -87,11 +26,11 @@ def test_without_any_warmup_it_starts_at_the_peak():
 
 
 def test_config_round_trip():
-    rate = CosineWithWarmup(**SIZES["base"])
+    rate = CosineWithWarmup(**LARGE)
     copy = keras.optimizers.schedules.deserialize(
         keras.optimizers.schedules.serialize(rate)
     )
-    assert copy.get_config() == rate.get_config() == SIZES["base"]
+    assert copy.get_config() == rate.get_config() == LARGE
 
 
 def test_an_optimizer_follows_it():

@@ -1,0 +1,7 @@
+"""How weights are updated: AdamW by groups, learning rates, recipes."""
+
+from keras_imp.training.optimizers.adamw import AdamW
+from keras_imp.training.optimizers.cosine_with_warmup import CosineWithWarmup
+from keras_imp.training.optimizers.recipes import imp_recipe
+
+__all__ = ["AdamW", "CosineWithWarmup", "imp_recipe"]

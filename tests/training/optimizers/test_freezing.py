@@ -1,0 +1,172 @@
+"""Weights that must not change while others train, in real steps."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import keras_imp
+from keras_imp.training.optimizers import AdamW
+from tests.training import parts
+
+STEPS = 20
+# A stack of two layers of which one is frozen; a sparse layer that is.
+DENSE = {"num_layers": 2}, (0,)
+SPARSE = {"num_layers": 3, "num_experts": 2, "num_moe_layers": 1}, (0, 2)
+
+
+def make_model(update, optimizer, layers):
+    keras.utils.set_random_seed(5)
+    encoder = keras_imp.IMPEncoder(
+        hidden_dim=8,
+        intermediate_dim=12,
+        num_heads=2,
+        modalities=("image", "audio"),
+        patch_size=(1, 2, 2),
+        audio_patch_size=(2, 2),
+        position_buckets=(1, 2, 2),
+        audio_position_buckets=(2, 2),
+        **layers,
+    )
+    model = keras_imp.AlternatingModel(
+        encoder,
+        [
+            keras_imp.tasks.Classification("objects", "image", 3),
+            keras_imp.tasks.Classification("sounds", "audio", 2),
+        ],
+        update=update,
+    )
+    model.compile(optimizer, jit_compile=parts.default_jit())
+    return model
+
+
+def make_mixture():
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(6, 4, 4, 3)).astype("float32")
+    audio = rng.normal(size=(6, 4, 4)).astype("float32")
+    return keras_imp.TaskMixture(
+        {
+            "objects": [({"image": image}, rng.integers(0, 3, 6))],
+            "sounds": [({"audio": audio}, rng.integers(0, 2, 6))],
+        },
+        schedule=keras_imp.schedules.RoundRobin(),
+        steps_per_epoch=STEPS,
+    )
+
+
+def frozen_paths(model):
+    """Paths of whole weights that must not change, and of split stacks."""
+    encoder = model.encoder
+    split, *sparse = encoder.body.stacks
+    whole = [
+        *encoder.embedders["audio"].trainable_variables,
+        *(v for stack in sparse for v in stack.trainable_variables),
+        *model.tasks["sounds"].trainable_variables,
+    ]
+    return {v.path for v in whole}, {v.path for v in split.stacked}
+
+
+@pytest.mark.parametrize(
+    ("update", "use_ema", "encoder"),
+    [
+        ("touched", True, DENSE),
+        ("all", False, DENSE),
+        ("touched", False, SPARSE),
+    ],
+    ids=["touched", "all", "sparse"],
+)
+def test_frozen_weights_do_not_change_by_a_bit(update, use_ema, encoder):
+    layers, frozen_layers = encoder
+    optimizer = AdamW(
+        1e-2,
+        0.5,
+        frozen_layers=frozen_layers,
+        frozen_modalities=("audio",),
+        learning_rate_multipliers={"sounds": 0.0},
+        use_ema=use_ema,
+    )
+    model = make_model(update, optimizer, layers)
+    whole, split = frozen_paths(model)
+    before = parts.values(model.trainable_variables)
+    model.fit(make_mixture(), verbose=0)
+    assert int(model.step_counter) == STEPS
+    for path, value in parts.values(model.trainable_variables).items():
+        if path in whole:
+            np.testing.assert_array_equal(value, before[path], err_msg=path)
+        elif path in split:
+            np.testing.assert_array_equal(value[0], before[path][0])
+            assert (value[1] != before[path][1]).any(), path
+        else:
+            assert (value != before[path]).any(), path
+    assert_no_moments(model, whole, split)
+
+
+def assert_no_moments(model, whole, split):
+    """Nothing is waiting to move a frozen weight later."""
+    moments = parts.values(model.optimizer.variables)
+    for path in whole | split:
+        for kind in ("momentum", "velocity"):
+            (found,) = (
+                value
+                for name, value in moments.items()
+                if name.endswith(f"{path.replace('/', '_')}_{kind}")
+            )
+            rows = found if path in whole else found[:1]
+            assert not rows.any(), path
+
+
+@pytest.mark.parametrize("update", ["touched", "all"])
+def test_layers_that_are_not_trainable_have_no_moments(update):
+    model = parts.make_model(
+        parts.two_tasks, compiled=False, encoder=parts.TinyEncoder(),
+        update=update,
+    )  # fmt: skip
+    frozen = model.encoder.own["audio"]
+    frozen.trainable = False
+    optimizer = AdamW(1e-2, 0.5)
+    model.compile(optimizer, jit_compile=parts.default_jit())
+    before = parts.values(model.weights)
+    data = parts.data_of("objects", "sounds")
+    model.fit(parts.in_turn(data), steps_per_epoch=4, verbose=0)
+    after = parts.values(model.weights)
+    for v in frozen.weights:
+        np.testing.assert_array_equal(after[v.path], before[v.path])
+        name = v.path.replace("/", "_")
+        assert not [m for m in optimizer.variables if name in m.path]
+    for v in model.encoder.shared.weights:
+        assert (after[v.path] != before[v.path]).any()
+
+
+def test_a_change_of_what_is_trainable_needs_a_new_optimizer():
+    model = parts.make_model(parts.two_tasks)
+    mixture = parts.in_turn(parts.data_of("objects", "sounds"))
+    model.fit(mixture, steps_per_epoch=2, verbose=0)
+    model.encoder.own["audio"].trainable = False
+    count = len(model.trainable_variables)
+    text = (
+        "The trainable weights must be those that the optimizer was built for. "
+        f"Received: optimizer_weights={count + 2}, trainable_weights={count}. "
+        "Call model.compile(...) with a new optimizer after a change of "
+        "`trainable`."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        model.fit(mixture, steps_per_epoch=2, verbose=0)
+    model.compile(AdamW(1e-2), jit_compile=parts.default_jit())
+    model.fit(mixture, steps_per_epoch=2, verbose=0)
+
+
+def test_a_step_that_reaches_only_frozen_weights_changes_nothing():
+    optimizer = AdamW(
+        1e-2,
+        0.5,
+        learning_rate_multipliers={"shared|sounds|audio": 0.0},
+    )
+    model = parts.make_model(parts.two_tasks, optimizer=optimizer)
+    before = parts.values(model.trainable_variables)
+    data = parts.data_of("objects", "sounds")
+    mixture = parts.in_turn(data, schedule=parts.Always("sounds"))
+    model.fit(mixture, steps_per_epoch=2, verbose=0)
+    assert int(optimizer.iterations) == 2
+    for path, value in parts.values(model.trainable_variables).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
