@@ -30,8 +30,10 @@ class EncoderBody(keras.layers.Layer):
 
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
-        modality: What the tokens are of.
+        modality: What the tokens are of; None if the caller counts.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        passes: How many passes this one stands for: its losses are added as
+            often.
         training: Whether to apply dropout and to add losses.
 
     Returns:
@@ -83,8 +85,9 @@ class EncoderBody(keras.layers.Layer):
     def call(
         self,
         tokens: Tensor,
-        modality: str,
+        modality: str | None = None,
         padding_mask: Tensor | None = None,
+        passes: int = 1,
         training: bool | None = None,
     ) -> tuple[Tensor, RoutingReport | None]:
         x, reports = tokens, []
@@ -101,8 +104,20 @@ class EncoderBody(keras.layers.Layer):
             *(ops.concatenate(parts) for parts in zip(*reports, strict=True))
         )
         if training:
-            self.add_loss(ops.sum(report.loss))
-        # None is a plain call.
+            self.add_loss(passes * ops.sum(report.loss))
+        if modality is not None:
+            self.count(modality, report, training)
+        return x, report
+
+    def count(
+        self, modality: str, report: RoutingReport, training: bool | None
+    ) -> None:
+        """Add what the routed layers did with one batch to the metrics.
+
+        Args:
+            modality: What the batch was of.
+            report: Of all routed layers, each value with a layer axis first.
+            training: As in `call`; None is a plain call, which is not counted.
+        """
         if training is not None:
             self.routing_metrics[modality].update_state(report)
-        return x, report

@@ -18,7 +18,8 @@ class BackendStep:
         if SKIP in data:
             return self.logs_so_far()
         batch = self.unpack(data)
-        in_parts = batch.task.microbatches > 1
+        state = [tf.identity(variable.value) for variable in self.layer_state]
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         gradients, loss, y_pred = differentiate(batch)
         variables = self.trainable_variables
@@ -33,6 +34,8 @@ class BackendStep:
         update, logs = self.finish_step(batch, y_pred, loss, norm)
         # Refuse the update of a loss that is not finite.
         tf.cond(update, lambda: self._apply(pairs), lambda: tf.constant(False))
+        for variable, before in zip(self.layer_state, state):
+            variable.assign(tf.where(update, variable.value, before))
         return logs
 
     def keep_state(self) -> contextlib.AbstractContextManager:
