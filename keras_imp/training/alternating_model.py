@@ -290,7 +290,7 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         Python numbers one by one, at each step.
         """
         # As Keras does: an epoch's loss is the mean over examples.
-        weight = _total_weight(batch)
+        weight = total_weight(batch)
         self._loss_tracker.update_state(loss, sample_weight=weight)
         batch.task.loss_metric.update_state(loss, sample_weight=weight)
         batch.task.update_metrics(batch.x, batch.y, y_pred, batch.sample_weight)
@@ -635,8 +635,15 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         return [DecideRounds(schedule)]
 
 
-def _total_weight(batch: Batch) -> Any:
-    """Weight of all examples of a batch together; 1 each by default."""
+def total_weight(batch: Batch) -> Any:
+    """Weight of all examples of a batch together; 1 each by default.
+
+    Args:
+        batch: The batch.
+
+    Returns:
+        A number, or a float32 scalar.
+    """
     if batch.sample_weight is None:
         return float(keras.tree.flatten(batch.x)[0].shape[0])
     return ops.sum(ops.cast(batch.sample_weight, "float32"))

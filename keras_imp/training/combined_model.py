@@ -15,7 +15,11 @@ from keras_imp.models.embedders import Embedded
 from keras_imp.models.padded_pass import padded_pass
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.tasks.task import Task
-from keras_imp.training.alternating_model import AlternatingModel, Batch
+from keras_imp.training.alternating_model import (
+    AlternatingModel,
+    Batch,
+    total_weight,
+)
 from keras_imp.training.checks import check_items
 from keras_imp.training.task_mixture import TaskMixture
 from keras_imp.typing import Tensor
@@ -175,9 +179,11 @@ class CombinedModel(AlternatingModel):
     def record(self, batch: Batches, y_pred: Any, loss: Tensor) -> dict:
         """Update the metrics of all tasks of the step, and return them."""
         outputs, losses = y_pred
-        self._loss_tracker.update_state(loss)
-        for key, task, x, y, sample_weight in batch.parts:
-            task.loss_metric.update_state(losses[key])
+        weights = [total_weight(part) for part in batch.parts]
+        self._loss_tracker.update_state(loss, sample_weight=sum(weights))
+        for part, weight in zip(batch.parts, weights):
+            key, task, x, y, sample_weight = part
+            task.loss_metric.update_state(losses[key], sample_weight=weight)
             task.update_metrics(x, y, outputs[key], sample_weight)
         if WASTED in outputs:
             self.padding_metric.update_state(outputs[WASTED])

@@ -211,8 +211,8 @@ def test_evaluation_and_prediction_pad_nothing(monkeypatch):
     lengths = []
     embed = Embedder.call
 
-    def noting(self, inputs):
-        found = embed(self, inputs)
+    def noting(self, inputs, kept=None):
+        found = embed(self, inputs, kept)
         lengths.append(found["tokens"].shape[1])
         return found
 
