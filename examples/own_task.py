@@ -38,7 +38,7 @@ class Turns(keras_imp.tasks.Task):
         image = inputs["image"]  # Square, or a quarter turn would not fit.
         turned = [ops.rot90(image, k, axes=(1, 2)) for k in range(TURNS)]
         images = ops.reshape(ops.stack(turned, axis=1), (-1, *image.shape[1:]))
-        features = encoder({"image": images}, training=training)["image"]
+        features = self.encode(encoder, {"image": images}, training)["image"]
         logits = self.head(features["pooled_output"])
         # Examples come first: `predict` joins its batches there.
         return ops.reshape(logits, (-1, TURNS, TURNS))

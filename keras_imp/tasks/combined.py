@@ -20,8 +20,9 @@ class Combined(Task):
     The step of this task does all of its parts. Parts that encode the very
     same input share one pass through the encoder (and its dropout): any number
     of `Classification`, `Regression` and `Contrastive` of one modality, but
-    for text with several captions. `MaskedModeling` hides a part of the input
-    and so needs a pass of its own.
+    for text with several captions. `MaskedModeling` hides a part of the input,
+    and a part with `drop_tokens` drops its own; each of these needs a pass of
+    its own.
 
     Args:
         name: Name of the task.
@@ -50,8 +51,9 @@ class Combined(Task):
         parts' losses are computed once more for them; XLA merges the two.
 
     Raises:
-        ValueError: If there is no part, two have one name, or one belongs to
-            another task already or has microbatches of its own.
+        ValueError: If there is no part, two have one name, one belongs to
+            another task already or has microbatches of its own, or
+            `drop_tokens` is given here.
 
     Example:
         >>> import keras_imp
@@ -75,6 +77,14 @@ class Combined(Task):
     ):
         super().__init__(name=name, loss_weight=loss_weight, **kwargs)
         check_choice(("sum", "mean"), reduce=reduce)
+        if self.drop_tokens:
+            raise ValueError(
+                message(
+                    "A task of several parts does not encode by itself.",
+                    "Give `drop_tokens` to the parts.",
+                    drop_tokens=self.drop_tokens,
+                )
+            )
         self.tasks = [layer_from(part) for part in tasks]
         self.reduce = reduce
         _check_parts(self.tasks)

@@ -58,7 +58,8 @@ class MaskedModeling(Task):
             mean 0 and deviation 1. False: values as the encoder gets them.
         seed: Seed of the draws. Defaults to a random one.
         loss_weight: Factor of the task's loss.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `microbatches`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with the modality; text of shape `(batch, length)` or
@@ -123,6 +124,15 @@ class MaskedModeling(Task):
     ):
         super().__init__(name=name, loss_weight=loss_weight, **kwargs)
         check_modality(modality)
+        if self.drop_tokens:
+            raise ValueError(
+                message(
+                    "Masked modeling must get all tokens of an input: it hides "
+                    "some itself.",
+                    "Use `mask_rate` instead.",
+                    drop_tokens=self.drop_tokens,
+                )
+            )
         is_text = modality == "text"
         if mask_rate is None:
             mask_rate = TEXT_RATE if is_text else PATCH_RATE

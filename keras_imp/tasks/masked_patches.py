@@ -12,11 +12,10 @@ from keras import ops
 
 from keras_imp._errors import message
 from keras_imp.layers.dense import TokenDense
-from keras_imp.layers.drop_token import keep_tokens
+from keras_imp.layers.drop_token import keep_tokens, num_kept
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.models.embedders import Embedder
-from keras_imp.models.modalities import MODALITIES
 from keras_imp.tasks.task import weighted_mean
 from keras_imp.typing import Tensor
 
@@ -91,7 +90,7 @@ class MaskedPatches(keras.layers.Layer):
         self.__dict__["embedder"] = embedder
 
     def build(self, pooled_shape):
-        tokens, positions = self.embedder.tokens, self.embedder.positions
+        positions = self.embedder.positions
         self.positions = PositionEmbedding(
             positions.buckets,
             dilated=positions.dilated,
@@ -100,10 +99,9 @@ class MaskedPatches(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="positions",
         )
-        patch = tokens.patch_of(MODALITIES[self.modality].rank)
         # Loss in float32 whatever the encoder computes in.
         self.leave = TokenDense(
-            int(np.prod(patch)) * tokens.num_channels,
+            self.embedder.patching(self.modality).values,
             kernel_initializer="lecun_normal",
             dtype="float32",
             name="leave",
@@ -170,15 +168,25 @@ class MaskedPatches(keras.layers.Layer):
         errors = ops.square(y_pred["patches"] - targets)
         return weighted_mean(ops.mean(errors, axis=(1, 2)), sample_weight)
 
-    def check(self, values: np.ndarray) -> None:
+    def check(self, values: Any) -> None:
         """Raise unless some patches can be hidden and some be seen.
 
         Args:
             values: Input of the modality.
 
         Raises:
-            ValueError: If there is only one patch.
+            ValueError: If there is only one patch, or patches were dropped on
+                the host.
         """
+        if isinstance(values, dict):
+            raise ValueError(
+                message(
+                    "Masked modeling must get all patches of an input: it "
+                    "hides some itself.",
+                    "Do not drop tokens on the host for this task.",
+                    keys=sorted(values),
+                )
+            )
         grid = self.embedder.grid(values.shape)
         if np.prod(grid) < 2:
             raise ValueError(
@@ -199,8 +207,7 @@ class MaskedPatches(keras.layers.Layer):
         Returns:
             At least 1, and at least one fewer than all.
         """
-        visible = int((1 - self.mask_rate) * num_tokens)
-        return min(max(1, visible), num_tokens - 1)
+        return min(num_kept(num_tokens, self.mask_rate), num_tokens - 1)
 
     def _split(
         self, values: Tensor, num_tokens: int, seed: Any

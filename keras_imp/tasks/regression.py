@@ -9,7 +9,7 @@ from keras import ops
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.linear_task import LinearTask
 from keras_imp.tasks.target_checks import check_rows, target_array
-from keras_imp.tasks.task import weighted_mean
+from keras_imp.tasks.task import count_examples, weighted_mean
 from keras_imp.typing import Tensor
 
 # From targets and predictions to one loss per example, the mean over outputs.
@@ -35,7 +35,8 @@ class Regression(LinearTask):
         loss: `"mse"` (squared error), `"huber"` (squared up to an error of 1,
             linear beyond: outliers count less) or `"mae"` (absolute error).
         loss_weight: Factor of the task's loss.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with the modality.
@@ -93,7 +94,7 @@ class Regression(LinearTask):
     def check_batch(self, x, y, sample_weight=None) -> None:
         del sample_weight
         y = target_array(y, "targets")
-        batch = len(x[self.modality])
+        batch = count_examples(x[self.modality])
         wide = (batch, self.num_outputs)
         if y.shape != wide and (self.num_outputs > 1 or y.shape != (batch,)):
             narrow = f" or {(batch,)}" if self.num_outputs == 1 else ""

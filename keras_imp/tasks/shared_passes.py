@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_imp.typing import Tensor
+import keras
 
 
 class SharedPasses:
@@ -37,11 +37,11 @@ class SharedPasses:
 
     def __init__(self, encoder: Any):
         self._encoder = encoder
-        self._passes: list[tuple[dict[str, Tensor], bool | None, Any]] = []
+        self._passes: list[tuple[dict[str, Any], bool | None, Any]] = []
 
     def __call__(
         self,
-        inputs: dict[str, Tensor],
+        inputs: dict[str, Any],
         training: bool | None = None,
         **options,
     ) -> Any:
@@ -58,7 +58,11 @@ class SharedPasses:
         return getattr(self._encoder, name)
 
 
-def _same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(
-        first[name] is second[name] for name in first
+def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether two inputs, maybe cut on the host, have the very same tensors."""
+    ours, theirs = (
+        dict(keras.tree.flatten_with_path(inputs)) for inputs in (first, second)
+    )
+    return ours.keys() == theirs.keys() and all(
+        ours[path] is theirs[path] for path in ours
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp.tasks.combined import Combined
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.task_mixture import TaskMixture
 
@@ -307,6 +308,8 @@ def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
 
 
 def _check_drop_tokens(task: Task, encoder: Any) -> None:
+    for part in task.tasks if isinstance(task, Combined) else ():
+        _check_drop_tokens(part, encoder)
     for name in task.drop_tokens:
         if name not in task.modalities:
             raise ValueError(

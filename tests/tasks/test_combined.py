@@ -122,6 +122,12 @@ def test_other_tensors_and_other_options_are_passes_of_their_own():
     assert shared({"video": image}, training=True) == 4
     assert shared({"image": image}, training=True, kept=1) == 5
     assert shared({"image": image}, training=True, kept=1) == 6
+    # Cut on the host: another dict of the same tensors is the same.
+    for _ in range(2):
+        cut = {"video": {"patches": image, "positions": image}}
+        assert shared(cut, training=True) == 7
+    cut = {"video": {"patches": image, "positions": image.copy()}}
+    assert shared(cut, training=True) == 8
     assert shared.hidden_dim == 8
 
 
@@ -270,11 +276,16 @@ def test_masked_modeling_and_classification_of_one_picture(rng):
             "them.",
         ),
         (
+            lambda: combined(drop_tokens={"image": 0.5}),
+            "A task of several parts does not encode by itself. Received: "
+            "drop_tokens={'image': 0.5}. Give `drop_tokens` to the parts.",
+        ),
+        (
             lambda: combined(reduce="max"),
             "`reduce` must be one of ('sum', 'mean'). Received: reduce='max'.",
         ),
     ],
-    ids=["none", "one name", "two owners", "microbatches", "reduce"],
+    ids=["none", "one name", "two owners", "microbatches", "drop", "reduce"],
 )
 def test_parts_that_do_not_fit_are_refused(build, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
@@ -311,6 +322,18 @@ def test_targets_that_do_not_fit_are_refused(rng, y, text):
     x, _, _ = batch(rng)
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         combined().check_batch(x, y)
+
+
+def test_parts_that_drop_tokens_need_an_encoder_that_counts_them():
+    part = Regression("size", "image", drop_tokens={"image": 0.5})
+    text = (
+        "`drop_tokens` of task 'size' needs an encoder that tells its number "
+        "of tokens. Received: encoder='TinyEncoder'. Give the encoder a method "
+        "num_tokens(name, shape) and a call argument `kept`, or drop tokens on "
+        "the host."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        built(Combined("all", [part]))
 
 
 def test_the_encoder_sees_what_the_strictest_part_gives_it():

@@ -269,6 +269,28 @@ def test_an_example_of_one_patch_is_refused():
         task.check_batch({"image": np.zeros((2, 3, 5, 3))}, None)
 
 
+def test_patches_dropped_on_the_host_are_refused():
+    task, _ = built("image")
+    cut = {"patches": np.zeros((2, 3, 45)), "positions": np.zeros((2, 3, 3))}
+    text = (
+        "Masked modeling must get all patches of an input: it hides some "
+        "itself. Received: keys=['patches', 'positions']. Do not drop tokens "
+        "on the host for this task."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        task.check_batch({"image": cut}, None)
+
+
+def test_dropping_tokens_in_the_task_is_refused():
+    text = (
+        "Masked modeling must get all tokens of an input: it hides some "
+        "itself. Received: drop_tokens={'image': 0.5}. Use `mask_rate` "
+        "instead."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        MaskedModeling("a", "image", drop_tokens={"image": 0.5})
+
+
 def test_config_round_trip():
     task = MaskedModeling(
         "a", "video", mask_rate=0.9, normalize_targets=False, seed=1, **DECODER
