@@ -205,6 +205,37 @@ def test_random_draws_of_a_task_are_those_that_were_encoded():
     assert to_numpy(state).tolist() == [4, 2]
 
 
+def test_masked_modeling_hides_the_same_in_a_padded_step():
+    def one(strategy):
+        decoder = {"decoder_dim": 8, "decoder_layers": 1, "decoder_heads": 2}
+        masked = keras_imp.tasks.MaskedModeling
+        model = combined(
+            lambda: [
+                masked("pixels", "image", 0.5, seed=1, **decoder),
+                masked("words", "text", 0.5, mask_id=10, seed=2),
+            ],
+            small_encoder,
+            strategy=strategy,
+        )
+        x = token_data()["captions"][0][0]
+        words = np.minimum(x["text"], 9)
+        return step(
+            model,
+            together(
+                {
+                    "pixels": [({"image": x["image"]},)],
+                    "words": [({"text": words},)],
+                }
+            ),
+        )[0]
+
+    summed, padded = one("sum"), one("padded")
+    for name, value in summed.items():
+        assert padded[name] == pytest.approx(value, abs=1e-5), name
+    # Three of six patches beside texts of 5, 2 and 5 tokens of 5.
+    assert padded["padding/wasted_tokens"] == pytest.approx(1 - 21 / 30)
+
+
 def test_evaluation_and_prediction_pad_nothing(monkeypatch):
     model = combined(token_tasks, small_encoder, strategy="padded")
     data = token_data()
