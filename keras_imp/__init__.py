@@ -22,6 +22,7 @@ _HOMES = {
     "IMPEncoder": "keras_imp.models.imp_encoder",
     "NonFiniteLossError": "keras_imp.training.callbacks",
     "TaskMixture": "keras_imp.training.task_mixture",
+    "TokenBudget": "keras_imp.data.token_budget",
     "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
     "inspect_routing": "keras_imp.evaluation.routing",
     "upcycle": "keras_imp.models.upcycle",

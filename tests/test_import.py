@@ -13,6 +13,7 @@ PUBLIC_NAMES = [
     "IMPEncoder",
     "NonFiniteLossError",
     "TaskMixture",
+    "TokenBudget",
     "ZeroShotClassifier",
     "callbacks",
     "data",

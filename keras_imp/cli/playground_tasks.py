@@ -5,7 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_imp.data import Arrays, LogMel, Tokenizer, playground
+from keras_imp.data import (
+    Arrays,
+    LogMel,
+    ResizedArrays,
+    Tokenizer,
+    playground,
+)
+from keras_imp.data.plan import Plan
 from keras_imp.models.imp_encoder import IMPEncoder
 from keras_imp.tasks import Classification, Contrastive, Task
 from keras_imp.training.alternating_model import AlternatingModel
@@ -200,6 +207,34 @@ def training_sources(
         for name, (x, y) in _by_task(split).items()
         if name in tasks
     }
+
+
+def resized_mixture(split: Split, plan: Plan, seed: int) -> TaskMixture:
+    """As `training_mixture`, in the shapes and batch sizes of a plan.
+
+    Args:
+        split: The training split.
+        plan: Shapes of all tasks.
+        seed: Seed of the schedule, the order, the shapes, the augmentation and
+            the dropped tokens.
+
+    Returns:
+        The mixture.
+    """
+    return TaskMixture(
+        {
+            name: ResizedArrays(
+                x,
+                y,
+                shapes=plan[name],
+                augment=_augment if name in AUGMENTED else None,
+                seed=seed,
+            )
+            for name, (x, y) in _by_task(split).items()
+        },
+        schedule=Weighted(WEIGHTS),
+        seed=seed,
+    )
 
 
 def evaluation_mixture(split: Split) -> TaskMixture:

@@ -77,7 +77,7 @@ class Arrays(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.augment = augment
         self.seed = seed
-        self._order: tuple[int, np.ndarray] | None = None
+        self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         if self.shuffle:
@@ -104,6 +104,10 @@ class Arrays(keras.utils.PyDataset):
         number, position = divmod(index, len(self))
         rows = self._rows_of_pass(number)
         rows = rows[position * self.size : (position + 1) * self.size]
+        return self._batch_of(rows, index)
+
+    def _batch_of(self, rows: np.ndarray, index: int) -> tuple:
+        """The examples in these rows, augmented for batch `index`."""
         batch: tuple[Any, ...] = (
             {name: values[rows] for name, values in self.x.items()},
         )
@@ -118,10 +122,14 @@ class Arrays(keras.utils.PyDataset):
     def _rows_of_pass(self, number: int) -> np.ndarray:
         if not self.shuffle:
             return np.arange(self.rows)
-        if self._order is None or self._order[0] != number:
-            order = self._generator(0, number).permutation(self.rows)
-            self._order = (number, order)
-        return self._order[1]
+        if number not in self._orders:
+            # The one before stays: a batch may lie in two passes.
+            latest = list(self._orders.items())[-1:]
+            self._orders = dict([*latest, (number, self._shuffled(number))])
+        return self._orders[number]
+
+    def _shuffled(self, number: int) -> np.ndarray:
+        return self._generator(0, number).permutation(self.rows)
 
     def _generator(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *stream))

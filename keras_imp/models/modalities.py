@@ -83,3 +83,43 @@ def check_rank(name: str, shape: tuple[int | None, ...]) -> None:
                 shape=tuple(shape),
             )
         )
+
+
+def axes_of(name: str) -> tuple[str, ...]:
+    """Axes of a modality's input that have a size to choose.
+
+    Args:
+        name: Modality.
+
+    Returns:
+        Names, without the batch axis and the colors.
+
+    Example:
+        >>> from keras_imp.models.modalities import axes_of
+        >>> axes_of("video")
+        ('frames', 'height', 'width')
+    """
+    return tuple(axis for axis in _entries(name) if not axis.isdigit())
+
+
+def input_shape(name: str, size: tuple[int, ...]) -> tuple[int | None, ...]:
+    """Shape of a modality's input of some size.
+
+    Args:
+        name: Modality.
+        size: Length of each of `axes_of(name)`.
+
+    Returns:
+        The shape, with None for the batch axis.
+
+    Example:
+        >>> from keras_imp.models.modalities import input_shape
+        >>> input_shape("image", (32, 48))
+        (None, 32, 48, 3)
+    """
+    colors = [int(axis) for axis in _entries(name) if axis.isdigit()]
+    return (None, *size, *colors)
+
+
+def _entries(name: str) -> list[str]:
+    return MODALITIES[name].shape.strip("()").split(", ")[1:]

@@ -7,7 +7,7 @@ from keras import ops
 from keras_imp._errors import check_positive, check_rate, message
 from keras_imp.tasks.linear_task import LinearTask
 from keras_imp.tasks.target_checks import check_rows, target_array
-from keras_imp.tasks.task import weighted_mean
+from keras_imp.tasks.task import count_examples, weighted_mean
 from keras_imp.typing import Tensor
 
 
@@ -26,7 +26,8 @@ class Classification(LinearTask):
         label_smoothing: Share `a` of the target that is spread: over all
             classes (single label), or `y (1 - a) + a / 2` (multi label).
         loss_weight: Factor of the task's loss.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with the modality.
@@ -114,7 +115,7 @@ class Classification(LinearTask):
     def check_batch(self, x, y, sample_weight=None) -> None:
         del sample_weight
         y = target_array(y, "labels", "Give each class a number, from 0.")
-        batch = len(x[self.modality])
+        batch = count_examples(x[self.modality])
         wide = (batch, self.num_classes)
         if y.shape == wide:
             self._check_probabilities(y)

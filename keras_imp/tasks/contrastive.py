@@ -25,7 +25,7 @@ from keras_imp.tasks.contrastive_masks import (
     batch_masks,
     example_weights,
 )
-from keras_imp.tasks.task import Task, weighted_mean
+from keras_imp.tasks.task import Task, count_examples, weighted_mean
 from keras_imp.typing import Tensor
 
 LOSSES = {"softmax": contrastive_loss, "sigmoid": sigmoid_contrastive_loss}
@@ -69,7 +69,8 @@ class Contrastive(Task):
         bias: Initial bias of the sigmoid loss; one is learned per pair. The
             paper's -10 is meant for tens of thousands of examples in a batch;
             -log(batch size) starts a small batch at its share of matches.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with all modalities; `predict` may give some of them.
@@ -175,7 +176,7 @@ class Contrastive(Task):
         }
         pooled = {}
         for name, values in captions_as_examples(given).items():
-            features = encoder({name: values}, training=training)
+            features = self.encode(encoder, {name: values}, training)
             pooled[name] = features[name]["pooled_output"]
         vectors = self.common_space(pooled)
         if "text" not in given or len(given["text"].shape) == 2:
@@ -231,7 +232,7 @@ class Contrastive(Task):
 
     def check_batch(self, x, y, sample_weight=None) -> None:
         del sample_weight
-        sizes = {name: len(x[name]) for name in self.modalities}
+        sizes = {name: count_examples(x[name]) for name in self.modalities}
         if len(set(sizes.values())) > 1:
             raise ValueError(
                 message(
@@ -261,6 +262,8 @@ class Contrastive(Task):
             "loss_weight": self.loss_weight,
             "microbatches": self.microbatches,
             "accumulate": self.accumulate,
+            "drop_tokens": dict(self.drop_tokens),
+            "drop_seed": self.drop_seed,
             "modalities": list(self.modalities),
             "pairs": [list(pair) for pair in self.pairs],
             "projection_dim": self.projection_dim,

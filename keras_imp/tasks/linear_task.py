@@ -17,7 +17,8 @@ class LinearTask(Task):
         modality: Which input to look at.
         units: Numbers that the layer gives for an example.
         loss_weight: Factor of the task's loss.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with the modality.
@@ -59,9 +60,8 @@ class LinearTask(Task):
         encoder: Any = None,
         training: bool | None = None,
     ) -> Tensor:
-        features = encoder(
-            {self.modality: inputs[self.modality]}, training=training
-        )
+        inputs = {self.modality: inputs[self.modality]}
+        features = self.encode(encoder, inputs, training)
         pooled = features[self.modality]["pooled_output"]
         return self.head(ops.cast(pooled, "float32"))
 

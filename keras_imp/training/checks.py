@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
-from keras_imp.tasks.task import Task
+from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.task_mixture import TaskMixture
 
 # Arguments of Keras' `fit` and `evaluate` that would have no effect.
@@ -173,11 +173,15 @@ def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
     if hasattr(encoder, "check_inputs"):
         inputs = {name: x[name] for name in task.modalities if name in x}
         with named(task):
-            encoder.check_inputs(
-                task.encoder_inputs(
-                    {name: np.asarray(v) for name, v in inputs.items()}
-                )
-            )
+            arrays = {name: _to_arrays(v) for name, v in inputs.items()}
+            encoder.check_inputs(task.encoder_inputs(arrays))
+
+
+def _to_arrays(values: Any) -> Any:
+    """An input as an array, or one that was cut on the host as several."""
+    if isinstance(values, dict):
+        return {name: np.asarray(part) for name, part in values.items()}
+    return np.asarray(values)
 
 
 def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
@@ -193,7 +197,7 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
     """
     if sample_weight is None:
         return
-    examples = len(next(iter(x.values())))
+    examples = count_examples(x)
     if np.shape(sample_weight) != (examples,):
         raise ValueError(
             message(
@@ -224,8 +228,7 @@ def check_parts(task: Task, x: dict[str, Any]) -> None:
     Raises:
         ValueError: If the parts would not be equal.
     """
-    shape = np.shape(next(iter(x.values())))
-    examples = shape[0] if shape else 1
+    examples = count_examples(x)
     if examples % task.microbatches:
         raise ValueError(
             message(
@@ -300,3 +303,26 @@ def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
                     modalities=tuple(known),
                 )
             )
+        _check_drop_tokens(task, encoder)
+
+
+def _check_drop_tokens(task: Task, encoder: Any) -> None:
+    for name in task.drop_tokens:
+        if name not in task.modalities:
+            raise ValueError(
+                message(
+                    f"`drop_tokens` of task {task.name!r} must name some of "
+                    f"its modalities {tuple(task.modalities)}.",
+                    modality=name,
+                )
+            )
+    if task.drop_tokens and not hasattr(encoder, "num_tokens"):
+        raise ValueError(
+            message(
+                f"`drop_tokens` of task {task.name!r} needs an encoder that "
+                "tells its number of tokens.",
+                "Give the encoder a method num_tokens(name, shape) and a call "
+                "argument `kept`, or drop tokens on the host.",
+                encoder=type(encoder).__name__,
+            )
+        )
