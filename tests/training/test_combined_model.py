@@ -154,6 +154,29 @@ def test_the_share_of_padding_is_logged():
     assert logs["padding/wasted_tokens"] == pytest.approx(1 - real / slots)
 
 
+def test_dropped_tokens_are_not_padded():
+    def tasks_that_drop():
+        objects, _, clips = token_tasks()
+        drop = {"drop_tokens": {"video": 0.5}, "drop_seed": 3}
+        return [
+            objects,
+            type(clips).from_config({**clips.get_config(), **drop}),
+        ]
+
+    data = {name: token_data()[name] for name in ("objects", "clips")}
+    summed, padded = (
+        step(
+            combined(tasks_that_drop, small_encoder, strategy=strategy),
+            together(data),
+        )
+        for strategy in ("sum", "padded")
+    )
+    for name, value in summed[0].items():
+        assert padded[0][name] == pytest.approx(value, abs=1e-5), name
+    # Clips of 8 tokens keep 4, as many as a picture has.
+    assert padded[0]["padding/wasted_tokens"] == 0.0
+
+
 class HalfOfAClip(keras_imp.tasks.Classification):
     """Encodes a random half of the tokens, and tells which."""
 
@@ -242,8 +265,8 @@ def test_evaluation_and_prediction_pad_nothing(monkeypatch):
     lengths = []
     embed = Embedder.call
 
-    def noting(self, inputs):
-        found = embed(self, inputs)
+    def noting(self, inputs, **options):
+        found = embed(self, inputs, **options)
         lengths.append(found["tokens"].shape[1])
         return found
 
