@@ -524,8 +524,7 @@ class IMPEncoder(keras_hub.models.Backbone):
             (1, 8)
         """
         name, _, mask = embedded
-        embedder = self.embedders[MODALITIES[name].embedder]
-        x = embedder.after(self.final_norm(tokens))
+        x = self.embedder_of(name).after(self.final_norm(tokens))
         pooled = self.pool(x, padding_mask=mask)
         if self.pooling == "token":
             x, mask = x[:, 1:], None if mask is None else mask[:, 1:]

@@ -154,6 +154,29 @@ def test_the_share_of_padding_is_logged():
     assert logs["padding/wasted_tokens"] == pytest.approx(1 - real / slots)
 
 
+def test_dropped_tokens_are_not_padded():
+    def tasks_that_drop():
+        objects, _, clips = token_tasks()
+        drop = {"drop_tokens": {"video": 0.5}, "drop_seed": 3}
+        return [
+            objects,
+            type(clips).from_config({**clips.get_config(), **drop}),
+        ]
+
+    data = {name: token_data()[name] for name in ("objects", "clips")}
+    summed, padded = (
+        step(
+            combined(tasks_that_drop, small_encoder, strategy=strategy),
+            together(data),
+        )
+        for strategy in ("sum", "padded")
+    )
+    for name, value in summed[0].items():
+        assert padded[0][name] == pytest.approx(value, abs=1e-5), name
+    # Clips of 8 tokens keep 4, as many as a picture has.
+    assert padded[0]["padding/wasted_tokens"] == 0.0
+
+
 class HalfOfAClip(keras_imp.tasks.Classification):
     """Encodes a random half of the tokens, and tells which."""
 
@@ -205,14 +228,45 @@ def test_random_draws_of_a_task_are_those_that_were_encoded():
     assert to_numpy(state).tolist() == [4, 2]
 
 
+def test_masked_modeling_hides_the_same_in_a_padded_step():
+    def one(strategy):
+        decoder = {"decoder_dim": 8, "decoder_layers": 1, "decoder_heads": 2}
+        masked = keras_imp.tasks.MaskedModeling
+        model = combined(
+            lambda: [
+                masked("pixels", "image", 0.5, seed=1, **decoder),
+                masked("words", "text", 0.5, mask_id=10, seed=2),
+            ],
+            small_encoder,
+            strategy=strategy,
+        )
+        x = token_data()["captions"][0][0]
+        words = np.minimum(x["text"], 9)
+        return step(
+            model,
+            together(
+                {
+                    "pixels": [({"image": x["image"]},)],
+                    "words": [({"text": words},)],
+                }
+            ),
+        )[0]
+
+    summed, padded = one("sum"), one("padded")
+    for name, value in summed.items():
+        assert padded[name] == pytest.approx(value, abs=1e-5), name
+    # Three of six patches beside texts of 5, 2 and 5 tokens of 5.
+    assert padded["padding/wasted_tokens"] == pytest.approx(1 - 21 / 30)
+
+
 def test_evaluation_and_prediction_pad_nothing(monkeypatch):
     model = combined(token_tasks, small_encoder, strategy="padded")
     data = token_data()
     lengths = []
     embed = Embedder.call
 
-    def noting(self, inputs, kept=None):
-        found = embed(self, inputs, kept)
+    def noting(self, inputs, **options):
+        found = embed(self, inputs, **options)
         lengths.append(found["tokens"].shape[1])
         return found
 
