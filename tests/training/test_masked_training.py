@@ -1,5 +1,7 @@
 """Masked modeling in `fit`: real pictures and captions, saving, precision."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -28,7 +30,9 @@ def data():
     }
 
 
-def make_model(mask_id, width=64, num_layers=2, **options):
+def make_model(
+    mask_id, width=64, num_layers=2, make=keras_imp.AlternatingModel, **options
+):
     keras.utils.set_random_seed(0)
     encoder = keras_imp.IMPEncoder(
         width,
@@ -40,7 +44,7 @@ def make_model(mask_id, width=64, num_layers=2, **options):
         patch_size=(1, 8, 8),
         max_sequence_length=LENGTH,
     )
-    model = keras_imp.AlternatingModel(
+    model = make(
         encoder,
         [
             MaskedModeling(
@@ -186,6 +190,17 @@ def test_a_batch_in_parts_with_weights_trains(data):
     ).history
     for name in ("pixels/loss", "words/loss"):
         assert history[name][1] < history[name][0]
+
+
+def test_one_padded_pass_of_both_gives_the_same_losses(data):
+    losses = []
+    for strategy in ("sum", "padded"):
+        make = functools.partial(keras_imp.CombinedModel, strategy=strategy)
+        model = make_model(data["mask_id"], make=make, **SMALL)
+        together = TaskMixture.together(sources(data))
+        history = model.fit(together, steps_per_epoch=2, verbose=0).history
+        losses.append([history[f"{name}/loss"] for name in model.tasks])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def test_a_picture_of_one_patch_is_refused(data):
