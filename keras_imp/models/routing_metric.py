@@ -113,8 +113,17 @@ class RoutingMetric(keras.metrics.Metric):
         }
 
     def _zeros(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
-        return self.add_variable(
-            shape=shape, initializer="zeros", dtype="float32", name=name
+        # Not `add_variable`: its variables are cast where the encoder computes
+        # in half precision, and on torch an update then changes a copy.
+        return keras.Variable(
+            "zeros",
+            shape=shape,
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            aggregation="sum",
+            synchronization="on_read",
+            name=name,
         )
 
     def _mean(self, total: keras.Variable) -> np.ndarray:
