@@ -18,9 +18,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AlternatingModel": "keras_imp.training.alternating_model",
+    "CombinedModel": "keras_imp.training.combined_model",
     "IMPEncoder": "keras_imp.models.imp_encoder",
     "NonFiniteLossError": "keras_imp.training.callbacks",
     "TaskMixture": "keras_imp.training.task_mixture",
+    "TokenBudget": "keras_imp.data.token_budget",
     "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
     "inspect_routing": "keras_imp.evaluation.routing",
     "upcycle": "keras_imp.models.upcycle",

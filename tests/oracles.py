@@ -45,18 +45,21 @@ def unit_range(x):
     return x.astype("float64")
 
 
-def patch_embedding(x, patch_size, weights):
-    """Tokens of `(batch, *sizes, channels)`, one patch after the other."""
+def patch_values(x, patch_size):
+    """Values of each patch of `(batch, *sizes, channels)`, in float64."""
     x = unit_range(x)
     counts = [n // p for n, p in zip(x.shape[1:-1], patch_size)]
-    tokens = []
+    patches = []
     for place in itertools.product(*(range(n) for n in counts)):
         window = tuple(
             slice(i * p, (i + 1) * p) for i, p in zip(place, patch_size)
         )
-        values = x[(slice(None), *window)].reshape(len(x), -1)
-        tokens.append(dense(values, weights, "projection"))
-    return np.stack(tokens, axis=1)
+        patches.append(x[(slice(None), *window)].reshape(len(x), -1))
+    return np.stack(patches, axis=1)
+
+
+def patch_embedding(x, patch_size, weights):
+    return dense(patch_values(x, patch_size), weights, "projection")
 
 
 def image_embedding(images, patch_size, weights):

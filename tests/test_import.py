@@ -9,9 +9,11 @@ BACKENDS = {"keras", "keras_hub", "jax", "tensorflow", "torch"}
 # Frozen: other people's scripts use these names.
 PUBLIC_NAMES = [
     "AlternatingModel",
+    "CombinedModel",
     "IMPEncoder",
     "NonFiniteLossError",
     "TaskMixture",
+    "TokenBudget",
     "ZeroShotClassifier",
     "callbacks",
     "data",

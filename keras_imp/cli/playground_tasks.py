@@ -1,12 +1,20 @@
 """The playground as five tasks: their data, their model, their mixture."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_imp.data import Arrays, LogMel, Tokenizer, playground
+from keras_imp.data import (
+    Arrays,
+    LogMel,
+    ResizedArrays,
+    Tokenizer,
+    playground,
+)
+from keras_imp.data.plan import Plan
 from keras_imp.models.imp_encoder import IMPEncoder
-from keras_imp.tasks import Classification, Contrastive
+from keras_imp.tasks import Classification, Contrastive, Task
 from keras_imp.training.alternating_model import AlternatingModel
 from keras_imp.training.optimizers import AdamW, CosineWithWarmup
 from keras_imp.training.schedules import Weighted
@@ -121,6 +129,9 @@ def build_model(
     steps: int,
     preset: str = "imp_tiny",
     dense_twin: bool = False,
+    tasks: tuple[str, ...] = tuple(WEIGHTS),
+    make_model: Callable[..., AlternatingModel] = AlternatingModel,
+    peak: float = PEAK_LEARNING_RATE,
     **options,
 ) -> AlternatingModel:
     """A tiny encoder with the five tasks, compiled.
@@ -130,6 +141,9 @@ def build_model(
         steps: Steps of the whole training, for the learning rate.
         preset: Preset of the encoder.
         dense_twin: Whether to take the preset's dense twin.
+        tasks: Names of the tasks to learn.
+        make_model: From encoder and tasks to the model.
+        peak: Peak of the learning rate.
         **options: Arguments of `IMPEncoder` that replace the preset's.
 
     Returns:
@@ -146,20 +160,10 @@ def build_model(
     )
     if dense_twin:
         encoder = encoder.dense_twin()
-    space: dict[str, Any] = {"projection_dim": 128, "temperature": 0.1}
-    model = AlternatingModel(
-        encoder,
-        [
-            Classification("objects", "image", len(playground.FASHION_CLASSES)),
-            Contrastive("captions", ("image", "text"), **space),
-            Classification("sounds", "audio", len(playground.FAMILIES)),
-            Contrastive("sound_captions", ("audio", "text"), **space),
-            Contrastive("clips", ("video", "text"), **space),
-        ],
+    model = make_model(
+        encoder, [task for task in _make_tasks() if task.name in tasks]
     )
-    rate = CosineWithWarmup(
-        PEAK_LEARNING_RATE, total_steps=steps, warmup_steps=steps // 20
-    )
+    rate = CosineWithWarmup(peak, total_steps=steps, warmup_steps=steps // 20)
     model.compile(AdamW(rate, weight_decay=0.1, global_clipnorm=CLIP_NORM))
     return model
 
@@ -175,11 +179,54 @@ def training_mixture(split: Split, seed: int) -> TaskMixture:
         The mixture.
     """
     return TaskMixture(
+        training_sources(split, seed), schedule=Weighted(WEIGHTS), seed=seed
+    )
+
+
+def training_sources(
+    split: Split, seed: int, tasks: tuple[str, ...] = tuple(WEIGHTS)
+) -> dict[str, Arrays]:
+    """Shuffled, augmented batches of each task.
+
+    Args:
+        split: The training split.
+        seed: Seed of the order and the augmentation.
+        tasks: Names of the tasks.
+
+    Returns:
+        The data by task, for a mixture.
+    """
+    return {
+        name: Arrays(
+            x,
+            y,
+            batch_size=BATCH_SIZES[name],
+            augment=_augment if name in AUGMENTED else None,
+            seed=seed,
+        )
+        for name, (x, y) in _by_task(split).items()
+        if name in tasks
+    }
+
+
+def resized_mixture(split: Split, plan: Plan, seed: int) -> TaskMixture:
+    """As `training_mixture`, in the shapes and batch sizes of a plan.
+
+    Args:
+        split: The training split.
+        plan: Shapes of all tasks.
+        seed: Seed of the schedule, the order, the shapes, the augmentation and
+            the dropped tokens.
+
+    Returns:
+        The mixture.
+    """
+    return TaskMixture(
         {
-            name: Arrays(
+            name: ResizedArrays(
                 x,
                 y,
-                batch_size=BATCH_SIZES[name],
+                shapes=plan[name],
                 augment=_augment if name in AUGMENTED else None,
                 seed=seed,
             )
@@ -224,6 +271,17 @@ def test_inputs(split: Split) -> dict[str, np.ndarray]:
         "audio": split.sounds["audio"],
         "text": _first_caption(split.captions)["text"],
     }
+
+
+def _make_tasks() -> list[Task]:
+    space: dict[str, Any] = {"projection_dim": 128, "temperature": 0.1}
+    return [
+        Classification("objects", "image", len(playground.FASHION_CLASSES)),
+        Contrastive("captions", ("image", "text"), **space),
+        Classification("sounds", "audio", len(playground.FAMILIES)),
+        Contrastive("sound_captions", ("audio", "text"), **space),
+        Contrastive("clips", ("video", "text"), **space),
+    ]
 
 
 def _by_task(split: Split) -> dict[str, tuple[dict[str, np.ndarray], Any]]:

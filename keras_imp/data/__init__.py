@@ -10,7 +10,10 @@ from typing import Any
 _HOMES = {
     "Arrays": "keras_imp.data.arrays",
     "LogMel": "keras_imp.data.audio",
+    "ResizedArrays": "keras_imp.data.resized_arrays",
+    "Shape": "keras_imp.data.shapes",
     "Tokenizer": "keras_imp.data.text",
+    "drop_tokens": "keras_imp.data.dropping",
 }
 
 __all__ = sorted(_HOMES)

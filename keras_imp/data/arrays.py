@@ -20,7 +20,7 @@ class Arrays(keras.utils.PyDataset):
 
     Args:
         x: Inputs by modality, arrays with one row per example.
-        y: Targets with one row per example, or None.
+        y: Targets with one row per example, or a dict of them, or None.
         sample_weight: Weight of each example, or None.
         batch_size: Examples of a batch.
         shuffle: Whether to shuffle each pass. A shuffled pass leaves out the
@@ -50,7 +50,7 @@ class Arrays(keras.utils.PyDataset):
     def __init__(
         self,
         x: dict[str, np.ndarray],
-        y: np.ndarray | None = None,
+        y: np.ndarray | dict[str, np.ndarray] | None = None,
         sample_weight: np.ndarray | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -61,7 +61,7 @@ class Arrays(keras.utils.PyDataset):
         super().__init__(**kwargs)
         check_positive(batch_size=batch_size)
         self.x = {name: np.asarray(values) for name, values in x.items()}
-        self.y = None if y is None else np.asarray(y)
+        self.y = _each(np.asarray, y)
         self.sample_weight = sample_weight
         self.rows = _count_rows(self.x, self.y, sample_weight)
         if shuffle and self.rows < batch_size:
@@ -77,7 +77,7 @@ class Arrays(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.augment = augment
         self.seed = seed
-        self._order: tuple[int, np.ndarray] | None = None
+        self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         if self.shuffle:
@@ -104,11 +104,15 @@ class Arrays(keras.utils.PyDataset):
         number, position = divmod(index, len(self))
         rows = self._rows_of_pass(number)
         rows = rows[position * self.size : (position + 1) * self.size]
+        return self._batch_of(rows, index)
+
+    def _batch_of(self, rows: np.ndarray, index: int) -> tuple:
+        """The examples in these rows, augmented for batch `index`."""
         batch: tuple[Any, ...] = (
             {name: values[rows] for name, values in self.x.items()},
         )
         if self.y is not None or self.sample_weight is not None:
-            batch += (None if self.y is None else self.y[rows],)
+            batch += (_each(lambda values: values[rows], self.y),)
         if self.sample_weight is not None:
             batch += (np.asarray(self.sample_weight)[rows],)
         if self.augment is None:
@@ -118,18 +122,31 @@ class Arrays(keras.utils.PyDataset):
     def _rows_of_pass(self, number: int) -> np.ndarray:
         if not self.shuffle:
             return np.arange(self.rows)
-        if self._order is None or self._order[0] != number:
-            order = self._generator(0, number).permutation(self.rows)
-            self._order = (number, order)
-        return self._order[1]
+        if number not in self._orders:
+            # The one before stays: a batch may lie in two passes.
+            latest = list(self._orders.items())[-1:]
+            self._orders = dict([*latest, (number, self._shuffled(number))])
+        return self._orders[number]
+
+    def _shuffled(self, number: int) -> np.ndarray:
+        return self._generator(0, number).permutation(self.rows)
 
     def _generator(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *stream))
 
 
+def _each(function: Callable[[Any], Any], y: Any) -> Any:
+    """Apply a function to all targets: one array, a dict of them, or None."""
+    if isinstance(y, dict):
+        return {name: function(values) for name, values in y.items()}
+    return None if y is None else function(y)
+
+
 def _count_rows(x, y, sample_weight) -> int:
     counts = {name: len(values) for name, values in x.items()}
-    if y is not None:
+    if isinstance(y, dict):
+        counts |= {f"y[{name!r}]": len(values) for name, values in y.items()}
+    elif y is not None:
         counts["y"] = len(y)
     if sample_weight is not None:
         counts["sample_weight"] = len(sample_weight)

@@ -3,8 +3,70 @@
 import keras
 from keras import ops
 
-from keras_imp._errors import check_rate
+from keras_imp._errors import check_rate, message
 from keras_imp.typing import Tensor
+
+
+def num_kept(num_tokens: int | None, rate: float) -> int:
+    """How many tokens are left when a share of them is dropped.
+
+    Args:
+        num_tokens: Number of all tokens of an example.
+        rate: Share to drop, in [0, 1).
+
+    Returns:
+        `int((1 - rate) * num_tokens)` (imp.md 2.5), but at least 1.
+
+    Raises:
+        ValueError: If the number of tokens is not known.
+
+    Example:
+        >>> from keras_imp.layers.drop_token import num_kept
+        >>> num_kept(1024, 0.75), num_kept(7, 0.9)
+        (256, 1)
+    """
+    if num_tokens is None:
+        raise ValueError(
+            message(
+                "The number of tokens must be known to drop a share of them.",
+                "Give all axes of the input but the batch a fixed size, or "
+                "set the rate to 0.",
+                num_tokens=num_tokens,
+                rate=rate,
+            )
+        )
+    return max(1, int((1 - rate) * num_tokens))
+
+
+def draw_kept(
+    generator: keras.random.SeedGenerator,
+    batch: Tensor,
+    num_tokens: int | None,
+    rate: float,
+) -> Tensor:
+    """Draw which tokens each example keeps.
+
+    Args:
+        generator: Where the randomness comes from.
+        batch: Number of examples.
+        num_tokens: Number of all tokens of an example.
+        rate: Share to drop, in [0, 1).
+
+    Returns:
+        Ascending indices, int32, shape `(batch, kept)`: of each example its
+        own, all sets equally likely.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.layers.drop_token import draw_kept
+        >>> seeds = keras.random.SeedGenerator(0)
+        >>> tuple(draw_kept(seeds, 2, 16, rate=0.75).shape)
+        (2, 4)
+    """
+    kept = num_kept(num_tokens, rate)
+    noise = keras.random.uniform((batch, num_tokens), seed=generator)
+    chosen = ops.argsort(noise, axis=-1)[:, :kept]
+    return ops.sort(ops.cast(chosen, "int32"), axis=-1)
 
 
 def keep_tokens(tokens: Tensor, kept: Tensor) -> Tensor:
@@ -52,7 +114,8 @@ class DropToken(keras.layers.Layer):
         `padding_mask`, shape `(batch, kept)` or None.
 
     Raises:
-        ValueError: If `rate` is outside [0, 1).
+        ValueError: If `rate` is outside [0, 1), or, while training, the number
+            of tokens is not known.
 
     Example:
         >>> import keras, keras_imp
@@ -79,27 +142,20 @@ class DropToken(keras.layers.Layer):
         training: bool | None = None,
     ) -> dict[str, Tensor]:
         num_tokens = tokens.shape[1]
-        kept = max(1, int((1 - self.rate) * num_tokens))
-        if not training or kept == num_tokens:
+        if not training or self._keeps_all(num_tokens):
             return {"tokens": tokens, "padding_mask": padding_mask}
-        index = self._draw(ops.shape(tokens)[0], num_tokens, kept)
+        index = draw_kept(
+            self.seed_generator, ops.shape(tokens)[0], num_tokens, self.rate
+        )
         if padding_mask is not None:
             padding_mask = keep_tokens(padding_mask, index)
         tokens = keep_tokens(tokens, index)
         return {"tokens": tokens, "padding_mask": padding_mask}
 
-    def _draw(self, batch: Tensor, num_tokens: int, kept: int) -> Tensor:
-        """Sorted indices of the kept tokens, shape `(batch, kept)`."""
-        noise = keras.random.uniform(
-            (batch, num_tokens), seed=self.seed_generator
-        )
-        chosen = ops.argsort(noise, axis=-1)[:, :kept]
-        return ops.sort(ops.cast(chosen, "int32"), axis=-1)
-
     def compute_output_spec(self, tokens, padding_mask=None, training=None):
         batch, num_tokens, hidden_dim = tokens.shape
-        if training:
-            num_tokens = max(1, int((1 - self.rate) * num_tokens))
+        if training and not self._keeps_all(num_tokens):
+            num_tokens = num_kept(num_tokens, self.rate)
         mask = None
         if padding_mask is not None:
             mask = keras.KerasTensor((batch, num_tokens), dtype="bool")
@@ -109,3 +165,6 @@ class DropToken(keras.layers.Layer):
             ),
             "padding_mask": mask,
         }
+
+    def _keeps_all(self, num_tokens: int | None) -> bool:
+        return self.rate == 0 or num_kept(num_tokens, self.rate) == num_tokens

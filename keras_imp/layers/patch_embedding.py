@@ -13,7 +13,36 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.layers.dense import TokenDense
+from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.typing import Tensor
+
+
+def patch_layout(
+    shape: tuple[int, ...], patch_size: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """How to reshape and transpose a grid so that each patch lies together.
+
+    Args:
+        shape: `(batch, *sizes, channels)`; each size a multiple of its patch.
+        patch_size: One length per axis of the grid.
+
+    Returns:
+        The shape that splits each axis into (patches, patch), batch axis -1,
+        and the order of axes that puts `(batch, *patches, *patch, channels)`.
+
+    Example:
+        >>> from keras_imp.layers.patch_embedding import patch_layout
+        >>> patch_layout((2, 8, 6, 3), (4, 3))
+        ((-1, 2, 4, 2, 3, 3), (0, 1, 3, 2, 4, 5))
+    """
+    axes = len(patch_size)
+    split = [
+        size
+        for length, patch in zip(shape[1:-1], patch_size, strict=True)
+        for size in (length // patch, patch)
+    ]
+    patches, inside = range(1, 2 * axes, 2), range(2, 2 * axes + 1, 2)
+    return (-1, *split, shape[-1]), (0, *patches, *inside, 2 * axes + 1)
 
 
 def patchify(x: Tensor, patch_size: tuple[int, ...]) -> Tensor:
@@ -35,19 +64,11 @@ def patchify(x: Tensor, patch_size: tuple[int, ...]) -> Tensor:
         >>> tuple(patchify(keras.ops.ones((2, 8, 6, 3)), (4, 3)).shape)
         (2, 4, 36)
     """
-    counts = [n // p for n, p in zip(x.shape[1:-1], patch_size, strict=True)]
-    axes = len(patch_size)
-    split = [size for pair in zip(counts, patch_size) for size in pair]
-    x = ops.reshape(x, (-1, *split, x.shape[-1]))
-    order = [
-        0,
-        *range(1, 2 * axes, 2),
-        *range(2, 2 * axes + 1, 2),
-        2 * axes + 1,
-    ]
-    x = ops.transpose(x, order)
+    split, order = patch_layout(tuple(x.shape), patch_size)
     values = math.prod(patch_size) * x.shape[-1]
-    return ops.reshape(x, (-1, math.prod(counts), values))
+    tokens = math.prod(x.shape[1:]) // values
+    x = ops.transpose(ops.reshape(x, split), order)
+    return ops.reshape(x, (-1, tokens, values))
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -74,6 +95,8 @@ class PatchEmbedding(keras.layers.Layer):
 
     Call arguments:
         inputs: Shape `(batch, *sizes, num_channels)`; uint8, or float.
+        kept: Which patches to embed: indices, int, shape `(batch, kept)`. The
+            others cost no work. Defaults to all.
 
     Returns:
         Tokens, shape `(batch, tokens, hidden_dim)`, in the compute dtype.
@@ -142,21 +165,68 @@ class PatchEmbedding(keras.layers.Layer):
         counts = tuple(-(-n // p) for n, p in zip(sizes, patches, strict=True))
         return (1, *counts) if frame else counts
 
-    def call(self, inputs: Tensor) -> Tensor:
-        counts = self.grid(inputs.shape)
-        x = self._to_unit_range(inputs)
+    def patch_of(self, rank: int) -> tuple[int, ...]:
+        """The patch of an input of some rank.
+
+        Args:
+            rank: Axes of the input, batch axis included.
+
+        Returns:
+            `patch_size`; without its first axis for a single frame.
+        """
+        is_frame = rank == len(self.patch_size) + 1 and self.num_channels > 1
+        return self.patch_size[1:] if is_frame else self.patch_size
+
+    def patches(self, inputs: Tensor, dtype: str | None = None) -> Tensor:
+        """What `call` embeds: the patches, scaled and padded.
+
+        Args:
+            inputs: As for `call`.
+            dtype: Dtype of the result. Defaults to the compute dtype.
+
+        Returns:
+            Shape `(batch, tokens, values)`.
+        """
+        patch = self.patch_of(len(inputs.shape))
+        counts = self.grid(inputs.shape)[-len(patch) :]
+        x = _to_unit_range(inputs, dtype or self.compute_dtype)
         if self._lacks_channels(inputs.shape):
             x = ops.expand_dims(x, -1)
-        is_frame = len(x.shape) == len(self.patch_size) + 1
-        patches = self.patch_size[1:] if is_frame else self.patch_size
-        counts = counts[1:] if is_frame else counts
-        x = self._pad(x, [n * p for n, p in zip(counts, patches, strict=True)])
-        x = patchify(x, patches)
-        return self._embed_frame(x) if is_frame else self.projection(x)
+        x = self._pad(x, [n * p for n, p in zip(counts, patch, strict=True)])
+        return patchify(x, patch)
+
+    def call(self, inputs: Tensor, kept: Tensor | None = None) -> Tensor:
+        patches = self.patches(inputs)
+        if kept is not None:
+            # Before the projection: what is dropped must cost nothing.
+            patches = keep_tokens(patches, kept)
+        return self.embed_patches(patches)
+
+    def embed_patches(self, patches: Tensor) -> Tensor:
+        """Tokens of patches that were cut already, maybe on the host.
+
+        Args:
+            patches: Shape `(batch, patches, values)`, uint8 or float. With
+                three axes, values of one frame are a single frame.
+
+        Returns:
+            Tokens, shape `(batch, patches, hidden_dim)`.
+        """
+        x = _to_unit_range(patches, self.compute_dtype)
+        if x.shape[-1] == math.prod(self.patch_size) * self.num_channels:
+            return self.projection(x)
+        return self._embed_frame(x)
 
     def compute_output_shape(self, input_shape):
         tokens = math.prod(self.grid(input_shape))
         return (input_shape[0], tokens, self.hidden_dim)
+
+    def compute_output_spec(self, inputs, kept=None):
+        batch, tokens, width = self.compute_output_shape(inputs.shape)
+        tokens = tokens if kept is None else kept.shape[1]
+        return keras.KerasTensor(
+            (batch, tokens, width), dtype=self.compute_dtype
+        )
 
     def _embed_frame(self, patches: Tensor) -> Tensor:
         """Embed single frames with the kernel summed over time."""
@@ -171,11 +241,6 @@ class PatchEmbedding(keras.layers.Layer):
         bias = ops.cast(self.projection.bias, self.compute_dtype)
         out = ops.matmul(rows, kernel) + bias
         return ops.reshape(out, (-1, patches.shape[1], self.hidden_dim))
-
-    def _to_unit_range(self, x: Tensor) -> Tensor:
-        is_pixels = keras.backend.standardize_dtype(x.dtype) == "uint8"
-        x = ops.cast(x, self.compute_dtype)
-        return x / 127.5 - 1.0 if is_pixels else x
 
     def _pad(self, x: Tensor, sizes: list[int]) -> Tensor:
         missing = [
@@ -254,3 +319,9 @@ class PatchEmbedding(keras.layers.Layer):
                         **{name: size},
                     )
                 )
+
+
+def _to_unit_range(x: Tensor, dtype: str) -> Tensor:
+    is_pixels = keras.backend.standardize_dtype(x.dtype) == "uint8"
+    x = ops.cast(x, dtype)
+    return x / 127.5 - 1.0 if is_pixels else x

@@ -95,13 +95,18 @@ class PositionEmbedding(keras.layers.Layer):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`, row-major over `grid`.
         grid: Patches per axis, static integers. Their product is `tokens`.
+        kept: Which places of the grid the tokens have, of each example its
+            own: indices, int, shape `(batch, tokens)`. Defaults to all.
+        position_ids: Table rows of each token, int, shape `(batch, tokens,
+            axes)`, instead of `grid` and `kept`.
 
     Returns:
         `tokens` plus positions, same shape and dtype.
 
     Raises:
         ValueError: If the grid has another number of axes, does not match the
-            tokens, or is longer than the table of an axis that is not dilated.
+            tokens, or is longer than the table of an axis that is not dilated;
+            or if rows are given to a layer that interpolates.
 
     Example:
         >>> import keras, keras_imp
@@ -160,26 +165,94 @@ class PositionEmbedding(keras.layers.Layer):
         ]
         self.norm.build((None, hidden_dim))
 
-    def call(self, tokens: Tensor, grid: tuple[int, ...]) -> Tensor:
-        self.check_grid(grid, tokens.shape[1])
+    def call(
+        self,
+        tokens: Tensor,
+        grid: tuple[int, ...] | None = None,
+        kept: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
+        if position_ids is not None:
+            positions = self.norm(self._rows_at(position_ids))
+        else:
+            grid = () if grid is None else tuple(grid)
+            self.check_grid(grid, tokens.shape[1] if kept is None else None)
+            positions = self.norm(self._grid_rows(grid))
+            if kept is not None:
+                positions = ops.take(positions, kept, axis=0)
+        return tokens + ops.cast(positions, tokens.dtype)
+
+    def compute_output_spec(
+        self, tokens, grid=None, kept=None, position_ids=None
+    ):
+        return keras.KerasTensor(tokens.shape, dtype=tokens.dtype)
+
+    def rows_reached(self, grid: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+        """Table rows that an input of some size uses, and so trains.
+
+        Args:
+            grid: Patches per axis.
+
+        Returns:
+            Ascending row numbers of each axis' table.
+
+        Example:
+            >>> from keras_imp.layers import PositionEmbedding
+            >>> layer = PositionEmbedding(buckets=(4, 6))
+            >>> [rows.tolist() for rows in layer.rows_reached((1, 4))]
+            [[0], [0, 1, 3, 4]]
+        """
+        self.check_grid(grid, None)
+        reached = []
+        for axis, (count, rows) in enumerate(
+            zip(grid, self.buckets, strict=True)
+        ):
+            ids = self._axis_ids(axis, count)
+            if self.interpolate and self.dilated:
+                mixed = interpolation_weights(count, rows) > 0
+                ids = np.concatenate([ids, ids[mixed] + 1])
+            # Interpolation ends at the last row; of faithful ids, those
+            # outside the table reach nothing.
+            ids = np.minimum(ids, rows - 1) if self.interpolate else ids
+            reached.append(np.unique(ids[ids < rows]))
+        return tuple(reached)
+
+    def _grid_rows(self, grid: tuple[int, ...]) -> Tensor:
+        """Sum of the axes' rows at each place, `(places, hidden_dim)`."""
         vectors = self._axis_rows(0, grid[0])
         for axis in range(1, len(grid)):
             rows = self._axis_rows(axis, grid[axis])
             # (rows so far, 1, hidden) + (rows of this axis, hidden)
             vectors = ops.expand_dims(vectors, 1) + rows
             vectors = ops.reshape(vectors, (-1, vectors.shape[-1]))
-        positions = ops.cast(self.norm(vectors), tokens.dtype)
-        return tokens + positions
+        return vectors
 
-    def compute_output_spec(self, tokens, grid):
-        return keras.KerasTensor(tokens.shape, dtype=tokens.dtype)
+    def _rows_at(self, position_ids: Tensor) -> Tensor:
+        """Sum of the rows with these numbers, `(batch, tokens, hidden_dim)`."""
+        self.check_given()
+        ids = ops.cast(position_ids, "int32")
+        vectors = 0.0
+        for axis, (table, rows) in enumerate(
+            zip(self.tables, self.buckets, strict=True)
+        ):
+            own = ids[..., axis]
+            found = ops.take(table, ops.minimum(own, rows - 1), axis=0)
+            if self.coordinates != "integer":
+                # Faithful: an id outside the table gives a zero row.
+                inside = ops.cast(own < rows, found.dtype)
+                found = found * ops.expand_dims(inside, -1)
+            vectors = vectors + found
+        return vectors
+
+    def _axis_ids(self, axis: int, count: int) -> np.ndarray:
+        # Text is not dilated: its scale is its own length (imp.md 3.2).
+        scale = self.buckets[axis] if self.dilated else count
+        return bucket_ids(count, scale, self.coordinates)
 
     def _axis_rows(self, axis: int, count: int) -> Tensor:
         """Rows of one axis' table, shape `(count, hidden_dim)`, float32."""
         table, rows = self.tables[axis], self.buckets[axis]
-        # Text is not dilated: its scale is its own length (imp.md 3.2).
-        scale = rows if self.dilated else count
-        ids = bucket_ids(count, scale, self.coordinates)
+        ids = self._axis_ids(axis, count)
         vectors = ops.take(table, np.minimum(ids, rows - 1), axis=0)
         if self.interpolate and self.dilated:
             share = interpolation_weights(count, rows)[:, None]
@@ -229,3 +302,20 @@ class PositionEmbedding(keras.layers.Layer):
                         length=count,
                     )
                 )
+
+    def check_given(self) -> None:
+        """Raise unless the layer can take `position_ids`.
+
+        Raises:
+            ValueError: If it interpolates.
+        """
+        if self.interpolate:
+            raise ValueError(
+                message(
+                    "Rows must not be given to a position embedding that "
+                    "interpolates: a row does not tell the share of the next.",
+                    "Drop tokens in the model, with `drop_tokens` of the task, "
+                    "or set interpolate_positions=False.",
+                    interpolate=self.interpolate,
+                )
+            )

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_positive, message
+from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.typing import Tensor
 
 
@@ -25,6 +26,8 @@ class TokenEmbedding(keras.layers.Layer):
 
     Call arguments:
         inputs: Token ids in `[0, vocabulary_size)`, shape `(batch, length)`.
+        kept: Which of them to look up: indices, int, shape `(batch, kept)`.
+            Defaults to all.
 
     Returns:
         Tokens, shape `(batch, length, hidden_dim)`, in the compute dtype.
@@ -98,14 +101,17 @@ class TokenEmbedding(keras.layers.Layer):
                 )
             )
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, kept: Tensor | None = None) -> Tensor:
         self.check_ids(inputs)
+        if kept is not None:
+            inputs = keep_tokens(inputs, kept)
         return ops.take(self.table, ops.cast(inputs, "int32"), axis=0)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.hidden_dim)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs, kept=None):
+        shape = (inputs if kept is None else kept).shape
         return keras.KerasTensor(
-            self.compute_output_shape(inputs.shape), dtype=self.compute_dtype
+            self.compute_output_shape(shape), dtype=self.compute_dtype
         )

@@ -1,16 +1,34 @@
 """From the input of one modality to the tokens of the shared encoder."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.layers.dense import TokenDense
+from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
+from keras_imp.models.modalities import axes_of
+from keras_imp.models.patching import PATCHES, POSITIONS, Patching
 from keras_imp.typing import Tensor
+
+
+class Embedded(NamedTuple):
+    """Tokens of one modality, ready for the encoder blocks.
+
+    Attributes:
+        modality: What they are of.
+        tokens: Shape `(batch, tokens, hidden_dim)`.
+        padding_mask: True where a token is real, shape `(batch, tokens)`, or
+            None if all are.
+    """
+
+    modality: str
+    tokens: Tensor
+    padding_mask: Tensor | None
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -26,7 +44,10 @@ class Embedder(keras.layers.Layer):
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
-        inputs: Input of the modality.
+        inputs: Input of the modality, or a dict of `patches` and `positions`
+            that were cut on the host (`data.drop_tokens`).
+        kept: Which tokens to embed: indices, int, shape `(batch, kept)`.
+            Defaults to all.
 
     Returns:
         A dict with `tokens`, shape `(batch, tokens, hidden_dim)`, and
@@ -59,20 +80,66 @@ class Embedder(keras.layers.Layer):
         for layer in (self.positions, self.before, self.after):
             layer.build((None, None, width))
 
-    def call(self, inputs: Tensor) -> dict[str, Tensor]:
-        is_text = isinstance(self.tokens, TokenEmbedding)
-        mask = self.tokens.padding_mask(inputs) if is_text else None
-        grid = self.grid(inputs.shape)
-        x = self.positions(self.tokens(inputs), grid=grid)
+    def call(
+        self, inputs: Any, kept: Tensor | None = None
+    ) -> dict[str, Tensor | None]:
+        if isinstance(inputs, dict):
+            x = self._embed_cut(inputs, kept)
+            return {"tokens": self.before(x), "padding_mask": None}
+        mask = self.tokens.padding_mask(inputs) if self.is_text else None
+        if mask is not None and kept is not None:
+            mask = keep_tokens(mask, kept)
+        tokens = self.tokens(inputs, kept=kept)
+        x = self.positions(tokens, grid=self.grid(inputs.shape), kept=kept)
         return {"tokens": self.before(x), "padding_mask": mask}
 
-    def compute_output_spec(self, inputs):
-        tokens = self.tokens.compute_output_spec(inputs)
-        is_text = isinstance(self.tokens, TokenEmbedding)
-        mask = (
-            keras.KerasTensor(inputs.shape, dtype="bool") if is_text else None
+    def compute_output_spec(self, inputs, kept=None):
+        if isinstance(inputs, dict):
+            shape = (kept if kept is not None else inputs[PATCHES]).shape[:2]
+        else:
+            shape = self.tokens.compute_output_spec(inputs, kept).shape[:2]
+        tokens = keras.KerasTensor(
+            (*shape, self.tokens.hidden_dim), dtype=self.compute_dtype
         )
+        mask = keras.KerasTensor(shape, dtype="bool") if self.is_text else None
         return {"tokens": tokens, "padding_mask": mask}
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the input is token ids, and not patches."""
+        return isinstance(self.tokens, TokenEmbedding)
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """Names of the axes, one per position table."""
+        return axes_of("text") if self.is_text else self.tokens.axis_names
+
+    def patching(self, name: str) -> Patching:
+        """How a modality of this embedder is cut into patches.
+
+        Args:
+            name: Modality of patches.
+
+        Returns:
+            The patching, as plain data.
+        """
+        axes = len(axes_of(name))
+        return Patching(
+            name,
+            self.tokens.patch_size[-axes:],
+            self.tokens.num_channels,
+            self.positions.buckets,
+            self.positions.coordinates,
+        )
+
+    def _embed_cut(self, inputs: dict, kept: Tensor | None) -> Tensor:
+        patches, positions = inputs[PATCHES], inputs[POSITIONS]
+        if kept is not None:
+            patches = keep_tokens(patches, kept)
+            positions = keep_tokens(positions, kept)
+        return self.positions(
+            self.tokens.embed_patches(patches), position_ids=positions
+        )
 
     def grid(self, shape: tuple[Any, ...]) -> tuple[int, ...]:
         """Tokens per axis for an input shape, checked.
@@ -102,7 +169,7 @@ class Embedder(keras.layers.Layer):
                 the vocabulary.
         """
         grid = self.grid(values.shape)
-        if not isinstance(self.tokens, TokenEmbedding) or not values.size:
+        if not self.is_text or not values.size:
             return
         self.tokens.check_ids(values)
         self.positions.check_grid(grid, None)

@@ -31,8 +31,10 @@ class EncoderBody(keras.layers.Layer):
 
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
-        modality: What the tokens are of.
+        modality: What the tokens are of; None if the caller counts.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        passes: How many passes this one stands for: its losses are added as
+            often.
         training: Whether to apply dropout and to add losses.
 
     Returns:
@@ -85,8 +87,9 @@ class EncoderBody(keras.layers.Layer):
     def call(
         self,
         tokens: Tensor,
-        modality: str,
+        modality: str | None = None,
         padding_mask: Tensor | None = None,
+        passes: int = 1,
         training: bool | None = None,
     ) -> tuple[Tensor, RoutingReport | None]:
         x, reports = tokens, []
@@ -102,26 +105,43 @@ class EncoderBody(keras.layers.Layer):
         report = RoutingReport(
             *(ops.concatenate(parts) for parts in zip(*reports, strict=True))
         )
-        tokens = None
-        if padding_mask is not None:
-            tokens = ops.sum(ops.cast(padding_mask, "float32"))
         if training:
-            self.add_loss(ops.sum(report.loss))
-            if tokens is not None and replicas().errands is not None:
-                self._count_tokens_alike(report, tokens)
-        # None is a plain call.
-        if training is not None:
-            self.routing_metrics[modality].update_state(report, tokens)
+            self.add_loss(passes * ops.sum(report.loss))
+            if padding_mask is not None and replicas().errands is not None:
+                self._count_tokens_alike(report, padding_mask, passes)
+        if modality is not None:
+            self.count(modality, report, training, padding_mask)
         return x, report
 
-    def _count_tokens_alike(self, report: RoutingReport, tokens: Tensor):
+    def count(
+        self,
+        modality: str,
+        report: RoutingReport,
+        training: bool | None,
+        padding_mask: Tensor | None = None,
+    ) -> None:
+        """Add what the routed layers did with one batch to the metrics.
+
+        Args:
+            modality: What the batch was of.
+            report: Of all routed layers, each value with a layer axis first.
+            training: As in `call`; None is a plain call, which is not counted.
+            padding_mask: As in `call`.
+        """
+        if training is not None:
+            self.routing_metrics[modality].update_state(report, padding_mask)
+
+    def _count_tokens_alike(
+        self, report: RoutingReport, padding_mask: Tensor, passes: int
+    ) -> None:
         """Correct the losses where one replica has more tokens than another.
 
         The z-loss is a mean over tokens, a step's loss one over replicas.
         """
+        tokens = ops.sum(ops.cast(padding_mask, "float32"))
 
         def extra_loss(means):
             extra = tokens / ops.maximum(means[0], 1e-6) - 1.0
-            return extra * self.z_loss_weight * ops.sum(report.z_loss)
+            return passes * extra * self.z_loss_weight * ops.sum(report.z_loss)
 
         later([tokens], extra_loss)

@@ -1,5 +1,6 @@
 """The encoder: any subset of modalities in, tokens and one vector each out."""
 
+import math
 from typing import Any
 
 import keras
@@ -9,7 +10,6 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_rate, message
 from keras_imp.layers._config import arguments_of
-from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
@@ -19,9 +19,10 @@ from keras_imp.layers.pooling import (
 )
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
-from keras_imp.models.embedders import Embedder
+from keras_imp.models.embedders import Embedded, Embedder
 from keras_imp.models.encoder_body import EncoderBody
 from keras_imp.models.modalities import MODALITIES, check_modality, check_rank
+from keras_imp.models.patching import Patching, check_patches
 from keras_imp.models.presets import PRESETS
 from keras_imp.models.routing_metric import RoutingMetric
 from keras_imp.models.sparse import check_sparse, routed_layer, runs
@@ -96,11 +97,12 @@ class IMPEncoder(keras_hub.models.Backbone):
             (batch, height, width, 3) and `video` (batch, frames, height,
             width, 3), uint8 or float in [-1, 1]; `audio` (batch, frames, mel
             bins), log-mel; `waveform` (batch, samples) in [-1, 1]; `text`
-            (batch, length), token ids, 0 = padding.
+            (batch, length), token ids, 0 = padding. All but text may also be
+            a dict of `patches` and `positions` (`data.drop_tokens`).
         training: Whether to apply dropout.
         kept: Which tokens to encode, by modality: indices, int, shape
-            `(batch, kept)`. The others are dropped before the blocks, and are
-            not in the output. Defaults to all.
+            `(batch, kept)`. The others are dropped before they are embedded,
+            and are not in the output. Defaults to all.
 
     Returns:
         A dict from modality to a dict with `sequence_output`, shape `(batch,
@@ -352,6 +354,28 @@ class IMPEncoder(keras_hub.models.Backbone):
             }
         )
 
+    def embedder_of(self, modality: str) -> Embedder:
+        """The embedder of a modality, for tasks that predict tokens.
+
+        Args:
+            modality: One of `modalities`.
+
+        Returns:
+            The layer that makes its tokens; image and video share one.
+
+        Raises:
+            ValueError: If the encoder does not have the modality.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> encoder.embedder_of("text").tokens.vocabulary_size
+            10
+        """
+        check_modality(modality, self.modalities)
+        return self.embedders[MODALITIES[modality].embedder]
+
     def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
         """Check one batch on the host: names, ranks, sizes and token ids.
 
@@ -372,9 +396,46 @@ class IMPEncoder(keras_hub.models.Backbone):
         """
         self._check_names(inputs)
         for name, values in inputs.items():
-            check_rank(name, values.shape)
-            embedder = self.embedders[MODALITIES[name].embedder]
-            embedder.check_values(name, values)
+            self._check_form(name, values)
+            if not isinstance(values, dict):
+                self.embedder_of(name).check_values(name, values)
+
+    @property
+    def patchings(self) -> dict[str, Patching]:
+        """How each modality of patches is cut; for `data.drop_tokens`."""
+        embedders = {name: self.embedder_of(name) for name in self.modalities}
+        return {
+            name: embedder.patching(name)
+            for name, embedder in embedders.items()
+            if not embedder.is_text
+        }
+
+    def num_tokens(
+        self, name: str, shape: tuple[int | None, ...]
+    ) -> int | None:
+        """Tokens of one example of an input.
+
+        Args:
+            name: Modality.
+            shape: Shape of its input, batch axis included.
+
+        Returns:
+            Number of tokens; None if the length of a text is not known.
+
+        Raises:
+            ValueError: If the shape does not fit.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("video",))
+            >>> encoder.num_tokens("video", (2, 8, 32, 48, 3))
+            12
+        """
+        check_modality(name, self.modalities)
+        check_rank(name, shape)
+        grid = self.embedder_of(name).grid(shape)
+        return None if None in grid else math.prod(grid)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **arguments_of(self, IMPEncoder)}
@@ -407,33 +468,85 @@ class IMPEncoder(keras_hub.models.Backbone):
             return cls(**{**PRESETS[preset]["config"], **kwargs})
         return super().from_preset(preset, load_weights=load_weights, **kwargs)
 
-    def _encode(
-        self, name: str, inputs: Tensor, training, kept: Tensor | None = None
-    ) -> tuple[dict[str, Tensor], RoutingReport | None]:
-        check_rank(name, inputs.shape)
-        embedder = self.embedders[MODALITIES[name].embedder]
-        embedded = embedder(inputs)
+    def embed(
+        self, name: str, inputs: Tensor, kept: Tensor | None = None
+    ) -> Embedded:
+        """The tokens of one modality, as they enter the encoder blocks.
+
+        `embed`, then the blocks, then `finish` is what a call does with each
+        modality.
+
+        Args:
+            name: Modality.
+            inputs: Its values, as for `call`.
+            kept: Which tokens to encode, int, shape `(batch, kept)`. Defaults
+                to all.
+
+        Returns:
+            The tokens and their padding mask.
+
+        Raises:
+            ValueError: If the input does not have the form of its modality.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> tuple(encoder.embed("text", np.array([[1, 9, 0]])).tokens.shape)
+            (1, 3, 8)
+        """
+        self._check_form(name, inputs)
+        embedded = self.embedder_of(name)(inputs, kept=kept)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
-        if kept is not None:
-            tokens = keep_tokens(tokens, kept)
-            mask = None if mask is None else keep_tokens(mask, kept)
         if self.pooling == "token":
             tokens, mask = self._prepend_token(name, tokens, mask)
-        x, report = self.body(
-            tokens, modality=name, padding_mask=mask, training=training
-        )
-        x = embedder.after(self.final_norm(x))
+        return Embedded(name, tokens, mask)
+
+    def finish(self, embedded: Embedded, tokens: Tensor) -> dict[str, Tensor]:
+        """What a call returns for one modality, from the blocks' output.
+
+        Args:
+            embedded: What `embed` returned.
+            tokens: The same tokens after the blocks.
+
+        Returns:
+            A dict with `sequence_output`, `padding_mask` and `pooled_output`.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> embedded = encoder.embed("text", np.array([[1, 9, 0]]))
+            >>> tokens, _ = encoder.body(
+            ...     embedded.tokens, modality="text")
+            >>> features = encoder.finish(embedded, tokens)
+            >>> tuple(features["pooled_output"].shape)
+            (1, 8)
+        """
+        name, _, mask = embedded
+        x = self.embedder_of(name).after(self.final_norm(tokens))
         pooled = self.pool(x, padding_mask=mask)
         if self.pooling == "token":
             x, mask = x[:, 1:], None if mask is None else mask[:, 1:]
         if mask is None:
             mask = ops.ones(ops.shape(x)[:2], dtype="bool")
-        features = {
+        return {
             "sequence_output": x,
             "padding_mask": mask,
             "pooled_output": pooled,
         }
-        return features, report
+
+    def _encode(
+        self, name: str, inputs: Tensor, training, kept: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], RoutingReport | None]:
+        embedded = self.embed(name, inputs, kept)
+        tokens, report = self.body(
+            embedded.tokens,
+            modality=name,
+            padding_mask=embedded.padding_mask,
+            training=training,
+        )
+        return self.finish(embedded, tokens), report
 
     def _prepend_token(self, name: str, tokens: Tensor, mask: Tensor | None):
         first = self.first_tokens[MODALITIES[name].embedder]
@@ -528,6 +641,13 @@ class IMPEncoder(keras_hub.models.Backbone):
             layer.build(shape)
         place_weights(self)
         self.built = True
+
+    def _check_form(self, name: str, values: Any) -> None:
+        if isinstance(values, dict):
+            check_patches(name, values, self.patchings)
+            self.embedders[MODALITIES[name].embedder].positions.check_given()
+        else:
+            check_rank(name, values.shape)
 
     def _check_names(self, inputs: dict[str, Any]) -> None:
         if not isinstance(inputs, dict):

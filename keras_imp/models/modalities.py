@@ -21,6 +21,11 @@ class Modality(NamedTuple):
     embedder: str
     shape: str
 
+    @property
+    def rank(self) -> int:
+        """Number of axes of its input."""
+        return self.shape.count(",") + 1
+
 
 MODALITIES = {
     "image": Modality("vision", "(batch, height, width, 3)"),
@@ -29,8 +34,6 @@ MODALITIES = {
     "waveform": Modality("waveform", "(batch, samples)"),
     "text": Modality("text", "(batch, length)"),
 }
-
-_RANKS = {name: row.shape.count(",") + 1 for name, row in MODALITIES.items()}
 
 
 def check_modality(name: str, known: tuple[str, ...] = ()) -> None:
@@ -73,10 +76,50 @@ def check_rank(name: str, shape: tuple[int | None, ...]) -> None:
         >>> from keras_imp.models.modalities import check_rank
         >>> check_rank("text", (8, 16))
     """
-    if len(shape) != _RANKS[name]:
+    if len(shape) != MODALITIES[name].rank:
         raise ValueError(
             message(
                 f"The input {name!r} must have shape {MODALITIES[name].shape}.",
                 shape=tuple(shape),
             )
         )
+
+
+def axes_of(name: str) -> tuple[str, ...]:
+    """Axes of a modality's input that have a size to choose.
+
+    Args:
+        name: Modality.
+
+    Returns:
+        Names, without the batch axis and the colors.
+
+    Example:
+        >>> from keras_imp.models.modalities import axes_of
+        >>> axes_of("video")
+        ('frames', 'height', 'width')
+    """
+    return tuple(axis for axis in _entries(name) if not axis.isdigit())
+
+
+def input_shape(name: str, size: tuple[int, ...]) -> tuple[int | None, ...]:
+    """Shape of a modality's input of some size.
+
+    Args:
+        name: Modality.
+        size: Length of each of `axes_of(name)`.
+
+    Returns:
+        The shape, with None for the batch axis.
+
+    Example:
+        >>> from keras_imp.models.modalities import input_shape
+        >>> input_shape("image", (32, 48))
+        (None, 32, 48, 3)
+    """
+    colors = [int(axis) for axis in _entries(name) if axis.isdigit()]
+    return (None, *size, *colors)
+
+
+def _entries(name: str) -> list[str]:
+    return MODALITIES[name].shape.strip("()").split(", ")[1:]

@@ -57,20 +57,19 @@ class RoutingMetric(keras.metrics.Metric):
         self.batches = self._zeros("batches", ())
 
     def update_state(
-        self, report: RoutingReport, tokens: Tensor | None = None
+        self, report: RoutingReport, padding_mask: Tensor | None = None
     ) -> None:
         """Add one batch.
 
         Args:
             report: Of all routed layers, each value with a layer axis first.
-            tokens: Number of its real tokens, a float32 scalar; None if no
-                token is padding.
+            padding_mask: True where a token is real, shape `(batch, tokens)`.
         """
         report = RoutingReport(*(ops.stop_gradient(value) for value in report))
         if replicas().errands is None:
             self._add(report)
         else:
-            self._add_later(report, ops.ones(()) if tokens is None else tokens)
+            self._add_later(report, padding_mask)
 
     def result(self) -> dict[str, Tensor]:
         means = ops.where(
@@ -123,8 +122,13 @@ class RoutingMetric(keras.metrics.Metric):
         self.importance_total.assign_add(report.importance)
         self.batches.assign_add(ops.ones(()))
 
-    def _add_later(self, report: RoutingReport, tokens: Tensor) -> None:
+    def _add_later(
+        self, report: RoutingReport, padding_mask: Tensor | None
+    ) -> None:
         """Add the figures of the whole batch, of which this is a part."""
+        tokens = ops.ones(())
+        if padding_mask is not None:
+            tokens = ops.sum(ops.cast(padding_mask, "float32"))
         pairs = ops.cast(report.weights > 0.0, "float32")
         pairs, gates = (
             ops.sum(values, axis=(1, 2, 3))
@@ -153,8 +157,17 @@ class RoutingMetric(keras.metrics.Metric):
         later([*parts, *bases.values()], add)
 
     def _zeros(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
-        return self.add_variable(
-            shape=shape, initializer="zeros", dtype="float32", name=name
+        # Not `add_variable`: its variables are cast where the encoder computes
+        # in half precision, and on torch an update then changes a copy.
+        return keras.Variable(
+            "zeros",
+            shape=shape,
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            aggregation="sum",
+            synchronization="on_read",
+            name=name,
         )
 
     def _mean(self, total: keras.Variable) -> np.ndarray:

@@ -1,14 +1,25 @@
 """What a step optimises: a head, a loss and metrics."""
 
 from keras_imp.tasks.classification import Classification
-from keras_imp.tasks.contrastive import Contrastive, contrastive_loss
+from keras_imp.tasks.combined import Combined
+from keras_imp.tasks.contrastive import Contrastive
+from keras_imp.tasks.contrastive_losses import (
+    contrastive_loss,
+    sigmoid_contrastive_loss,
+)
+from keras_imp.tasks.masked_modeling import MaskedModeling
 from keras_imp.tasks.metrics import TaskMetric
+from keras_imp.tasks.regression import Regression
 from keras_imp.tasks.task import Task
 
 __all__ = [
     "Classification",
+    "Combined",
     "Contrastive",
+    "MaskedModeling",
+    "Regression",
     "Task",
     "TaskMetric",
     "contrastive_loss",
+    "sigmoid_contrastive_loss",
 ]

@@ -1,19 +1,18 @@
 """Name the class, or the classes, of one modality's input."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_positive, check_rate, message
-from keras_imp.layers.dense import TokenDense
-from keras_imp.tasks.task import Task, weighted_mean
+from keras_imp.tasks.linear_task import LinearTask
+from keras_imp.tasks.target_checks import check_rows, target_array
+from keras_imp.tasks.task import count_examples, weighted_mean
 from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class Classification(Task):
+class Classification(LinearTask):
     """A linear classifier on the pooled vector of one modality.
 
     Single label: softmax cross-entropy. Multi label: sigmoid cross-entropy,
@@ -27,7 +26,8 @@ class Classification(Task):
         label_smoothing: Share `a` of the target that is spread: over all
             classes (single label), or `y (1 - a) + a / 2` (multi label).
         loss_weight: Factor of the task's loss.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
+        **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
+            `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
         inputs: A dict with the modality.
@@ -68,20 +68,14 @@ class Classification(Task):
         loss_weight: float = 1.0,
         **kwargs,
     ):
-        super().__init__(name=name, loss_weight=loss_weight, **kwargs)
         check_positive(num_classes=num_classes)
         check_rate(label_smoothing=label_smoothing)
-        self.modality = modality
+        super().__init__(
+            name, modality, num_classes, loss_weight=loss_weight, **kwargs
+        )
         self.num_classes = num_classes
         self.multi_label = multi_label
         self.label_smoothing = label_smoothing
-        # Logits and loss in float32 whatever the encoder computes in.
-        self.head = TokenDense(
-            num_classes,
-            kernel_initializer="lecun_normal",
-            dtype="float32",
-            name="head",
-        )
         if multi_label:
             self.score_metric = self.track(
                 keras.metrics.AUC(
@@ -94,29 +88,6 @@ class Classification(Task):
             )
         else:
             self.score_metric = self.track(keras.metrics.Mean(name="accuracy"))
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return (self.modality,)
-
-    def build(self, pooled_shape):
-        self.head.build(tuple(pooled_shape[self.modality]))
-
-    def call(
-        self,
-        inputs: dict[str, Tensor],
-        encoder: Any = None,
-        training: bool | None = None,
-    ) -> Tensor:
-        features = encoder(
-            {self.modality: inputs[self.modality]}, training=training
-        )
-        pooled = features[self.modality]["pooled_output"]
-        return self.head(ops.cast(pooled, "float32"))
-
-    def compute_output_shape(self, input_shape):
-        batch = input_shape[self.modality][0]
-        return (batch, self.num_classes)
 
     def compute_loss(self, x, y, y_pred, sample_weight=None) -> Tensor:
         del x
@@ -143,21 +114,8 @@ class Classification(Task):
 
     def check_batch(self, x, y, sample_weight=None) -> None:
         del sample_weight
-        if y is None:
-            raise ValueError(
-                "A batch must be (x, y) or (x, y, sample_weight), with labels "
-                "`y`. Received: y=None."
-            )
-        y = np.asarray(y)
-        if y.dtype.kind not in "biuf":
-            raise ValueError(
-                message(
-                    "`y` must be numbers.",
-                    "Give each class a number, from 0.",
-                    dtype=str(y.dtype),
-                )
-            )
-        batch = len(x[self.modality])
+        y = target_array(y, "labels", "Give each class a number, from 0.")
+        batch = count_examples(x[self.modality])
         wide = (batch, self.num_classes)
         if y.shape == wide:
             self._check_probabilities(y)
@@ -169,7 +127,7 @@ class Classification(Task):
             )
         # NaN fails the comparison too.
         right = (y >= 0) & (y < self.num_classes) & (y == np.floor(y))
-        _check_rows(
+        check_rows(
             right,
             y,
             f"Labels must be integers in [0, {self.num_classes}), the number "
@@ -179,7 +137,7 @@ class Classification(Task):
 
     @staticmethod
     def _check_probabilities(y: np.ndarray) -> None:
-        _check_rows(
+        check_rows(
             (y >= 0) & (y <= 1),
             y,
             "Targets of shape (batch, num_classes) must be in [0, 1].",
@@ -198,13 +156,3 @@ class Classification(Task):
         spread = 2 if self.multi_label else self.num_classes
         share = self.label_smoothing
         return targets * (1.0 - share) + share / spread
-
-
-def _check_rows(right: np.ndarray, y: np.ndarray, rule: str, name: str) -> None:
-    """Raise with the first value that is not right, and its row."""
-    wrong = np.argwhere(~right)
-    if len(wrong):
-        place = tuple(wrong[0])
-        raise ValueError(
-            message(rule, **{name: y[place].item(), "row": int(place[0])})
-        )

@@ -1,8 +1,9 @@
 """What a training step optimises: a head, a loss and metrics.
 
 A task is a Keras layer on top of the shared encoder. To write one, subclass
-`Task` and define `modalities`, `build`, `call` and `compute_loss`; add metrics
-with `track`. `classification.py` is the shortest example.
+`Task` and define `modalities`, `build`, `call` and `compute_loss`; call the
+encoder through `encode`; add metrics with `track`. `examples/own_task.py` does
+it in 30 lines.
 """
 
 from typing import Any
@@ -11,7 +12,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp._errors import check_choice, check_positive, message
+from keras_imp._errors import (
+    check_choice,
+    check_positive,
+    check_rate,
+    message,
+)
+from keras_imp.layers.drop_token import draw_kept
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.typing import Tensor
 
@@ -36,6 +43,9 @@ class Task(keras.layers.Layer):
             part. `"mean"` averages the gradients of the parts' own losses in
             one pass: the same where the loss is a mean over examples, but a
             contrastive loss then only sees the negatives of one part.
+        drop_tokens: Share of the tokens to drop while training, by modality,
+            such as `{"video": 0.5}`: each example keeps its own random set.
+        drop_seed: Seed of these sets. Defaults to a random one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
 
     Call arguments:
@@ -44,8 +54,8 @@ class Task(keras.layers.Layer):
         training: Whether the encoder trains.
 
     Raises:
-        ValueError: If the name has a reserved character, or the weight is not
-            positive.
+        ValueError: If the name has a reserved character, the weight is not
+            positive, or a share to drop is outside [0, 1).
 
     Example:
         >>> import keras_imp
@@ -65,6 +75,8 @@ class Task(keras.layers.Layer):
         loss_weight: float = 1.0,
         microbatches: int = 1,
         accumulate: str = "exact",
+        drop_tokens: dict[str, float] | None = None,
+        drop_seed: int | None = None,
         **kwargs,
     ):
         if not name or any(mark in name for mark in RESERVED):
@@ -81,12 +93,35 @@ class Task(keras.layers.Layer):
         self.loss_weight = loss_weight
         self.microbatches = microbatches
         self.accumulate = accumulate
+        self.drop_tokens = dict(drop_tokens or {})
+        self.drop_seed = drop_seed
+        check_rate(
+            **{f"drop_tokens[{m!r}]": r for m, r in self.drop_tokens.items()}
+        )
+        if self.drop_tokens:
+            self.drop_generator = keras.random.SeedGenerator(drop_seed)
         self.loss_metric = self.track(keras.metrics.Mean(name="loss"))
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that a training batch of this task must have."""
         raise NotImplementedError(f"{type(self).__name__}.modalities")
+
+    def prepare(self, encoder: Any) -> None:
+        """Take from the encoder what the weights depend on. Optional.
+
+        The model calls it before `build`: what is predicted may have the size
+        of the encoder's vocabulary or patches.
+
+        Args:
+            encoder: The shared encoder.
+
+        Raises:
+            ValueError: If the encoder lacks what the task needs.
+        """
+
+    def get_build_config(self) -> None:
+        """Nothing: a loaded model builds its tasks itself, after `prepare`."""
 
     def compute_loss(
         self,
@@ -149,6 +184,31 @@ class Task(keras.layers.Layer):
         """
         return x
 
+    def encode(
+        self,
+        encoder: Any,
+        inputs: dict[str, Any],
+        training: bool | None = None,
+    ) -> dict[str, Any]:
+        """The encoder's features; in training, of the tokens that are kept.
+
+        Args:
+            encoder: The shared encoder.
+            inputs: Inputs by modality, as the encoder takes them.
+            training: Whether the encoder trains.
+
+        Returns:
+            What the encoder returns.
+
+        Raises:
+            ValueError: If tokens of an input were dropped on the host already,
+                or their number is not known.
+        """
+        kept = self._draw_kept(encoder, inputs) if training else {}
+        if not kept:
+            return encoder(inputs, training=training)
+        return encoder(inputs, training=training, kept=kept)
+
     def track(self, metric: keras.metrics.Metric) -> TaskMetric:
         """Log a metric as `<task>/<metric name>`, absent while not drawn.
 
@@ -159,6 +219,49 @@ class Task(keras.layers.Layer):
             The metric to update, as an attribute of the task.
         """
         return TaskMetric(metric, name=f"{self.name}/{metric.name}")
+
+    def _draw_kept(self, encoder: Any, inputs: dict[str, Any]) -> dict:
+        """Indices of the kept tokens of each modality that drops some."""
+        kept = {}
+        for name, rate in self.drop_tokens.items():
+            if name not in inputs or rate == 0:
+                continue
+            values = inputs[name]
+            if isinstance(values, dict):
+                raise ValueError(
+                    message(
+                        f"Tokens of {name!r} must be dropped either on the "
+                        "host or in the task, not in both.",
+                        "Leave `drop_tokens` out of the task or of the data.",
+                        task=self.name,
+                        drop_tokens=rate,
+                    )
+                )
+            tokens = encoder.num_tokens(name, values.shape)
+            batch = ops.shape(values)[0]
+            kept[name] = draw_kept(self.drop_generator, batch, tokens, rate)
+        return kept
+
+
+def count_examples(values: Any) -> int:
+    """Examples of one input, also of one that was cut on the host.
+
+    Args:
+        values: An array, or a dict of arrays, with the batch axis first.
+
+    Returns:
+        Length of the batch axis; 1 if there is none.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.tasks.task import count_examples
+        >>> count_examples({"patches": np.zeros((3, 4, 5))})
+        3
+    """
+    while isinstance(values, dict):
+        values = next(iter(values.values()))
+    shape = np.shape(values)
+    return shape[0] if shape else 1
 
 
 def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:

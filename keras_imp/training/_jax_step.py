@@ -50,7 +50,7 @@ class BackendStep(Devices):
         batch = self.unpack(data)
         scale = self._loss_scale(optimizer)
         touched: set[int] = set()
-        in_parts = batch.task.microbatches > 1
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         gradients, loss, y_pred, values = differentiate(
             batch, values, scale, touched
@@ -67,19 +67,25 @@ class BackendStep(Devices):
             lambda: self.finish_step(batch, y_pred, loss, norm), values
         )
         new = self._apply(gradients, trainable, optimizer)
+
         # Refuse the update of a loss that is not finite. XLA fuses the choice
         # into the update; variables that the step does not touch stay as is.
+        def choose(old, new):
+            return old if new is old else jnp.where(update, new, old)
+
         trainable, optimizer = jax.tree.map(
-            lambda old, new: old if new is old else jnp.where(update, new, old),
-            (list(trainable), list(optimizer)),
-            new,
+            choose, (list(trainable), list(optimizer)), new
         )
-        return logs, (
-            trainable,
-            values.non_trainable,
-            optimizer,
-            values.metrics,
-        )
+        layers = {id(variable) for variable in self.layer_state}
+        non_trainable = [
+            choose(old, new) if id(variable) in layers else new
+            for variable, old, new in zip(
+                self.non_trainable_variables,
+                non_trainable,
+                values.non_trainable,
+            )
+        ]
+        return logs, (trainable, non_trainable, optimizer, values.metrics)
 
     @contextlib.contextmanager
     def keep_state(self) -> Iterator[None]:

@@ -122,6 +122,10 @@ class OneDevice:
         """The whole batch and its predictions, from the part of a replica."""
         return batch, y_pred
 
+    def mean_over_replicas(self, gradients: list, loss: Any) -> tuple:
+        """Gradients and loss of the whole batch, from those of a replica."""
+        return gradients, loss
+
     @property
     def keeps_metrics(self) -> bool:
         """Whether this replica updates the metrics; one of them does."""

@@ -19,7 +19,8 @@ class BackendStep(Devices):
         if SKIP in data:
             return self.logs_so_far()
         batch = self.unpack(data)
-        in_parts = batch.task.microbatches > 1
+        state = [tf.identity(variable.value) for variable in self.layer_state]
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         with self.as_replica(batch if in_parts else None):
             gradients, loss, y_pred = differentiate(batch)
@@ -36,6 +37,8 @@ class BackendStep(Devices):
         update, logs = self.finish_step(batch, y_pred, loss, norm)
         # Refuse the update of a loss that is not finite.
         self.apply_if(update, pairs)
+        for variable, before in zip(self.layer_state, state):
+            variable.assign(tf.where(update, variable.value, before))
         return logs
 
     def keep_state(self) -> contextlib.AbstractContextManager:

@@ -21,7 +21,8 @@ class BackendStep(Devices):
             return self.logs_so_far()
         batch = self.unpack(data)
         self.zero_grad()
-        in_parts = batch.task.microbatches > 1
+        state = [v.value.detach().clone() for v in self.layer_state]
+        in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         loss, y_pred = differentiate(batch)
         pairs = self._gradients()
@@ -31,6 +32,9 @@ class BackendStep(Devices):
             # Refuse the update of a loss that is not finite.
             if update:
                 self.optimizer.apply(*map(list, zip(*pairs)))
+            else:
+                for variable, before in zip(self.layer_state, state):
+                    variable.assign(before)
         return logs
 
     def global_random_state(self) -> np.ndarray:

@@ -28,7 +28,9 @@ from keras_imp.training.callbacks import (
 from keras_imp.training.checks import (
     by_modality,
     check_inputs,
+    check_items,
     check_mixture,
+    check_no_arguments_for_arrays,
     check_parts,
     check_rounds,
     check_sample_weight,
@@ -68,6 +70,11 @@ class Batch(NamedTuple):
     def arrays(self) -> tuple:
         """What has an axis of examples."""
         return (self.x, self.y, self.sample_weight)
+
+    @property
+    def microbatches(self) -> int:
+        """In how many parts it goes through the encoder."""
+        return self.task.microbatches
 
     def with_arrays(self, arrays: tuple) -> "Batch":
         """The same batch with other examples.
@@ -145,12 +152,15 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         self.update = update
         self.hidden_dim = hidden_dim or getattr(encoder, "hidden_dim", None)
         check_tasks(self.task_list, encoder, self.hidden_dim)
-        # Steps taken, the step whose loss was not finite (-1: none), its task.
+        # Steps taken, the step whose loss was not finite (-1: none), and 1 for
+        # its task, by task.
         self.step_counter = self._counter("step_counter", "zeros")
         self.failed_step = self._counter(
             "failed_step", keras.initializers.Constant(-1)
         )
-        self.failed_task = self._counter("failed_task", "zeros")
+        self.failed_tasks = self._counter(
+            "failed_tasks", "zeros", (len(self.task_list),)
+        )
         # Steps that were skipped, by task.
         self.skipped_steps = self._counter(
             "skipped_steps", "zeros", (len(self.task_list),)
@@ -160,6 +170,8 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             list(self.tasks), name="schedule_state"
         )
         for task in self.task_list:
+            with named(task):
+                task.prepare(encoder)
             if not task.built:
                 task.build(
                     dict.fromkeys(task.modalities, (None, self.hidden_dim))
@@ -175,17 +187,27 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
     ) -> Any:
         ((key, x),) = inputs.items()
-        task = self._task(key.split(SEPARATOR)[0])
+        task = self._task_of(key)
         return task(x, encoder=self.encoder, training=training)
 
     # The step, from top to bottom ------------------------------------------
 
+    @property
+    def layer_state(self) -> list[keras.Variable]:
+        """What layers change by themselves, such as random states.
+
+        A step whose update is refused leaves it alone.
+        """
+        return [
+            variable
+            for layer in (self.encoder, *self.task_list)
+            for variable in layer.non_trainable_variables
+        ]
+
     def unpack(self, data: dict[str, tuple]) -> Batch:
         """Take the one item of a mixture apart."""
         ((key, batch),) = data.items()
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        task = self._task(key.split(SEPARATOR)[0])
-        return Batch(key, task, x, y, sample_weight)
+        return self._batch(key, batch)
 
     def batch_loss(self, batch: Batch, training: bool) -> tuple[Tensor, Any]:
         """The batch's loss, a float32 scalar, and its predictions."""
@@ -218,26 +240,26 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         if not isinstance(self.optimizer, LossScaleOptimizer):
             # That one looks for such gradients to find its scale.
             finite = ops.logical_and(finite, ops.isfinite(gradient_norm))
-        update = self.count_step(batch, finite)
-        self.schedule_state.update(
-            batch.task.name, loss, gradient_norm, good=update
-        )
+        update = self.count_step(self.blamed(batch, y_pred), finite)
+        self.measure(batch, loss, gradient_norm, update)
         if self.on_non_finite == "skip":
             return update, self._record_if(finite, batch, y_pred, loss)
         loss = ops.where(finite, loss, float("nan"))
         return update, self.record(batch, y_pred, loss)
 
-    def count_step(self, batch: Batch, finite: Tensor) -> Tensor:
+    def blamed(self, batch: Batch, y_pred: Any) -> Any:
+        """Which task it is if the step is not finite; bool, shape (tasks,)."""
+        return np.array([task is batch.task for task in self.task_list])
+
+    def count_step(self, blamed: Any, finite: Tensor) -> Tensor:
         """Count the step; say whether its update may be applied.
 
         After a step that is not finite, no update is applied any more until
         `fit` is called again, unless such steps are to be skipped.
         """
-        index = list(self.tasks).index(batch.task.name)
         step = self.step_counter.value
         if self.on_non_finite == "skip":
-            this_task = np.arange(len(self.task_list)) == index
-            skipped = ops.logical_and(this_task, ops.logical_not(finite))
+            skipped = ops.logical_and(blamed, ops.logical_not(finite))
             self.skipped_steps.assign_add(ops.cast(skipped, "int32"))
             self.step_counter.assign(step + 1)
             return finite
@@ -246,12 +268,21 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         self.failed_step.assign(
             ops.where(fails_now, step, self.failed_step.value)
         )
-        self.failed_task.assign(
-            ops.where(fails_now, index, self.failed_task.value)
+        blamed = ops.cast(blamed, "int32")
+        self.failed_tasks.assign(
+            ops.where(fails_now, blamed, self.failed_tasks.value)
         )
         update = ops.logical_and(good_so_far, finite)
         self.step_counter.assign(step + ops.cast(update, "int32"))
         return update
+
+    def measure(
+        self, batch: Batch, loss: Tensor, gradient_norm: Tensor, good: Tensor
+    ) -> None:
+        """Keep what an adaptive schedule decides by."""
+        self.schedule_state.update(
+            batch.task.name, loss, gradient_norm, good=good
+        )
 
     def record(self, batch: Batch, y_pred: Any, loss: Tensor) -> dict:
         """Update the metrics; return the loss and those of the batch's task.
@@ -261,33 +292,35 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         """
         batch, y_pred = self.gather(batch, y_pred)
         if self.keeps_metrics:
-            self._loss_tracker.update_state(loss)
-            batch.task.loss_metric.update_state(loss)
+            # As Keras does: an epoch's loss is the mean over examples.
+            weight = total_weight(batch)
+            self._loss_tracker.update_state(loss, sample_weight=weight)
+            batch.task.loss_metric.update_state(loss, sample_weight=weight)
             batch.task.update_metrics(
                 batch.x, batch.y, y_pred, batch.sample_weight
             )
-        return self._logs(batch.task)
+        return self._logs(batch)
 
     def _record_if(self, finite, batch, y_pred, loss) -> dict:
         """Record a step, but leave the metrics alone where it is skipped."""
-        metrics = self._metrics_of(batch.task)
+        metrics = self._metrics_of(batch)
         variables = [v for metric in metrics for v in metric.variables]
         before = [ops.copy(v.value) for v in variables]
         self.record(batch, y_pred, loss)
         for variable, old in zip(variables, before):
             variable.assign(ops.where(finite, variable.value, old))
-        return self._logs(batch.task)
+        return self._logs(batch)
 
-    def _logs(self, task: Task) -> dict:
-        metrics = self._metrics_of(task)
+    def _logs(self, batch: Batch) -> dict:
+        metrics = self._metrics_of(batch)
         return self.share_logs({m.name: m.result() for m in metrics})
 
     def logs_so_far(self) -> dict:
         """What a step that was taken before a resume returns."""
         return self.share_logs({"loss": self._loss_tracker.result()})
 
-    def _metrics_of(self, task: Task) -> list[keras.Metric]:
-        return [self._loss_tracker, *task.metrics]
+    def _metrics_of(self, batch: Batch) -> list[keras.Metric]:
+        return [self._loss_tracker, *batch.task.metrics]
 
     # What Keras users call --------------------------------------------------
 
@@ -358,9 +391,10 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         Raises:
             TypeError: If `x` is no mixture.
             ValueError: If the tasks of mixture and model differ, or a batch
-                does not fit its task.
+                does not fit its task, or an argument is for arrays only.
             NonFiniteLossError: If a loss is NaN or infinite.
         """
+        check_no_arguments_for_arrays("fit", kwargs)
         self._bind(x, "x", all_tasks=True)
         self.training_mixture = x
         if validation_data is not None:
@@ -400,6 +434,7 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         Returns:
             Metric values by name, of the tasks that the mixture has.
         """
+        check_no_arguments_for_arrays("evaluate", kwargs)
         self._bind(x, "x")
         self.testing_mixture = x
         if kwargs.get("_use_cached_eval_dataset"):  # Called by `fit`.
@@ -533,11 +568,25 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             )
         return self.tasks[name]
 
+    def _task_of(self, key: str) -> Task:
+        """The task of an item's key."""
+        return self._task(key.split(SEPARATOR)[0])
+
+    def _batch(self, key: str, batch: tuple) -> Batch:
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        return Batch(key, self._task_of(key), x, y, sample_weight)
+
     def _bind(self, mixture: Any, argument: str, all_tasks: bool = False):
         """Check a mixture, and check each of its batches when it is read."""
         check_mixture(mixture, self.tasks, argument, all_tasks)
+        self._check_items(mixture, argument, training=all_tasks)
         self.check_devices()
         mixture.bind(self.prepare_batch, self.placement)
+
+    def _check_items(
+        self, mixture: TaskMixture, argument: str, training: bool
+    ) -> None:
+        check_items(mixture, argument, together=False)
 
     def _build_optimizer(self) -> None:
         """Build on all variables: the first step touches only some of them."""
@@ -577,7 +626,12 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
 
     def _callbacks(self, mixture, callbacks, epochs, verbose) -> list:
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            return callbacks
+            # Keras makes another list, with a history of its own.
+            callbacks = [
+                callback
+                for callback in callbacks.callbacks
+                if not isinstance(callback, keras.callbacks.History)
+            ]
         if callbacks is None:
             callbacks = []
         elif not isinstance(callbacks, list | tuple):
@@ -602,6 +656,20 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             return []
         check_rounds(schedule.every, mixture.prefetch, self.steps_per_execution)
         return [DecideRounds(schedule)]
+
+
+def total_weight(batch: Batch) -> Any:
+    """Weight of all examples of a batch together; 1 each by default.
+
+    Args:
+        batch: The batch.
+
+    Returns:
+        A number, or a float32 scalar.
+    """
+    if batch.sample_weight is None:
+        return float(keras.tree.flatten(batch.x)[0].shape[0])
+    return ops.sum(ops.cast(batch.sample_weight, "float32"))
 
 
 @contextlib.contextmanager

@@ -172,6 +172,7 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.model.failed_step.assign(-1)
+        self.model.failed_tasks.assign([0] * len(self.model.task_list))
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):
@@ -188,10 +189,15 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
         step = int(model.failed_step.numpy())
         if step < 0:
             return
-        task = model.task_list[int(model.failed_task.numpy())]
-        batch = self.mixture.batch_of_step(step)
-        cause = "" if batch is None else first_non_finite(model, task, batch)
-        raise NonFiniteLossError(task.name, step, cause)
+        flags = keras.ops.convert_to_numpy(model.failed_tasks)
+        failed = [model.task_list[i] for i in np.flatnonzero(flags)]
+        # Of several tasks in one step, the first will do to find a cause.
+        batch = self.mixture.batch_of_step(step, failed[0].name)
+        cause = (
+            "" if batch is None else first_non_finite(model, failed[0], batch)
+        )
+        names = " + ".join(task.name for task in failed)
+        raise NonFiniteLossError(names, step, cause)
 
 
 class WarnOfSkippedSteps(keras.callbacks.Callback):

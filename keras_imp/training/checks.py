@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
-from keras_imp.tasks.task import Task
+from keras_imp.tasks.combined import Combined
+from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.task_mixture import TaskMixture
+
+# Arguments of Keras' `fit` and `evaluate` that would have no effect.
+ARGUMENTS_FOR_ARRAYS = (
+    "y",
+    "batch_size",
+    "sample_weight",
+    "class_weight",
+    "validation_batch_size",
+)
 
 
 def check_mixture(
@@ -57,6 +67,35 @@ def check_mixture(
         )
 
 
+def check_items(mixture: TaskMixture, argument: str, together: bool) -> None:
+    """Raise unless the items of a mixture are of one task, or of all.
+
+    Args:
+        mixture: The mixture.
+        argument: Name of the argument, for the message.
+        together: Whether each item must have a batch of every task.
+
+    Raises:
+        ValueError: If the items are of the other kind.
+    """
+    if together and not mixture.is_together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of every task in each item.",
+                "Use TaskMixture.together, or an AlternatingModel.",
+                is_together=False,
+            )
+        )
+    if mixture.is_together and not together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of one task in each item.",
+                "Use TaskMixture, or a CombinedModel.",
+                is_together=True,
+            )
+        )
+
+
 def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
     """Raise unless a schedule decides its rounds before they are read.
 
@@ -83,6 +122,29 @@ def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
                 steps_per_execution=steps_per_execution,
             )
         )
+
+
+def check_no_arguments_for_arrays(method: str, given: dict[str, Any]) -> None:
+    """Raise if an argument says how to cut arrays, which a mixture does.
+
+    Args:
+        method: Name of the method, for the message.
+        given: Arguments by name.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name in ARGUMENTS_FOR_ARRAYS:
+        if given.get(name) is not None:
+            raise ValueError(
+                message(
+                    f"`{name}` of `{method}` is for arrays: a mixture has "
+                    "batches, with their targets and weights.",
+                    "Set it where the source is made, such as "
+                    "keras_imp.data.Arrays.",
+                    **{name: given[name]},
+                )
+            )
 
 
 def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
@@ -112,11 +174,15 @@ def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
     if hasattr(encoder, "check_inputs"):
         inputs = {name: x[name] for name in task.modalities if name in x}
         with named(task):
-            encoder.check_inputs(
-                task.encoder_inputs(
-                    {name: np.asarray(v) for name, v in inputs.items()}
-                )
-            )
+            arrays = {name: _to_arrays(v) for name, v in inputs.items()}
+            encoder.check_inputs(task.encoder_inputs(arrays))
+
+
+def _to_arrays(values: Any) -> Any:
+    """An input as an array, or one that was cut on the host as several."""
+    if isinstance(values, dict):
+        return {name: np.asarray(part) for name, part in values.items()}
+    return np.asarray(values)
 
 
 def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
@@ -132,7 +198,7 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
     """
     if sample_weight is None:
         return
-    examples = len(next(iter(x.values())))
+    examples = count_examples(x)
     if np.shape(sample_weight) != (examples,):
         raise ValueError(
             message(
@@ -163,8 +229,7 @@ def check_parts(task: Task, x: dict[str, Any]) -> None:
     Raises:
         ValueError: If the parts would not be equal.
     """
-    shape = np.shape(next(iter(x.values())))
-    examples = shape[0] if shape else 1
+    examples = count_examples(x)
     if examples % task.microbatches:
         raise ValueError(
             message(
@@ -239,3 +304,28 @@ def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
                     modalities=tuple(known),
                 )
             )
+        _check_drop_tokens(task, encoder)
+
+
+def _check_drop_tokens(task: Task, encoder: Any) -> None:
+    for part in task.tasks if isinstance(task, Combined) else ():
+        _check_drop_tokens(part, encoder)
+    for name in task.drop_tokens:
+        if name not in task.modalities:
+            raise ValueError(
+                message(
+                    f"`drop_tokens` of task {task.name!r} must name some of "
+                    f"its modalities {tuple(task.modalities)}.",
+                    modality=name,
+                )
+            )
+    if task.drop_tokens and not hasattr(encoder, "num_tokens"):
+        raise ValueError(
+            message(
+                f"`drop_tokens` of task {task.name!r} needs an encoder that "
+                "tells its number of tokens.",
+                "Give the encoder a method num_tokens(name, shape) and a call "
+                "argument `kept`, or drop tokens on the host.",
+                encoder=type(encoder).__name__,
+            )
+        )

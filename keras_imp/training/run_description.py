@@ -56,7 +56,7 @@ def describe(model: keras.Model, mixture: TaskMixture) -> dict[str, Any]:
     optimizer.pop("learning_rate", None)
     description = {
         "tasks": list(model.tasks),
-        "model": _model_config(model),
+        "model": {"class": type(model).__name__, **_model_config(model)},
         "optimizer": {**optimizer, "learning_rate": learning_rate(model)},
         "weights": _shapes(model.weights),
         "random_states": len(model.variables) - len(model.weights),
@@ -125,7 +125,7 @@ def first_difference(
     return None if backup == now else Difference(where, backup, now)
 
 
-def _model_config(model: keras.Model) -> Any:
+def _model_config(model: keras.Model) -> dict[str, Any]:
     """Config of the model, as far as its encoder has one."""
     try:
         return _plain(model.get_config())

@@ -1,8 +1,9 @@
 """The data of all tasks as one thing that `fit` takes.
 
-Each item is one batch of one task. Keras gets it as a dict with a single key,
-`"<task>@<shapes>"`: the key is static structure, so that every backend
-compiles once for each task and shape and finds the graph again.
+Each item is one batch of one task, or of every task (`together`). Keras gets it
+as a dict with a key for each batch, `"<task>@<shapes>"`: the key is static
+structure, so that every backend compiles once for each task and shape and finds
+the graph again.
 """
 
 import collections
@@ -97,6 +98,7 @@ class TaskMixture(DataAdapter):
         self.skip = 0
         self._open: weakref.WeakSet = weakref.WeakSet()
         self._sequential = False
+        self.is_together = False
         self._prepare: Callable[[str, Any], Any] = lambda name, batch: batch
         self._placement: Callable[[Any], Any] | None = None
         self._placed: collections.deque = collections.deque()
@@ -127,10 +129,40 @@ class TaskMixture(DataAdapter):
         mixture._sequential = True
         return mixture
 
+    @classmethod
+    def together(
+        cls,
+        sources: dict[str, Any],
+        steps_per_epoch: int | None = None,
+        prefetch: int = 2,
+    ) -> "TaskMixture":
+        """One batch of every task in each item, for `CombinedModel`.
+
+        Args:
+            sources: Data of each task by name.
+            steps_per_epoch: Steps of an epoch; `fit` may set it too.
+            prefetch: Items to hold ready.
+
+        Returns:
+            The mixture.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> batch = ({"image": np.zeros((2, 8, 8, 3))}, np.array([0, 1]))
+            >>> mixture = keras_imp.TaskMixture.together(
+            ...     {"a": [batch], "b": [batch]}, steps_per_epoch=2)
+            >>> [list(item) for item in mixture]
+            [['a', 'b'], ['a', 'b']]
+        """
+        mixture = cls(
+            sources, steps_per_epoch=steps_per_epoch, prefetch=prefetch
+        )
+        mixture.is_together = True
+        return mixture
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Batches as `{task: (x, y[, sample_weight])}` of NumPy arrays."""
-        for name, batch in self._batches():
-            yield {name: batch}
+        yield from self._items()
 
     @property
     def num_batches(self) -> int | None:
@@ -194,18 +226,20 @@ class TaskMixture(DataAdapter):
             items.close()
         self.skip = 0
 
-    def batch_of_step(self, step: int) -> tuple | None:
+    def batch_of_step(self, step: int, name: str) -> tuple | None:
         """Read the batch of a global step once more.
 
         Args:
             step: Global step, from 0.
+            name: Task of that step, or one of them.
 
         Returns:
             The batch, or None if the task's source cannot go back to it.
         """
-        name = self.schedule.task(step)
         if not isinstance(self.sources[name], RandomAccessSource):
             return None
+        if self.is_together:
+            return self._read(name, step)
         return self._read(name, self.schedule.counts(step)[name])
 
     def get_numpy_iterator(self) -> Iterator:
@@ -238,21 +272,29 @@ class TaskMixture(DataAdapter):
             yield np.zeros(placement.parts, "int32")
 
     def _keyed(self, convert: Callable[[Any], Any]) -> Iterator:
-        """Prefetched items, each a dict whose key tells task and shapes."""
-        items = prefetch(self._items(), convert, self.prefetch)
+        """Prefetched items, each a dict whose keys tell task and shapes."""
+        items = prefetch(self._keyed_items(), convert, self.prefetch)
         self._open.add(items)
         return items
 
-    def _items(self) -> Iterator[dict[str, tuple]]:
+    def _keyed_items(self) -> Iterator[dict[str, tuple]]:
         for _ in range(self.skip):
             yield {SKIP: ()}
-        for name, batch in self._batches():
-            yield {f"{name}{SEPARATOR}{signature(batch)}": batch}
+        for item in self._items():
+            yield {
+                f"{name}{SEPARATOR}{signature(batch)}": batch
+                for name, batch in item.items()
+            }
 
-    def _batches(self) -> Iterator[tuple[str, tuple]]:
+    def _items(self) -> Iterator[dict[str, tuple]]:
+        """Batches by task: of one task, or of all of them."""
+        if self.is_together:
+            for step in self._steps():
+                yield {name: self._read(name, step) for name in self.names}
+            return
         plan = self._all_once() if self._sequential else self._scheduled()
         for name, index in plan:
-            yield name, self._read(name, index)
+            yield {name: self._read(name, index)}
 
     def _all_once(self) -> Iterator[tuple[str, int]]:
         everything = (
@@ -263,6 +305,14 @@ class TaskMixture(DataAdapter):
         return itertools.islice(everything, self.skip, None)
 
     def _scheduled(self) -> Iterator[tuple[str, int]]:
+        counts = self.schedule.counts(self.first_step)
+        for step in self._steps():
+            name = self.schedule.task(step)
+            yield name, counts[name]
+            counts[name] += 1
+
+    def _steps(self) -> range:
+        """Global steps of the epoch."""
         if self.steps_per_epoch is None:
             raise ValueError(
                 message(
@@ -272,14 +322,8 @@ class TaskMixture(DataAdapter):
                     steps_per_epoch=None,
                 )
             )
-        start = self.first_step
-        counts = self.schedule.counts(start)
-        for step in itertools.islice(
-            itertools.count(start), self.steps_per_epoch - self.skip
-        ):
-            name = self.schedule.task(step)
-            yield name, counts[name]
-            counts[name] += 1
+        steps = self.steps_per_epoch - self.skip
+        return range(self.first_step, self.first_step + steps)
 
     def _read(self, name: str, index: int) -> tuple:
         try:

@@ -56,12 +56,25 @@ def test_weights_come_third():
     np.testing.assert_array_equal(weight, y * 10)
 
 
+def test_targets_may_be_a_dict():
+    y = {"low": np.arange(11), "high": np.arange(11) * 10}
+    batch = Arrays({"audio": np.arange(11)}, y, batch_size=3).batch_at(4)
+    for name, factor in (("low", 1), ("high", 10)):
+        expected = batch[0]["audio"] * factor
+        np.testing.assert_array_equal(batch[1][name], expected)
+
+
 @pytest.mark.parametrize(
     ("build", "text"),
     [
         (
             lambda: Arrays({"audio": np.zeros(3)}, np.zeros(4)),
             "All arrays must have equally many rows. Received: audio=3, y=4.",
+        ),
+        (
+            lambda: Arrays({"audio": np.zeros(3)}, {"low": np.zeros(4)}),
+            "All arrays must have equally many rows. Received: audio=3, "
+            "y['low']=4.",
         ),
         (
             lambda: make(batch_size=12),
@@ -73,7 +86,12 @@ def test_weights_come_third():
             "`batch_size` must be greater than 0. Received: batch_size=0.",
         ),
     ],
-    ids=["rows differ", "less than a batch", "empty batch"],
+    ids=[
+        "rows differ",
+        "rows of a dict differ",
+        "less than a batch",
+        "empty batch",
+    ],
 )
 def test_bad_arrays(build, text):
     with pytest.raises(ValueError, match=re.escape(text)):

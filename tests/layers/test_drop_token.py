@@ -1,9 +1,11 @@
 import re
 
+import keras
 import numpy as np
 import pytest
 
 from keras_imp.layers import DropToken
+from keras_imp.layers.drop_token import draw_kept
 from tests.weights import to_numpy
 
 
@@ -98,3 +100,35 @@ def test_a_rate_outside_its_range_is_refused(rate):
     text = f"`rate` must be in [0, 1). Received: rate={rate}."
     with pytest.raises(ValueError, match=re.escape(text)):
         DropToken(rate)
+
+
+def test_draws_are_those_of_the_layer():
+    layer, tokens = DropToken(0.5, seed=3), numbered_tokens()
+    seeds = keras.random.SeedGenerator(3)
+    for _ in range(2):
+        drawn = to_numpy(draw_kept(seeds, 5, 13, 0.5))
+        np.testing.assert_array_equal(drawn, kept_indices(layer, tokens))
+        assert drawn.dtype == "int32"
+
+
+UNKNOWN = (
+    "The number of tokens must be known to drop a share of them. Received: "
+    "num_tokens=None, rate=0.5. Give all axes of the input but the batch a "
+    "fixed size, or set the rate to 0."
+)
+
+
+def test_an_unknown_number_of_tokens_is_refused():
+    with pytest.raises(ValueError, match=f"^{re.escape(UNKNOWN)}$"):
+        draw_kept(keras.random.SeedGenerator(0), 2, None, 0.5)
+    with pytest.raises(ValueError, match=re.escape(UNKNOWN)):
+        DropToken(0.5)(keras.Input((None, 3)), training=True)
+
+
+@pytest.mark.parametrize(("rate", "training"), [(0.5, False), (0, True)])
+def test_an_unknown_number_is_fine_where_nothing_is_dropped(rate, training):
+    mask = keras.Input((None,), dtype="bool")
+    out = DropToken(rate)(
+        keras.Input((None, 3)), padding_mask=mask, training=training
+    )
+    assert out["tokens"].shape == (None, None, 3)

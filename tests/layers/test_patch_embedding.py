@@ -1,5 +1,6 @@
 import re
 
+import keras
 import numpy as np
 import pytest
 
@@ -37,6 +38,54 @@ def test_patchify_orders_tokens_and_values_row_major():
     left = [0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17]
     right = [6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 22, 23]
     assert to_numpy(patchify(x, (2, 3)))[0].tolist() == [left, right]
+
+
+KEPT = np.array([[0, 3, 11], [2, 4, 5]])
+
+
+def places(x):
+    """Input of the layer as only these patches of it."""
+    return np.take_along_axis(x, KEPT[..., None], axis=1)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 9, 10, 3), (2, 12, 15, 3)])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_kept_patches_equal_those_of_the_whole(rng, shape, dtype):
+    layer = video_layer(rng)
+    x = rng.integers(0, 256, shape).astype(dtype)
+    x = x / np.float32(255) if dtype == "float32" else x
+    whole = to_numpy(layer(x))
+    assert whole.shape[1] == 12
+    part = layer(x, kept=KEPT)
+    assert_near(part, places(whole), oracles.SAME_MATH_TOLERANCE)
+    # Cut before, as on the host.
+    patches = to_numpy(patchify(x, (2, 3, 5)[5 - len(shape) :]))
+    assert patches.dtype == dtype
+    found = layer.embed_patches(places(patches))
+    assert_near(found, places(whole), oracles.SAME_MATH_TOLERANCE)
+
+
+def test_kept_patches_of_a_padded_input(rng):
+    layer = video_layer(rng, padding="same")
+    x = rng.integers(0, 256, (2, 3, 8, 9, 3), dtype="uint8")
+    assert_near(
+        layer(x, kept=KEPT),
+        places(to_numpy(layer(x))),
+        oracles.SAME_MATH_TOLERANCE,
+    )
+
+
+def test_dropped_patches_are_not_projected(rng):
+    layer = video_layer(rng)
+    seen, project = [], layer.projection.call
+
+    def call(inputs, **kwargs):
+        seen.append(tuple(inputs.shape))
+        return project(inputs, **kwargs)
+
+    layer.projection.call = call
+    layer(np.zeros((2, 4, 9, 10, 3), "float32"), kept=KEPT)
+    assert seen == [(2, 3, 90)]
 
 
 def test_video_agrees_with_the_oracle(rng):
@@ -100,6 +149,21 @@ def test_uint8_pixels_equal_scaled_floats(rng, shape):
     assert_near(
         layer(pixels), to_numpy(layer(scaled)), oracles.SAME_MATH_TOLERANCE
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"), [((2, 6, 5, 3), (3, 5)), ((2, 4, 6, 5, 3), (2, 3, 5))]
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_patches_are_what_is_embedded(rng, shape, patch, dtype):
+    layer = video_layer(dtype="bfloat16")
+    x = rng.integers(0, 256, size=shape).astype(dtype)
+    assert layer.patch_of(len(shape)) == patch
+    found = layer.patches(x, dtype="float32")
+    assert_near(found, oracles.patch_values(x, patch), 1e-6)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    found = layer.patches(x)
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
 
 
 def test_uint8_runs_from_minus_one_to_one():

@@ -178,6 +178,96 @@ def test_agrees_with_the_oracle(rng, buckets, grid, arguments):
     assert_near(layer(tokens, grid=grid), expected, oracles.FLOAT32_TOLERANCE)
 
 
+GIVEN = [
+    ((5, 7, 11), (2, 3, 5), {}),
+    ((5, 7, 11), (2, 3, 5), {"coordinates": "bfloat16"}),
+    ((512,), (512,), {"coordinates": "bfloat16"}),
+    ((83,), (77,), {"dilated": False}),
+]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "grid", "arguments"),
+    [*GIVEN, ((5, 7, 11), (2, 3, 5), {"interpolate": True})],
+)
+def test_kept_places_have_the_positions_of_the_whole(
+    rng, buckets, grid, arguments
+):
+    layer, kept, expected = kept_positions(rng, buckets, grid, arguments)
+    tokens = np.zeros((*kept.shape, 13), "float32")
+    found = layer(tokens, grid=grid, kept=kept)
+    assert_near(found, expected, oracles.SAME_MATH_TOLERANCE)
+
+
+@pytest.mark.parametrize(("buckets", "grid", "arguments"), GIVEN)
+def test_given_rows_have_the_positions_of_the_whole(
+    rng, buckets, grid, arguments
+):
+    layer, kept, expected = kept_positions(rng, buckets, grid, arguments)
+    places = np.unravel_index(kept, grid)
+    coordinates = arguments.get("coordinates", "integer")
+    dilated = arguments.get("dilated", True)
+    rows = [
+        bucket_ids(count, rows if dilated else count, coordinates)[place]
+        for count, rows, place in zip(grid, buckets, places)
+    ]
+    tokens = np.zeros((*kept.shape, 13), "float32")
+    found = layer(tokens, position_ids=np.stack(rows, axis=-1))
+    assert_near(found, expected, oracles.SAME_MATH_TOLERANCE)
+
+
+def kept_positions(rng, buckets, grid, arguments):
+    """A layer, some places of two examples, and their positions."""
+    layer = PositionEmbedding(buckets, **arguments)
+    layer.build((None, None, 13))
+    randomize(layer, rng)
+    count = int(np.prod(grid))
+    kept = np.array([[0, 1, count - 1], [2, 5, 7]])
+    whole = to_numpy(layer(np.zeros((1, count, 13), "float32"), grid=grid))[0]
+    return layer, kept, whole[kept]
+
+
+def test_given_rows_cannot_be_interpolated():
+    layer = PositionEmbedding((5,), interpolate=True)
+    text = (
+        "Rows must not be given to a position embedding that interpolates: a "
+        "row does not tell the share of the next. Received: interpolate=True. "
+        "Drop tokens in the model, with `drop_tokens` of the task, or set "
+        "interpolate_positions=False."
+    )
+    tokens = np.zeros((1, 2, 3), "float32")
+    with pytest.raises(ValueError, match=re.escape(text)):
+        layer(tokens, position_ids=np.zeros((1, 2, 1), "int32"))
+
+
+@pytest.mark.parametrize(
+    "example", WORKED_EXAMPLES.values(), ids=WORKED_EXAMPLES.keys()
+)
+def test_rows_reached_at_each_size(example):
+    grid, temporal, spatial = example
+    reached = PositionEmbedding(VISION).rows_reached(grid)
+    assert [r.tolist() for r in reached] == [temporal, spatial, spatial]
+
+
+def test_interpolation_reaches_the_next_row_too():
+    # 2 patches on 3 rows: 0 and 1.5; 3 patches on 4 rows: 0, 1.33, 2.67.
+    layer = PositionEmbedding((3, 4), interpolate=True)
+    reached = [rows.tolist() for rows in layer.rows_reached((2, 3))]
+    assert reached == [[0, 1, 2], [0, 1, 2, 3]]
+
+
+def test_text_reaches_a_row_for_each_of_its_places():
+    (rows,) = PositionEmbedding((9,), dilated=False).rows_reached((4,))
+    assert rows.tolist() == [0, 1, 2, 3]
+
+
+def test_faithful_rows_outside_the_table_reach_nothing():
+    layer = PositionEmbedding((512,), coordinates="bfloat16")
+    (rows,) = layer.rows_reached((512,))
+    assert len(rows) == 384
+    assert rows.max() < 512
+
+
 def test_an_id_outside_the_table_adds_only_the_bias_of_the_norm(rng):
     layer = PositionEmbedding((512,), coordinates="bfloat16")
     layer.build((None, None, 3))
@@ -251,12 +341,16 @@ def test_positions_stay_float32_inside_a_bfloat16_layer(rng):
             "`grid` must have 3 axes, one per table. Received: grid=(2, 3).",
         ),
         (
+            None,
+            "`grid` must have 3 axes, one per table. Received: grid=().",
+        ),
+        (
             (1, 2, 5),
             "The product of `grid` must be the number of tokens. Received: "
             "grid=(1, 2, 5), tokens=6.",
         ),
     ],
-    ids=["another number of axes", "another number of tokens"],
+    ids=["another number of axes", "no grid", "another number of tokens"],
 )
 def test_a_grid_that_does_not_fit_is_refused(grid, text):
     layer = PositionEmbedding(VISION)

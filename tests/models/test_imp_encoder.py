@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import keras
 import numpy as np
@@ -389,3 +390,19 @@ def test_kept_tokens_are_the_only_ones_encoded():
         to_numpy(part["text"]["padding_mask"]),
         [[True, False], [True, False]],
     )
+
+
+def test_image_and_video_have_one_embedder(encoder):
+    embedder = encoder.embedder_of("image")
+    assert embedder is encoder.embedder_of("video")
+    assert embedder.tokens.patch_size == (2, 3, 5)
+    assert encoder.embedder_of("text").tokens.vocabulary_size == 11
+
+
+def test_a_modality_that_the_encoder_lacks_has_no_embedder():
+    text = (
+        "A modality must be one of ('text',). Received: modality='image'. "
+        "Rename the key, or add the modality to `modalities` of the encoder."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        small_encoder(("text",)).embedder_of("image")

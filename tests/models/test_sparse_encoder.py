@@ -347,3 +347,13 @@ def test_balancing_and_dropout_keep_their_states_apart(rng):
     nudges = bias / 0.01
     np.testing.assert_allclose(nudges, nudges.round(), atol=1e-5)
     assert np.abs(nudges).max() < 2.5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_routing_is_counted_in_every_precision(dtype):
+    encoder = keras_imp.IMPEncoder(**SPARSE, dtype=dtype)
+    metric = encoder.routing_metrics["text"]
+    metric.batches.assign(300.0)  # bfloat16 cannot count from here.
+    encoder({"text": np.array([[1, 2, 3]])}, training=False)
+    assert float(to_numpy(metric.batches)) == 301.0
+    assert to_numpy(metric.load_total).sum() > 0

@@ -1,6 +1,10 @@
 """What the losses compute, in NumPy and float64, written to be read."""
 
+import itertools
+
 import numpy as np
+
+from tests.oracles import softmax
 
 # Largest absolute and relative error of a float32 loss against float64.
 TOLERANCE = 2e-5
@@ -26,26 +30,67 @@ def weighted_mean(values, weights=None):
     return np.average(values, weights=weights)
 
 
-def nce(similarities, counts=None, margin=0.0):
+def nce(similarities, counts=None, margin=0.0, groups=None):
     """Losses of both directions, by loops over the bags of imp.md 7.1.
 
     Args:
         similarities: Similarity over temperature, `(i, m, j, n)`.
         counts: Whether pair (i, m, j, n) counts. Defaults to all.
         margin: Subtracted from the positives.
+        groups: A number for each example; those with the same one match.
     """
     s = similarities
     counts = np.ones(s.shape, bool) if counts is None else counts
+    groups = np.arange(len(s)) if groups is None else groups
 
     def log_sum(values, of):
         return np.log(np.exp(values[of]).sum())
 
     a_to_b, b_to_a = [], []
     for i in range(len(s)):
-        positive = log_sum(s[i, :, i] - margin, counts[i, :, i])
+        own = np.flatnonzero(groups == groups[i])
+        positive = log_sum(s[i][:, own] - margin, counts[i][:, own])
         a_to_b.append(log_sum(s[i], counts[i]) - positive)
+        positive = log_sum(s[own][:, :, i] - margin, counts[own][:, :, i])
         b_to_a.append(log_sum(s[:, :, i], counts[:, :, i]) - positive)
     return np.array(a_to_b), np.array(b_to_a)
+
+
+def sigmoid_pairs(logits, counts=None, margin=0.0, groups=None):
+    """Losses of both directions, one pair of examples after the other.
+
+    Args:
+        logits: Similarity over temperature plus bias, `(i, m, j, n)`.
+        counts: Whether pair (i, m, j, n) counts. Defaults to all.
+        margin: Subtracted from the logits of pairs that match.
+        groups: A number for each example; those with the same one match.
+    """
+    batch = len(logits)
+    groups = np.arange(batch) if groups is None else groups
+    counts = np.ones(logits.shape, bool) if counts is None else counts
+    pairs = np.zeros((batch, batch))
+    for i, j in itertools.product(range(batch), range(batch)):
+        z = logits[i, :, j][counts[i, :, j]]
+        z = z - margin if groups[i] == groups[j] else -z
+        if len(z):
+            pairs[i, j] = -np.log(1 / (1 + np.exp(-z))).mean()
+    return pairs.sum(1), pairs.sum(0)
+
+
+def token_losses(logits, targets):
+    """Cross-entropy of each of `(..., words)`."""
+    probabilities = softmax(logits)
+    right = np.take_along_axis(probabilities, targets[..., None], -1)
+    return -np.log(right[..., 0])
+
+
+def masked_patch_loss(targets, predictions, normalize=True):
+    """One loss per example: squared error, mean over its hidden patches."""
+    if normalize:
+        mean = targets.mean(-1, keepdims=True)
+        variance = targets.var(-1, keepdims=True)
+        targets = (targets - mean) / np.sqrt(variance + 1e-6)
+    return ((targets - predictions) ** 2).mean((1, 2))
 
 
 def unit_vectors(rng, *shape):

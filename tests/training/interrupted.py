@@ -40,7 +40,7 @@ class Batches(keras.callbacks.Callback):
         self.seen.append((self.epoch, batch))
 
 
-def fit(callbacks, epochs=resumable.EPOCHS, seed=77, **options):
+def fit(callbacks, epochs=resumable.EPOCHS, seed=77):
     """Two tasks, dropout, a schedule of the learning rate, a validation.
 
     With a new model, as in a new process: other weights, other random states.
@@ -52,12 +52,13 @@ def fit(callbacks, epochs=resumable.EPOCHS, seed=77, **options):
         verbose=0,
         validation_data=parts.all_once(resumable.make_data()),
         callbacks=callbacks,
-        **options,
     )
     return model, history.history
 
 
-def fit_small(callbacks, epochs=resumable.EPOCHS, seed=77, **options):
+def fit_small(
+    callbacks, epochs=resumable.EPOCHS, seed=77, compile_options=None
+):
     """One task and no validation, for what does not depend on them."""
     model = parts.make_model(
         parts.one_task,
@@ -66,13 +67,13 @@ def fit_small(callbacks, epochs=resumable.EPOCHS, seed=77, **options):
         optimizer=keras.optimizers.SGD(0.1),
         # Quicker than to trace graphs of a few steps.
         run_eagerly=keras.config.backend() == "tensorflow",
+        **(compile_options or {}),
     )
     history = model.fit(
         parts.in_turn(parts.data_of("objects"), steps_per_epoch=STEPS),
         epochs=epochs,
         verbose=0,
         callbacks=callbacks,
-        **options,
     )
     return model, history.history
 

@@ -53,11 +53,10 @@ def test_each_task_has_logs_of_its_own(trained):
         "sounds/accuracy",
         "sounds/loss",
     ]
-    # Each task took a third of the steps.
-    mean = sum(
-        history[f"{name}/loss"][0] for name in ("objects", "captions", "sounds")
-    )
-    assert history["loss"][0] == pytest.approx(mean / 3, rel=1e-5)
+    # Each task took a third of the steps; the mean is over examples.
+    sizes = {"objects": 6, "captions": 5, "sounds": 4}
+    total = sum(n * history[f"{name}/loss"][0] for name, n in sizes.items())
+    assert history["loss"][0] == pytest.approx(total / 15, rel=1e-5)
 
 
 def test_the_counter_counts_the_steps_of_all_epochs(trained):
@@ -337,3 +336,45 @@ def test_any_way_to_run_gives_the_same_losses(options):
         ).history
         losses.append(history["objects/loss"][0])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_a_loss_of_unequal_batches_is_the_mean_over_examples():
+    model = parts.make_model(parts.one_task)
+    x = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
+    y = np.arange(9) % 3
+
+    def loss(batch_size):
+        source = keras_imp.data.Arrays(
+            {"image": x}, y, batch_size=batch_size, shuffle=False
+        )
+        mixture = keras_imp.TaskMixture.sequential({"objects": source})
+        return model.evaluate(mixture, verbose=0)["objects/loss"]
+
+    np.testing.assert_allclose(loss(8), loss(9), rtol=1e-5)
+
+
+def test_a_batch_without_weight_does_not_count():
+    model = parts.make_model(parts.one_task)
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+    y = np.arange(4) % 3
+    counted = ({"image": x}, y, np.ones(4, "float32"))
+    idle = ({"image": x}, y, np.zeros(4, "float32"))
+
+    def loss(*batches):
+        mixture = keras_imp.TaskMixture.sequential({"objects": list(batches)})
+        return model.evaluate(mixture, verbose=0)["objects/loss"]
+
+    np.testing.assert_allclose(loss(counted, idle), loss(counted), rtol=1e-5)
+
+
+def test_a_callback_list_gets_the_callbacks_of_a_mixture():
+    model = parts.make_model(parts.one_task)
+    callbacks = keras.callbacks.CallbackList(add_history=True, model=model)
+    history = model.fit(
+        parts.make_mixture(parts.data_of("objects"), steps_per_epoch=2),
+        epochs=2,
+        verbose=0,
+        callbacks=callbacks,
+    )
+    assert len(history.history["loss"]) == 2
+    assert int(model.step_counter) == 4

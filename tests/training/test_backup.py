@@ -66,6 +66,44 @@ def test_the_steps_between_backups_are_free(
     assert_whole(*found, small_never_stopped)
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="Keras takes steps one by one"
+)
+def test_several_steps_in_one_call_go_on_too(tmp_path):
+    options = {"steps_per_execution": 2}
+    expected = fit_small([], seed=1, compile_options=options)
+    with pytest.raises(InterruptedRunError):
+        fit_small(
+            [Backup(tmp_path, every=2), StopAfter(4)],
+            seed=1,
+            compile_options=options,
+        )
+    found = fit_small([Backup(tmp_path, every=2)], compile_options=options)
+    assert_whole(*found, (parts.state(expected[0]), expected[1]))
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="others keep their state in place"
+)
+def test_a_step_that_saves_nothing_leaves_the_state_to_jax(tmp_path):
+    class Count(keras.callbacks.Callback):
+        """How often the state was written back within the epochs."""
+
+        syncs = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.syncs += self._model._jax_state_synced
+
+        on_train_batch_begin = on_train_batch_end
+
+    count = Count()
+    fit_small([Backup(tmp_path, every=99), count])
+    assert count.syncs == EPOCHS  # The begin of each epoch.
+    count = Count()
+    fit_small([Backup(tmp_path / "more", every=1), count])
+    assert count.syncs == EPOCHS * STEPS
+
+
 def test_keras_own_backup_goes_on_within_the_epoch_too(tmp_path, never_stopped):
     def make():
         return keras.callbacks.BackupAndRestore(
@@ -245,6 +283,7 @@ def test_after_a_loss_that_is_not_finite_the_last_good_state_stays(
         def on_train_batch_end(self, batch, logs=None):
             if batch == 3:
                 self.model.failed_step.assign(3)
+                self.model.failed_tasks.assign([1])
 
     with pytest.raises(keras_imp.NonFiniteLossError):
         fit_small([Backup(tmp_path, every=1), Spoil()], seed=1)

@@ -216,3 +216,37 @@ def test_a_py_dataset_is_told_that_a_pass_is_over():
     ]
     resumed = open_source("a", Shuffled())
     assert resumed.batch(4) == (2, 0)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize("name", ["batch_size", "sample_weight"])
+def test_arguments_for_arrays_are_refused(refusing, method, name):
+    rule = (
+        f"`{name}` of `{method}` is for arrays: a mixture has batches, with "
+        f"their targets and weights. Received: {name}=8. Set it where the "
+        "source is made, such as keras_imp.data.Arrays."
+    )
+    with exactly(ValueError, rule):
+        getattr(refusing, method)(parts.make_mixture(), **{name: 8})
+
+
+def test_dropping_tokens_of_another_modality_is_refused(refusing):
+    task = Classification("o", "image", 3, drop_tokens={"video": 0.5})
+    text = (
+        "`drop_tokens` of task 'o' must name some of its modalities "
+        "('image',). Received: modality='video'."
+    )
+    with exactly(ValueError, text):
+        AlternatingModel(refusing.encoder, [task])
+
+
+def test_dropping_tokens_needs_an_encoder_that_counts_them():
+    task = Classification("o", "image", 3, drop_tokens={"image": 0.5})
+    text = (
+        "`drop_tokens` of task 'o' needs an encoder that tells its number of "
+        "tokens. Received: encoder='TinyEncoder'. Give the encoder a method "
+        "num_tokens(name, shape) and a call argument `kept`, or drop tokens on "
+        "the host."
+    )
+    with exactly(ValueError, text):
+        AlternatingModel(parts.TinyEncoder(), [task])

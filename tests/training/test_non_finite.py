@@ -53,6 +53,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_spoils(
     # Nothing moved: not by the bad step, and not by the good ones after it.
     assert int(model.failed_step) == BAD
     model.failed_step.assign(-1)
+    model.failed_tasks.assign([0, 0])
     parts.assert_same(parts.state(model), two_good_steps)
 
 
@@ -87,6 +88,7 @@ def test_it_is_raised_before_a_validation(two_good_steps):
         )
     assert seen == []
     model.failed_step.assign(-1)
+    model.failed_tasks.assign([0, 0])
     parts.assert_same(parts.state(model), two_good_steps)
 
 
@@ -221,3 +223,39 @@ def test_what_to_do_is_saved_with_the_model(tmp_path):
 def test_an_unknown_choice_is_refused():
     with pytest.raises(ValueError, match="`on_non_finite` must be one of"):
         parts.make_model(two_tasks, on_non_finite="ignore")
+
+
+class Normed(parts.TinyEncoder):
+    """Its moving averages would take a NaN of one batch for good."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.BatchNormalization(name="norm")
+        self.norm.build((None, self.hidden_dim))
+
+    def call(self, inputs, training=None):
+        features = super().call(inputs, training=training)
+        for values in features.values():
+            pooled = values["pooled_output"]
+            values["pooled_output"] = self.norm(pooled, training=training)
+        return features
+
+
+@pytest.mark.parametrize("choice", ["raise", "skip"])
+def test_a_refused_step_leaves_the_state_of_layers_alone(choice):
+    model = parts.make_model(
+        two_tasks, encoder=Normed(dropout=0.5), on_non_finite=choice
+    )
+    fit(model, make_data(), steps_per_epoch=BAD)
+    before = [np.array(ops.convert_to_numpy(v)) for v in model.layer_state]
+    bad = make_data(bad=0)
+    model.step_counter.assign(0)
+    if choice == "raise":
+        with pytest.raises(keras_imp.NonFiniteLossError):
+            fit(model, bad, steps_per_epoch=1)
+    else:
+        with pytest.warns(UserWarning, match="skipped"):
+            fit(model, bad, steps_per_epoch=1)
+    after = [np.array(ops.convert_to_numpy(v)) for v in model.layer_state]
+    assert len(before) > 1
+    parts.assert_same(before, after)

@@ -133,6 +133,7 @@ def test_the_real_encoder_with_dropout_resumes_too(tmp_path):
     parts.assert_same(parts.state(second), parts.state(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SCRIPT.exists(), reason="needs the repository")
 def test_random_kills_change_nothing():
     command = [sys.executable, SCRIPT, "--backend", keras.config.backend()]

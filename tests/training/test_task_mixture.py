@@ -107,6 +107,40 @@ def test_all_once_gives_all_batches_one_task_after_the_other():
     assert read(mixture) == expected  # And again.
 
 
+def test_together_gives_a_batch_of_every_task_in_each_item():
+    sources = {"a": batches("a", 3), "b": batches("b", 2, size=5)}
+    mixture = TaskMixture.together(sources, steps_per_epoch=4)
+    assert mixture.num_batches == 4
+    numbers = [
+        {name: int(y[0]) for name, (_, y) in item.items()} for item in mixture
+    ]
+    assert numbers == [
+        {"a": 0, "b": 0},
+        {"a": 1, "b": 1},
+        {"a": 2, "b": 0},
+        {"a": 0, "b": 1},
+    ]
+    keys = [list(item) for item in mixture.get_numpy_iterator()]
+    assert keys == [["a@2x3_2", "b@5x3_5"]] * 4
+
+
+def test_together_goes_on_at_a_later_first_step():
+    sources = {"a": batches("a", 3), "b": batches("b", 2)}
+    mixture = TaskMixture.together(sources, steps_per_epoch=1)
+    mixture.first_step = 5
+    (item,) = mixture
+    assert {name: int(y[0]) for name, (_, y) in item.items()} == {
+        "a": 2,
+        "b": 1,
+    }
+
+
+def test_together_needs_a_length_of_the_epoch():
+    text = "A mixture must know how long an epoch is: a schedule has no end."
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        list(TaskMixture.together({"a": batches("a", 1)}))
+
+
 def test_the_key_of_a_keras_item_names_task_and_shapes():
     mixture = TaskMixture(
         {"a": batches("a", 1) + batches("a", 1, size=5)}, steps_per_epoch=2

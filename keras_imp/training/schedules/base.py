@@ -120,11 +120,11 @@ class Schedule:
     def _drawn(self, block: int) -> np.ndarray:
         if self._block is None or self._block[0] != block:
             drawn = np.asarray(self.draw(block))
-            self._check(drawn)
+            self._check_drawn(drawn)
             self._block = (block, drawn)
         return self._block[1]
 
-    def _check(self, drawn: np.ndarray) -> None:
+    def _check_drawn(self, drawn: np.ndarray) -> None:
         rule = (
             f"`{type(self).__name__}.draw` must return {BLOCK} indices of the "
             f"{len(self.names)} tasks."

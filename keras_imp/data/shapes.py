@@ -1,0 +1,110 @@
+"""The shapes that a task's batches may have, as a user writes them."""
+
+from typing import Any
+
+from keras_imp._errors import check_positive, check_rate, message
+from keras_imp.models.modalities import axes_of, check_modality
+
+
+class Shape:
+    """One size for each modality of a task, and what to drop of it.
+
+    Args:
+        drop: Share of the tokens to drop, by modality. Defaults to none.
+        weight: How often the task takes this shape, an integer relative to its
+            other shapes.
+        **sizes: Size of each modality: `image=(height, width)`,
+            `video=(frames, height, width)`, `audio=(frames, bins)`,
+            `waveform=samples`, `text=length` or `(captions, length)`.
+
+    Raises:
+        ValueError: If a modality is unknown, or a size, share or weight does
+            not fit.
+
+    Example:
+        >>> from keras_imp.data import Shape
+        >>> print(Shape(video=(8, 32, 32), text=12, drop={"video": 0.5}))
+        video 8x32x32, text 12
+    """
+
+    def __init__(
+        self,
+        drop: dict[str, float] | None = None,
+        weight: int = 1,
+        **sizes: Any,
+    ):
+        if not sizes:
+            raise ValueError(
+                message(
+                    "A shape must have the size of at least one modality.",
+                    "Use Shape(image=(32, 32)), for example.",
+                    sizes=sizes,
+                )
+            )
+        self.sizes = {name: _size(name, size) for name, size in sizes.items()}
+        self.drop = {name: rate for name, rate in (drop or {}).items() if rate}
+        self.weight = weight
+        for name, rate in (drop or {}).items():
+            check_rate(**{f"drop[{name!r}]": rate})
+            check_modality(name, tuple(self.sizes))
+        if not isinstance(weight, int) or weight < 1:
+            raise ValueError(
+                message(
+                    "`weight` must be an integer of at least 1.", weight=weight
+                )
+            )
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{name} {'x'.join(map(str, size))}"
+            for name, size in self.sizes.items()
+        )
+
+    def __repr__(self) -> str:
+        arguments: dict[str, Any] = {**self.sizes}
+        if self.drop:
+            arguments["drop"] = self.drop
+        if self.weight != 1:
+            arguments["weight"] = self.weight
+        inside = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
+        return f"Shape({inside})"
+
+    def sequences_of(self, name: str) -> int:
+        """Sequences of a modality in one example: several captions, or 1.
+
+        Args:
+            name: Modality.
+
+        Returns:
+            Their number.
+        """
+        extra = len(self.sizes[name]) - len(axes_of(name))
+        return self.sizes[name][0] if extra else 1
+
+    def size_of(self, name: str) -> tuple[int, ...]:
+        """Size of one sequence of a modality, without captions.
+
+        Args:
+            name: Modality.
+
+        Returns:
+            Length of each of its axes.
+        """
+        return self.sizes[name][-len(axes_of(name)) :]
+
+
+def _size(name: str, size: Any) -> tuple[int, ...]:
+    check_modality(name)
+    given = (size,) if isinstance(size, int) else tuple(size)
+    axes = axes_of(name)
+    lengths = [len(axes)] if name != "text" else [1, 2]
+    if len(given) not in lengths:
+        raise ValueError(
+            message(
+                f"The size of {name!r} must be ({', '.join(axes)}).",
+                **{name: size},
+            )
+        )
+    for length in given:
+        check_positive(**{name: length})
+    return given

@@ -1,0 +1,86 @@
+"""What a contrastive task refuses, on the host."""
+
+import itertools
+
+import numpy as np
+
+from keras_imp._errors import check_positive, message
+
+
+def check_groups(groups: np.ndarray, batch: int) -> None:
+    """Raise unless there is one group id for each example.
+
+    Args:
+        groups: Group ids.
+        batch: Number of examples.
+
+    Raises:
+        ValueError: If the shape or the dtype does not fit.
+    """
+    if groups.shape != (batch,) or groups.dtype.kind not in "iu":
+        raise ValueError(
+            message(
+                f"`y` must be integer group ids of shape {(batch,)}: examples "
+                "of one id match.",
+                "Leave `y` out if no two examples match.",
+                shape=groups.shape,
+                dtype=str(groups.dtype),
+            )
+        )
+    limits = np.iinfo("int32")
+    wrong = np.flatnonzero((groups < limits.min) | (groups > limits.max))
+    if len(wrong):
+        raise ValueError(
+            message(
+                "Group ids must fit into 32 bits.",
+                "Number the groups: np.unique(ids, return_inverse=True)[1].",
+                id=int(groups[wrong[0]]),
+                row=int(wrong[0]),
+            )
+        )
+
+
+def check_pairs(
+    modalities: tuple[str, ...], pairs: list[tuple] | None
+) -> list[tuple[str, str, float]]:
+    """Pairs with their weights, checked.
+
+    Args:
+        modalities: Modalities of the task.
+        pairs: `(a, b)` or `(a, b, weight)`; None for all pairs.
+
+    Returns:
+        Each pair as `(a, b, weight)`.
+
+    Raises:
+        ValueError: If a pair names something else, or a weight is not
+            positive.
+    """
+    if len(set(modalities)) < 2:
+        raise ValueError(
+            message(
+                "`modalities` must have at least two different names.",
+                modalities=modalities,
+            )
+        )
+    if pairs is None:
+        pairs = [(a, b, 1.0) for a, b in itertools.combinations(modalities, 2)]
+    if not pairs:
+        raise ValueError(
+            message("`pairs` must have at least one pair.", pairs=pairs)
+        )
+    checked = []
+    for pair in pairs:
+        a, b, weight = pair if len(pair) == 3 else (*pair, 1.0)
+        for name in (a, b):
+            if name not in modalities:
+                raise ValueError(
+                    message(
+                        "A pair must name two of the task's modalities "
+                        f"{tuple(modalities)}.",
+                        pair=(a, b),
+                    )
+                )
+        check_positive(weight=weight)
+        checked.append((a, b, float(weight)))
+    return checked
