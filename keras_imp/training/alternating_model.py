@@ -311,7 +311,7 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             variable.assign(ops.where(finite, variable.value, old))
         return self._logs(batch)
 
-    def _logs(self, batch: Batch) -> dict:
+    def _logs(self, batch: Any) -> dict:
         metrics = self._metrics_of(batch)
         return self.share_logs({m.name: m.result() for m in metrics})
 

@@ -181,7 +181,9 @@ class CombinedModel(AlternatingModel):
         """Update the metrics of all tasks of the step, and return them."""
         outputs, losses = y_pred
         whole = [self.gather(part, outputs[part.key]) for part in batch.parts]
-        _, wasted = self.mean_over_replicas([], outputs.get(WASTED, 0.0))
+        wasted = outputs.get(WASTED)
+        if wasted is not None:
+            _, wasted = self.mean_over_replicas([], wasted)
         if self.keeps_metrics:
             weights = [total_weight(part) for part, _ in whole]
             self._loss_tracker.update_state(loss, sample_weight=sum(weights))
@@ -189,7 +191,7 @@ class CombinedModel(AlternatingModel):
                 key, task, x, y, sample_weight = part
                 task.loss_metric.update_state(losses[key], sample_weight=weight)
                 task.update_metrics(x, y, y_part, sample_weight)
-            if WASTED in outputs:
+            if wasted is not None:
                 self.padding_metric.update_state(wasted)
         return self._logs(batch)
 
