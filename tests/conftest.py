@@ -1,6 +1,10 @@
 """What every test gets: quick compilers, a seed, and a NumPy generator."""
 
+import importlib.metadata
 import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 # Tensors here are tiny: threads would only wait for each other, above all
 # when pytest-xdist fills the cores. To be set before a backend is imported.
@@ -11,12 +15,32 @@ for _name in (
 ):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Most of the time here is spent compiling programs that run once: this makes
-# it four times shorter. Set the level in XLA_FLAGS to test optimized programs.
+# Most of the time here is spent compiling programs that run once: these make it
+# a fraction. Set the level in XLA_FLAGS to test optimized programs.
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = " ".join(
-        [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
-    ).strip()
+    _flags = [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+    ]
+    # XLA ends the process for a flag that it does not know, so only where it is
+    # known to be: in TensorFlow's XLA they are not.
+    if os.environ.get("KERAS_BACKEND") == "jax" and importlib.metadata.version(
+        "jaxlib"
+    ).startswith("0.10."):
+        _flags += [
+            "--xla_cpu_use_fusion_emitters=false",
+            "--xla_cpu_parallel_codegen_split_count=1",
+        ]
+    os.environ["XLA_FLAGS"] = " ".join(_flags).strip()
+
+# Workers of pytest-xdist, processes that a test starts, and the next call of
+# pytest read what one of them has compiled.
+for _name, _value in {
+    "COMPILATION_CACHE_DIR": ROOT / ".pytest_cache" / "jax",
+    "PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": 0,
+    "PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": -1,
+}.items():
+    os.environ.setdefault(f"JAX_{_name}", str(_value))
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402

@@ -316,12 +316,12 @@ class _Probe(keras.Model):
 
     def __init__(self, encoder: IMPEncoder):
         super().__init__(name="routing_probe")
-        # Untracked: the encoder's weights stay its own.
-        self.__dict__["_encoder"] = encoder
+        # Tracked: a compiled step gets its weights, and has no copy of them.
+        self.encoder = encoder
         self.built = True
 
     def call(self, inputs):
-        return self._encoder.routing_gates(inputs)
+        return self.encoder.routing_gates(inputs)
 
 
 def _summarise(gates: np.ndarray, padding_mask: np.ndarray) -> Routing:

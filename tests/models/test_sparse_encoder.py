@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_imp
+from keras_imp.evaluation.routing import _Probe
 from keras_imp.models.sparse import runs
 from tests.weights import randomize, to_numpy
 
@@ -232,6 +233,12 @@ def test_inspect_routing_draws(rng, tmp_path):
     np.testing.assert_allclose(routing["image"].importance.sum(-1), 1.0)
     assert (tmp_path / "routing_heatmap.png").stat().st_size > 5000
     assert (tmp_path / "routing_overlay.png").stat().st_size > 5000
+
+
+def test_inspect_routing_compiles_no_copy_of_the_weights():
+    encoder = sparse()
+    probe = _Probe(encoder)
+    assert [id(v) for v in probe.weights] == [id(v) for v in encoder.weights]
 
 
 def test_inspect_routing_of_a_dense_encoder_is_refused():

@@ -25,38 +25,19 @@ on_tensorflow = pytest.mark.skipif(
 not_on_torch = pytest.mark.skipif(BACKEND == "torch", reason="one device only")
 
 
-def xla_flags():
-    """Four devices on one processor, and quick compilation."""
-    flags = [
-        "--xla_force_host_platform_device_count=4",
-        "--xla_backend_optimization_level=0",
-    ]
-    if BACKEND == "jax":
-        import jax
-
-        # Compiles three times faster. XLA ends a process for a flag that it
-        # does not know, so only where it is known to be.
-        if jax.__version__.startswith("0.10."):
-            flags.append("--xla_cpu_use_fusion_emitters=false")
-    return " ".join(flags)
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What the runs in a process of its own came to."""
-    folder = tmp_path_factory.mktemp("distributed")
-    file = folder / "results.json"
+    file = tmp_path_factory.mktemp("distributed") / "results.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.distributed", str(file)],
         cwd=ROOT,
         env={
             **os.environ,
             "KERAS_BACKEND": BACKEND,
-            "XLA_FLAGS": xla_flags(),
-            # Several runs have the same step.
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            # Four devices on one processor.
+            "XLA_FLAGS": os.environ["XLA_FLAGS"]
+            + " --xla_force_host_platform_device_count=4",
         },
         capture_output=True,
         text=True,

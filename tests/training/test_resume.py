@@ -81,13 +81,6 @@ def assert_second_epoch(result, never_stopped):
 def run(*arguments):
     """Exit code of the run as a process of its own."""
     environment = {**os.environ, "KERAS_BACKEND": keras.config.backend()}
-    if keras.config.backend() == "jax":
-        import jax
-
-        cache = jax.config.jax_compilation_cache_dir
-        environment["JAX_COMPILATION_CACHE_DIR"] = cache
-        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
-        environment["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     command = [sys.executable, "-m", "tests.training.resumable", *arguments]
     return subprocess.run(
         [str(part) for part in command],
