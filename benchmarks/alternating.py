@@ -173,7 +173,8 @@ def bare_loop(model, items: list[dict]) -> Callable[[int], None]:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        step = tf.function(step, jit_compile=True)
+        # As `fit` compiles it: Keras' "auto" is no XLA on a CPU.
+        step = tf.function(step, jit_compile=model.jit_compile)
 
     def loop(steps: int) -> None:
         for i in range(steps):

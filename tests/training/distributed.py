@@ -6,6 +6,7 @@ wants `--xla_force_host_platform_device_count=4` in XLA_FLAGS.
 """
 
 import contextlib
+import functools
 import json
 import re
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 
 import keras_imp
 from keras_imp.data import Arrays
+from tests.training import interrupted
 
 BATCH = 8
 EXAMPLES = 2 * BATCH
@@ -41,7 +43,26 @@ def words():
     return all_tasks()[:1]
 
 
-def make_model(make_tasks=all_tasks, **options):
+def rarer_tasks():
+    """What is in no other run here."""
+    tasks = [
+        keras_imp.tasks.Contrastive(
+            "groups", ("image", "text"), projection_dim=8,
+            loss="sigmoid", bias=-2.0,
+        ),
+    ]  # fmt: skip
+    if (
+        keras.config.backend() == "jax"
+    ):  # Elsewhere replicas draw for themselves.
+        tasks.append(
+            keras_imp.tasks.MaskedModeling("masked", "text", mask_id=29, seed=5)
+        )
+    return tasks
+
+
+def make_model(
+    make_tasks=all_tasks, model=keras_imp.AlternatingModel, **options
+):
     """A sparse encoder under some tasks, always with the same weights."""
     keras.utils.set_random_seed(1)
     encoder = keras_imp.IMPEncoder(
@@ -52,7 +73,7 @@ def make_model(make_tasks=all_tasks, **options):
         num_experts=4, num_moe_layers=2, router_z_loss=0.1,
         **options,
     )  # fmt: skip
-    model = keras_imp.AlternatingModel(encoder, make_tasks())
+    model = model(encoder, make_tasks())
     model.compile(
         # Gentle: each step of a fast run makes rounding errors grow.
         keras.optimizers.SGD(0.03, momentum=0.5, global_clipnorm=1.0),
@@ -83,6 +104,11 @@ def make_data(seed, names):
         ),
         "captions": ({"image": images, "text": captions},),
         "scenes": ({"image": images}, rng.integers(0, 2, (EXAMPLES, CLASSES))),
+        "groups": (
+            {"image": images, "text": text()},
+            rng.integers(0, 5, EXAMPLES),
+        ),
+        "masked": ({"text": text()},),
     }
     return {
         name: Arrays(*batches[name], batch_size=BATCH, shuffle=False)
@@ -90,11 +116,11 @@ def make_data(seed, names):
     }
 
 
-def fit(model, epochs=2, validation=(), **options):
+def fit(model, epochs=2, steps=None, validation=(), **options):
     mixture = keras_imp.TaskMixture(
         make_data(0, model.tasks),
         keras_imp.schedules.RoundRobin(),
-        steps_per_epoch=2 * len(model.tasks),
+        steps_per_epoch=steps or 2 * len(model.tasks),
     )
     if validation:
         options["validation_data"] = keras_imp.TaskMixture.sequential(
@@ -134,20 +160,32 @@ def odd_batch(model):
     return error_of(lambda: model.evaluate(source, verbose=0))
 
 
+def train_padded():
+    """All tasks in each step, in one padded pass."""
+    model = make_model(
+        rarer_tasks,
+        functools.partial(keras_imp.CombinedModel, strategy="padded"),
+    )
+    mixture = keras_imp.TaskMixture.together(
+        make_data(0, model.tasks), steps_per_epoch=2
+    )
+    return model.fit(mixture, verbose=0).history
+
+
 def resume(first, second):
-    """One epoch in one scope and the next in another, after a restart."""
+    """Break off in the second epoch in one scope and go on in another."""
     with tempfile.TemporaryDirectory() as folder:
-        for scope, epochs in ((first, 1), (second, 2)):
-            with scope():
-                model = make_model(words)
-                backup = keras_imp.callbacks.Backup(folder)
-                history = fit(model, epochs, callbacks=[backup])
+        for scope, stop in ((first, interrupted.StopAfter(5)), (second, None)):
+            backup = keras_imp.callbacks.Backup(folder, every=1)
+            with scope(), contextlib.suppress(interrupted.InterruptedRunError):
+                callbacks = [backup, stop] if stop else [backup]
+                history = fit(make_model(words), steps=3, callbacks=callbacks)
     return history
 
 
 def resumed(one, several):
     return {
-        "never": fit(make_model(words)),
+        "never": fit(make_model(words), steps=3),
         "on one device": resume(several, one),
         "on several": resume(one, several),
     }
@@ -162,14 +200,14 @@ def jax_runs():
         "one device": one,
         "data 4": data,
         "batch 2, expert 2": model_parallel(batch=2, expert=2),
-        "batch 1, expert 4": model_parallel(batch=1, expert=4),
     }
-    runs, shards, collectives, errors = {}, {}, {}, {}
+    runs, shards, collectives, errors, padded = {}, {}, {}, {}, {}
     for name, scope in settings.items():
         with scope():
             model = make_model()
             runs[name] = train(model)
             shards[name] = shapes_on_one_device(model)
+            padded[name] = train_padded()
             if scope is data:
                 errors["odd batch"] = odd_batch(model)
                 for task in ("captions", "scenes"):
@@ -177,11 +215,12 @@ def jax_runs():
     outside = make_model(words)
     with data():
         errors["model made outside"] = error_of(lambda: fit(outside))
-    with settings["batch 1, expert 4"]():
+    with model_parallel(batch=1, expert=4)():
         layer = keras_imp.layers.ExpertChoiceMoE(6, 8)
         errors["experts"] = error_of(lambda: layer.build((None, 4, 8)))
     return {
         "runs": runs,
+        "padded": padded,
         "shards": shards,
         "errors": errors,
         "collectives": collectives,
@@ -254,7 +293,9 @@ def tensorflow_runs():
     )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     runs = {"one device": train(make_model())}
+    padded = {"one device": train_padded()}
     with strategy.scope():
+        padded["mirrored 2"] = train_padded()
         model = make_model()
     runs["mirrored 2"] = train(model)
     errors = {"odd batch": odd_batch(model)}
@@ -287,6 +328,7 @@ def tensorflow_runs():
         errors[name] = error_of(lambda model=model: fit(model))
     return {
         "runs": runs,
+        "padded": padded,
         "errors": errors,
         "resumed": resumed(contextlib.nullcontext, strategy.scope),
     }
