@@ -11,8 +11,7 @@ measures. Names are loaded when they are first used: `import keras_imp` loads
 neither Keras nor a backend.
 """
 
-import importlib
-from typing import Any
+from keras_imp._lazy import loader
 
 __version__ = "0.1.0"
 
@@ -25,7 +24,7 @@ _HOMES = {
     "TokenBudget": "keras_imp.data.token_budget",
     "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
     "inspect_routing": "keras_imp.evaluation.routing",
-    "upcycle": "keras_imp.models.upcycle",
+    "upcycle": "keras_imp.models.upcycling",
 }
 _MODULES = {
     "callbacks": "keras_imp.callbacks",
@@ -43,15 +42,7 @@ _MODULES = {
 __all__ = sorted([*_HOMES, *_MODULES])
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(_MODULES[name])
-    else:
-        raise AttributeError(f"module 'keras_imp' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+__getattr__ = loader(globals(), {**_HOMES, **_MODULES})
 
 
 def __dir__() -> list[str]:

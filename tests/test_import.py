@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import keras_imp
 
 BACKENDS = {"keras", "keras_hub", "jax", "tensorflow", "torch"}
@@ -49,10 +51,16 @@ def test_importing_the_package_imports_no_backend():
     assert not loaded & BACKENDS
 
 
-def test_layers_import_one_backend_only():
-    loaded = modules_after("import keras_imp, keras_imp.layers", "jax")
+@pytest.mark.parametrize("part", ["layers", "tasks", "AlternatingModel"])
+def test_most_parts_import_one_backend_only(part):
+    loaded = modules_after(f"import keras_imp; keras_imp.{part}", "jax")
     assert {"keras", "jax"} <= loaded
-    assert not loaded & {"tensorflow", "torch"}
+    assert not loaded & {"keras_hub", "tensorflow", "torch"}
+
+
+def test_what_needs_keras_hub_can_be_named():
+    code = "import keras_imp.models as m; assert m.IMPEncoder and m.PRESETS"
+    assert "keras_hub" in modules_after(code, "jax")
 
 
 def test_public_names_are_frozen():

@@ -1,7 +1,21 @@
-"""Layers put together: the encoder and its sizes."""
+"""Layers put together: the encoder and its sizes.
 
-from keras_imp.models.imp_encoder import IMPEncoder
-from keras_imp.models.presets import PRESETS
-from keras_imp.models.upcycle import upcycle
+`IMPEncoder` needs keras-hub, which loads TensorFlow on any backend: what only
+uses another module of this package should not wait for it.
+"""
 
-__all__ = ["PRESETS", "IMPEncoder", "upcycle"]
+from keras_imp._lazy import loader
+
+_HOMES = {
+    "IMPEncoder": "keras_imp.models.imp_encoder",
+    "PRESETS": "keras_imp.models.presets",
+    "upcycle": "keras_imp.models.upcycling",
+}
+
+__all__ = sorted(_HOMES)
+
+__getattr__ = loader(globals(), _HOMES)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

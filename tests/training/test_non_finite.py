@@ -204,13 +204,16 @@ def test_skipping_leaves_bad_steps_out():
         assert np.isfinite(value).all()
 
 
-def test_a_skipped_step_changes_no_weight(two_good_steps):
+def test_a_skipped_step_changes_no_weight():
+    # Of the same program: another one may round otherwise.
+    two_good_steps = parts.make_model(two_tasks, on_non_finite="skip")
+    fit(two_good_steps, make_data(), steps_per_epoch=BAD)
     model = parts.make_model(two_tasks, on_non_finite="skip")
     with pytest.warns(UserWarning, match="skipped"):
         fit(model, make_data(bad=1), steps_per_epoch=BAD + 1)
     model.step_counter.assign(BAD)
     model.skipped_steps.assign([0, 0])
-    parts.assert_same(parts.state(model), two_good_steps)
+    parts.assert_same(parts.state(model), parts.state(two_good_steps))
 
 
 def test_what_to_do_is_saved_with_the_model(tmp_path):
