@@ -119,6 +119,7 @@ class EncoderBody(keras.layers.Layer):
         report: RoutingReport,
         training: bool | None,
         padding_mask: Tensor | None = None,
+        pass_mask: Tensor | None = None,
     ) -> None:
         """Add what the routed layers did with one batch to the metrics.
 
@@ -127,9 +128,12 @@ class EncoderBody(keras.layers.Layer):
             report: Of all routed layers, each value with a layer axis first.
             training: As in `call`; None is a plain call, which is not counted.
             padding_mask: As in `call`.
+            pass_mask: Of all tokens that went through with these.
         """
         if training is not None:
-            self.routing_metrics[modality].update_state(report, padding_mask)
+            self.routing_metrics[modality].update_state(
+                report, padding_mask, pass_mask
+            )
 
     def _count_tokens_alike(
         self, report: RoutingReport, padding_mask: Tensor, passes: int

@@ -70,7 +70,7 @@ def padded_pass(
         if report is not None:
             share = _share_of(report, rows, part)
             encoder.body.count(
-                part.modality, share, training, part.padding_mask
+                part.modality, share, training, part.padding_mask, mask
             )
         start = rows.stop
     return PaddedPass(features, 1.0 - ops.mean(ops.cast(mask, "float32")))

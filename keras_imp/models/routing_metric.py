@@ -57,19 +57,26 @@ class RoutingMetric(keras.metrics.Metric):
         self.batches = self._zeros("batches", ())
 
     def update_state(
-        self, report: RoutingReport, padding_mask: Tensor | None = None
+        self,
+        report: RoutingReport,
+        padding_mask: Tensor | None = None,
+        pass_mask: Tensor | None = None,
     ) -> None:
         """Add one batch.
 
         Args:
             report: Of all routed layers, each value with a layer axis first.
             padding_mask: True where a token is real, shape `(batch, tokens)`.
+            pass_mask: The same of all tokens that went through the encoder
+                with these, of which the z-loss is; the batch's own by default.
         """
         report = RoutingReport(*(ops.stop_gradient(value) for value in report))
         if replicas().errands is None:
             self._add(report)
         else:
-            self._add_later(report, padding_mask)
+            if pass_mask is None:
+                pass_mask = padding_mask
+            self._add_later(report, _count(padding_mask), _count(pass_mask))
 
     def result(self) -> dict[str, Tensor]:
         means = ops.where(
@@ -123,12 +130,9 @@ class RoutingMetric(keras.metrics.Metric):
         self.batches.assign_add(ops.ones(()))
 
     def _add_later(
-        self, report: RoutingReport, padding_mask: Tensor | None
+        self, report: RoutingReport, tokens: Tensor, passed: Tensor
     ) -> None:
         """Add the figures of the whole batch, of which this is a part."""
-        tokens = ops.ones(())
-        if padding_mask is not None:
-            tokens = ops.sum(ops.cast(padding_mask, "float32"))
         pairs = ops.cast(report.weights > 0.0, "float32")
         pairs, gates = (
             ops.sum(values, axis=(1, 2, 3))
@@ -137,7 +141,7 @@ class RoutingMetric(keras.metrics.Metric):
         # What each figure is a share of.
         bases = {
             "left_behind": tokens,
-            "z_loss": tokens,
+            "z_loss": passed,
             "confidence": pairs,
             "load": pairs[:, None],
             "importance": gates[:, None],
@@ -151,7 +155,9 @@ class RoutingMetric(keras.metrics.Metric):
                     bases, means, means[len(bases) :], strict=False
                 )
             }
-            self._add(report._replace(**whole))
+            # A metric is the sum over the replicas: one of them adds.
+            if not replicas().index:
+                self._add(report._replace(**whole))
             return 0.0
 
         later([*parts, *bases.values()], add)
@@ -174,3 +180,10 @@ class RoutingMetric(keras.metrics.Metric):
         batches = float(ops.convert_to_numpy(self.batches))
         total = ops.convert_to_numpy(total)
         return total / batches if batches else np.full_like(total, np.nan)
+
+
+def _count(padding_mask: Tensor | None) -> Tensor:
+    """Real tokens; without padding each replica has as many as another."""
+    if padding_mask is None:
+        return ops.ones(())
+    return ops.sum(ops.cast(padding_mask, "float32"))

@@ -423,7 +423,7 @@ def with_bad_sounds():
 
 
 def test_a_loss_that_is_not_finite_names_its_task_and_spoils_nothing():
-    model = combined(optimizer=keras.optimizers.AdamW(1e-2), run_eagerly=False)
+    model = combined(optimizer=keras.optimizers.AdamW(1e-2))
     with pytest.raises(keras_imp.NonFiniteLossError) as caught:
         model.fit(together(with_bad_sounds(), steps=4), verbose=0)
     assert (caught.value.task, caught.value.step) == ("sounds", 1)
