@@ -35,9 +35,12 @@ def results(tmp_path_factory):
         env={
             **os.environ,
             "KERAS_BACKEND": BACKEND,
-            # Four devices on one processor.
+            # Four devices on one processor, which must come to their
+            # collectives in the same order, or they wait for each other.
             "XLA_FLAGS": os.environ["XLA_FLAGS"]
-            + " --xla_force_host_platform_device_count=4",
+            + " --xla_force_host_platform_device_count=4"
+            + " --xla_cpu_enable_concurrency_optimized_scheduler=false",
+            "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",
         },
         capture_output=True,
         text=True,
