@@ -210,7 +210,9 @@ def draw(facts: dict, path: pathlib.Path) -> None:
 
     figure, (axis,) = new_figure(1, 1, (7, 3.5))
     axis.plot(*zip(*facts["memory_mb"]))
-    axis.set_ylim(0)
+    axis.set_ylim(
+        0, 1.15 * max(megabytes for _, megabytes in facts["memory_mb"])
+    )
     axis.set_xlabel("step")
     axis.set_ylabel("resident memory, MB")
     axis.set_title(

@@ -11,10 +11,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp._errors import check_choice, check_positive, message
+from keras_imp._errors import check_choice, message
 from keras_imp.layers.projection_head import CommonSpace
 from keras_imp.tasks.captions import captions_as_examples
-from keras_imp.tasks.contrastive_checks import check_groups, check_pairs
+from keras_imp.tasks.contrastive_checks import (
+    check_groups,
+    check_pairs,
+    check_temperature,
+)
 from keras_imp.tasks.contrastive_losses import (
     EXCLUDED,
     contrastive_loss,
@@ -126,7 +130,7 @@ class Contrastive(Task):
         check_choice(tuple(LOSSES), loss=loss)
         check_choice(("exp", "relu"), temperature_form=temperature_form)
         temperature = TEMPERATURES[loss] if temperature is None else temperature
-        check_positive(temperature=temperature, min_temperature=min_temperature)
+        check_temperature(temperature, min_temperature, temperature_form)
         self._modalities = tuple(modalities)
         self.pairs = check_pairs(self._modalities, pairs)
         self.projection_dim = projection_dim

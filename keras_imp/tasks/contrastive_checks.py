@@ -53,8 +53,8 @@ def check_pairs(
         Each pair as `(a, b, weight)`.
 
     Raises:
-        ValueError: If a pair names something else, or a weight is not
-            positive.
+        ValueError: If a pair names something else or comes twice, or a weight
+            is not positive.
     """
     if len(set(modalities)) < 2:
         raise ValueError(
@@ -69,7 +69,7 @@ def check_pairs(
         raise ValueError(
             message("`pairs` must have at least one pair.", pairs=pairs)
         )
-    checked = []
+    checked: list[tuple[str, str, float]] = []
     for pair in pairs:
         a, b, weight = pair if len(pair) == 3 else (*pair, 1.0)
         for name in (a, b):
@@ -82,5 +82,40 @@ def check_pairs(
                     )
                 )
         check_positive(weight=weight)
+        if any({a, b} == {*other[:2]} for other in checked):
+            raise ValueError(
+                message(
+                    "`pairs` must have each pair once: both directions are in "
+                    "its loss.",
+                    "Give it a larger weight instead.",
+                    pair=(a, b),
+                )
+            )
         checked.append((a, b, float(weight)))
     return checked
+
+
+def check_temperature(
+    temperature: float, min_temperature: float, temperature_form: str
+) -> None:
+    """Raise unless training can start at a temperature.
+
+    Args:
+        temperature: The first temperature.
+        min_temperature: Lower clip of the "exp" form.
+        temperature_form: "exp" or "relu".
+
+    Raises:
+        ValueError: If one of them is not positive, or the first temperature is
+            clipped.
+    """
+    check_positive(temperature=temperature, min_temperature=min_temperature)
+    if temperature_form == "exp" and temperature < min_temperature:
+        raise ValueError(
+            message(
+                "`temperature` must not be below `min_temperature`, which it "
+                "would be clipped to.",
+                temperature=temperature,
+                min_temperature=min_temperature,
+            )
+        )

@@ -29,6 +29,7 @@ from keras_imp.training.checks import (
     by_modality,
     check_inputs,
     check_items,
+    check_lengths,
     check_mixture,
     check_no_arguments_for_arrays,
     check_parts,
@@ -461,7 +462,8 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
             classification, unit vectors by direction of a contrastive task.
 
         Raises:
-            ValueError: If the task is unknown or must be named.
+            ValueError: If the task is unknown or must be named, or the inputs
+                do not fit it or each other.
         """
         if task is None:
             if len(self.task_list) > 1:
@@ -477,6 +479,7 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         x = by_modality(chosen, x)
         check_inputs(chosen, x, self.encoder, some=True)
         x = {name: x[name] for name in chosen.modalities if name in x}
+        check_lengths(chosen, x)
         self.check_devices()
         if self.placement is None:
             return super().predict({task: x}, batch_size=batch_size, **kwargs)

@@ -219,6 +219,27 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
         )
 
 
+def check_lengths(task: Task, x: dict[str, Any]) -> None:
+    """Raise unless all inputs of a prediction have as many examples.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+
+    Raises:
+        ValueError: If they differ, or there is no example.
+    """
+    counts = {name: count_examples(values) for name, values in x.items()}
+    if len(set(counts.values())) > 1 or not all(counts.values()):
+        raise ValueError(
+            message(
+                f"Task {task.name!r}: all inputs must have the same number of "
+                "examples, at least one.",
+                examples=counts,
+            )
+        )
+
+
 def check_parts(task: Task, x: dict[str, Any]) -> None:
     """Raise unless a batch can be cut into the task's microbatches.
 

@@ -93,6 +93,13 @@ class TaskMixture(DataAdapter):
             self.names, seed, sizes(self.sources)
         )
         self.steps_per_epoch = steps_per_epoch
+        if not isinstance(prefetch, int) or prefetch < 0:
+            raise ValueError(
+                message(
+                    "`prefetch` must be a number of batches, 0 or more.",
+                    prefetch=prefetch,
+                )
+            )
         self.prefetch = prefetch
         self.first_step = 0
         self.skip = 0

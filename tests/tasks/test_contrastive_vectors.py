@@ -174,6 +174,17 @@ def test_config_round_trip():
             "`temperature` must be greater than 0. Received: temperature=0.0.",
         ),
         (
+            {"temperature": 0.001},
+            "`temperature` must not be below `min_temperature`, which it would "
+            "be clipped to. Received: temperature=0.001, min_temperature=0.01.",
+        ),
+        (
+            {"pairs": [("image", "text"), ("text", "image")]},
+            "`pairs` must have each pair once: both directions are in its loss."
+            " Received: pair=('text', 'image'). Give it a larger weight "
+            "instead.",
+        ),
+        (
             {"temperature_form": "log"},
             "`temperature_form` must be one of ('exp', 'relu'). "
             "Received: temperature_form='log'.",

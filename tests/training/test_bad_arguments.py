@@ -52,6 +52,15 @@ def test_an_epoch_of_unknown_length_is_refused(refusing):
         refusing.fit(mixture, steps_per_epoch=0)
 
 
+def test_a_number_of_batches_to_read_ahead_is_checked():
+    text = (
+        "`prefetch` must be a number of batches, 0 or more. Received: "
+        "prefetch=-1."
+    )
+    with exactly(ValueError, text):
+        TaskMixture({"objects": [GOOD["objects"]]}, prefetch=-1)
+
+
 def test_a_model_that_is_not_compiled_is_refused(refusing):
     fresh = AlternatingModel(
         refusing.encoder, [Classification("o", "image", 3)]
@@ -120,8 +129,28 @@ def test_an_unknown_way_to_update_is_refused(refusing):
             "Task 'captions': The input 'image' must have shape (batch, "
             "height, width, 3). Received: shape=(8, 12, 3).",
         ),
+        (
+            "captions",
+            {"image": IMAGES, "text": TEXT[:1]},
+            "Task 'captions': all inputs must have the same number of "
+            f"examples, at least one. Received: examples={{'image': "
+            f"{len(IMAGES)}, 'text': 1}}.",
+        ),
+        (
+            "objects",
+            {"image": IMAGES[:0]},
+            "Task 'objects': all inputs must have the same number of examples, "
+            "at least one. Received: examples={'image': 0}.",
+        ),
     ],
-    ids=["no task", "unknown task", "missing modality", "wrong rank"],
+    ids=[
+        "no task",
+        "unknown task",
+        "missing modality",
+        "wrong rank",
+        "unequal lengths",
+        "no example",
+    ],
 )
 def test_a_prediction_that_cannot_be_made_is_refused(refusing, task, x, text):
     with exactly(ValueError, text):
