@@ -10,6 +10,7 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp._optional import require
 from keras_imp.evaluation.report import new_figure, save_figure
+from keras_imp.layers.routing import statistics_by_layer
 from keras_imp.models.imp_encoder import IMPEncoder
 
 # Pictures in the overlay.
@@ -325,19 +326,14 @@ class _Probe(keras.Model):
 
 
 def _summarise(gates: np.ndarray, padding_mask: np.ndarray) -> Routing:
-    pairs = gates > 0
-    counts = pairs.sum(axis=(0, 2)).astype("float64")
-    sums = gates.sum(axis=(0, 2), dtype="float64")
-    alone = ~pairs.any(axis=-1) & padding_mask[:, None, :]
-    total = np.maximum(counts.sum(-1, keepdims=True), 1.0)
-    mass = sums.sum(-1, keepdims=True)
+    counts = statistics_by_layer(gates.swapaxes(0, 1), padding_mask)
     return Routing(
         gates=gates,
         padding_mask=padding_mask,
-        load=counts / total,
-        importance=sums / np.maximum(mass, 1e-9),
-        left_behind=alone.sum(axis=(0, 2)) / max(1, padding_mask.sum()),
-        confidence=(mass / total)[:, 0],
+        **{
+            name: keras.ops.convert_to_numpy(value)
+            for name, value in counts._asdict().items()
+        },
     )
 
 

@@ -398,6 +398,32 @@ def statistics(gates: Tensor, padding_mask: Tensor | None = None) -> Statistics:
     )
 
 
+def statistics_by_layer(
+    gates: Tensor, padding_mask: Tensor | None = None
+) -> Statistics:
+    """`statistics` of each layer.
+
+    Args:
+        gates: As in `statistics`, with a leading axis of layers.
+        padding_mask: The same for all layers, shape `(batch, tokens)`.
+
+    Returns:
+        The figures, with a leading axis of layers.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.layers.routing import statistics_by_layer
+        >>> gates = keras.ops.array([[[[0.5, 0.5]]], [[[0.0, 1.0]]]])
+        >>> keras.ops.convert_to_numpy(statistics_by_layer(gates).load).tolist()
+        [[0.5, 0.5], [0.0, 1.0]]
+    """
+    layers = [
+        statistics(gates[layer], padding_mask)
+        for layer in range(gates.shape[0])
+    ]
+    return Statistics(*(ops.stack(values) for values in zip(*layers)))
+
+
 def mean_over_tokens(values: Tensor, padding_mask: Tensor | None) -> Tensor:
     """Mean over the real tokens of all groups.
 

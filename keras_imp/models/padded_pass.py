@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_imp.layers.mixture_of_experts import RoutingReport
-from keras_imp.layers.routing import Statistics, statistics
+from keras_imp.layers.routing import statistics_by_layer
 from keras_imp.models.embedders import Embedded
 from keras_imp.typing import Tensor
 
@@ -98,9 +98,5 @@ def _share_of(
     """The report of one part; its z-loss is that of all of them."""
     gates = ops.stop_gradient(report.weights)
     gates = gates[:, rows, : part.tokens.shape[1]]
-    layers = [
-        statistics(gates[layer], part.padding_mask)
-        for layer in range(gates.shape[0])
-    ]
-    counts = Statistics(*(ops.stack(values) for values in zip(*layers)))
+    counts = statistics_by_layer(gates, part.padding_mask)
     return report._replace(weights=gates, **counts._asdict())
