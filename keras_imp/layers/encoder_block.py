@@ -11,7 +11,7 @@ from keras_imp.layers._seeds import draw_seeds
 from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.attention import MultiHeadAttention
 from keras_imp.layers.feed_forward import FeedForward
-from keras_imp.layers.mixture_of_experts import SparseFeedForward
+from keras_imp.layers.sparse_feed_forward import SparseFeedForward
 from keras_imp.typing import Tensor
 
 # Attention probabilities, first residual, feed-forward, second residual.

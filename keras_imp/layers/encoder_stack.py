@@ -21,7 +21,7 @@ from keras_imp.layers.encoder_block import (
     EncoderBlock,
     check_one_feed_forward,
 )
-from keras_imp.layers.mixture_of_experts import (
+from keras_imp.layers.sparse_feed_forward import (
     RoutingReport,
     SparseFeedForward,
 )

@@ -1,6 +1,6 @@
 """Who goes where: pure functions from router logits to experts' slots.
 
-No weights, no experts: `mixture_of_experts.py` has those. Every function works
+No weights, no experts: `experts.py` has those. Every function works
 on groups: tokens compete for an expert's slots inside their group only.
 
 Shape legend: g groups, s tokens of a group, e experts, c slots of an expert.

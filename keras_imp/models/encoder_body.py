@@ -7,7 +7,10 @@ from keras import ops
 
 from keras_imp.layers._replicas import later, replicas
 from keras_imp.layers.encoder_stack import EncoderStack
-from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
+from keras_imp.layers.sparse_feed_forward import (
+    RoutingReport,
+    SparseFeedForward,
+)
 from keras_imp.models.routing_metric import RoutingMetric
 from keras_imp.models.sparse import Run
 from keras_imp.typing import Tensor

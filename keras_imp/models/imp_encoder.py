@@ -10,7 +10,6 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_rate, message
 from keras_imp.layers._config import arguments_of
-from keras_imp.layers.mixture_of_experts import RoutingReport, SparseFeedForward
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
     AttentionPooling,
@@ -18,6 +17,10 @@ from keras_imp.layers.pooling import (
     MaskedMeanPooling,
 )
 from keras_imp.layers.position_embedding import PositionEmbedding
+from keras_imp.layers.sparse_feed_forward import (
+    RoutingReport,
+    SparseFeedForward,
+)
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.embedders import Embedded, Embedder
 from keras_imp.models.encoder_body import EncoderBody

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp.layers._replicas import later, replicas
-from keras_imp.layers.mixture_of_experts import RoutingReport
+from keras_imp.layers.sparse_feed_forward import RoutingReport
 from keras_imp.typing import Tensor
 
 # The figures of a layer that are logged, in the order of the rows of `totals`.

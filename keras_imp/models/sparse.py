@@ -7,9 +7,9 @@ from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.layers.mixture_of_experts import (
     ExpertChoiceMoE,
     SoftMoE,
-    SparseFeedForward,
     TokenChoiceMoE,
 )
+from keras_imp.layers.sparse_feed_forward import SparseFeedForward
 
 ROUTERS: dict[str, type[SparseFeedForward]] = {
     "expert_choice": ExpertChoiceMoE,
