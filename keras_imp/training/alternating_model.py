@@ -491,6 +491,22 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         )
         return keras.tree.map_structure(lambda a: a[:examples], predicted)
 
+    def train_on_batch(self, *args, **kwargs):
+        """Not there: a batch alone does not tell its task.
+
+        Raises:
+            NotImplementedError: Always; it says what to call instead.
+        """
+        raise NotImplementedError(_no_batches("train_on_batch", "fit"))
+
+    def test_on_batch(self, *args, **kwargs):
+        """Not there: a batch alone does not tell its task.
+
+        Raises:
+            NotImplementedError: Always; it says what to call instead.
+        """
+        raise NotImplementedError(_no_batches("test_on_batch", "evaluate"))
+
     def prepare_batch(self, name: str, batch: tuple) -> tuple:
         """Check a batch on the host, and keep what its task needs.
 
@@ -689,3 +705,11 @@ def _attached(
             if isinstance(callback, Backup):
                 stack.enter_context(callback.attached(mixture))
         yield
+
+
+def _no_batches(method: str, instead: str) -> str:
+    return (
+        f"`{method}` cannot be used: a batch alone does not tell its task. "
+        f"Use `{instead}` with keras_imp.TaskMixture.sequential("
+        "{task name: [batch]})."
+    )

@@ -52,6 +52,20 @@ def test_an_epoch_of_unknown_length_is_refused(refusing):
         refusing.fit(mixture, steps_per_epoch=0)
 
 
+@pytest.mark.parametrize(
+    ("method", "instead"),
+    [("train_on_batch", "fit"), ("test_on_batch", "evaluate")],
+)
+def test_a_batch_without_its_task_is_refused(refusing, method, instead):
+    text = (
+        f"`{method}` cannot be used: a batch alone does not tell its task. Use "
+        f"`{instead}` with keras_imp.TaskMixture.sequential("
+        "{task name: [batch]})."
+    )
+    with exactly(NotImplementedError, text):
+        getattr(refusing, method)({"image": IMAGES}, LABELS)
+
+
 def test_a_number_of_batches_to_read_ahead_is_checked():
     text = (
         "`prefetch` must be a number of batches, 0 or more. Received: "
