@@ -204,10 +204,10 @@ class WarnOfSkippedSteps(keras.callbacks.Callback):
     """Say at the end of an epoch which tasks had steps that were skipped."""
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._before = np.array(self.model.skipped_steps)
+        self._before = self._skipped()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        skipped = np.array(self.model.skipped_steps) - self._before
+        skipped = self._skipped() - self._before
         counts = {
             name: int(count)
             for name, count in zip(self.model.tasks, skipped)
@@ -219,6 +219,10 @@ class WarnOfSkippedSteps(keras.callbacks.Callback):
                 f"not finite, by task: {counts}.",
                 stacklevel=2,
             )
+
+    def _skipped(self) -> np.ndarray:
+        # A copy: the next step may write where the value lies.
+        return keras.ops.convert_to_numpy(self.model.skipped_steps).copy()
 
 
 class TaskProgress(keras.callbacks.ProgbarLogger):
