@@ -72,7 +72,8 @@ class RoutingMetric(keras.metrics.Metric):
         """
         report = RoutingReport(*(ops.stop_gradient(value) for value in report))
         if replicas().errands is None:
-            self._add(report)
+            # A metric is the sum over the replicas; each has a part.
+            self._add(report, 1.0 / replicas().count)
         else:
             if pass_mask is None:
                 pass_mask = padding_mask
@@ -113,7 +114,7 @@ class RoutingMetric(keras.metrics.Metric):
             "num_experts": self.num_experts,
         }
 
-    def _add(self, report: RoutingReport) -> None:
+    def _add(self, report: RoutingReport, weight: float = 1.0) -> None:
         figures = ops.stack(
             [
                 report.left_behind,
@@ -124,10 +125,10 @@ class RoutingMetric(keras.metrics.Metric):
                 ops.min(report.importance, axis=-1),
             ]
         )
-        self.totals.assign_add(figures)
-        self.load_total.assign_add(report.load)
-        self.importance_total.assign_add(report.importance)
-        self.batches.assign_add(ops.ones(()))
+        self.totals.assign_add(weight * figures)
+        self.load_total.assign_add(weight * report.load)
+        self.importance_total.assign_add(weight * report.importance)
+        self.batches.assign_add(weight * ops.ones(()))
 
     def _add_later(
         self, report: RoutingReport, tokens: Tensor, passed: Tensor
@@ -155,7 +156,7 @@ class RoutingMetric(keras.metrics.Metric):
                     bases, means, means[len(bases) :], strict=False
                 )
             }
-            # A metric is the sum over the replicas: one of them adds.
+            # All of it, so one of them adds.
             if not replicas().index:
                 self._add(report._replace(**whole))
             return 0.0
