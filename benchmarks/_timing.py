@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,18 @@ def set_allocator() -> None:
     libc.mallopt(trim_threshold, 2**31 - 1)
     libc.mallopt(top_pad, 64 * 2**20)
     libc.mallopt(arena_max, 1)
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now."""
+    status = pathlib.Path("/proc/self/status").read_text("ascii")
+    line = next(x for x in status.splitlines() if x.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+def peak_resident_bytes() -> int:
+    """The most memory that this process has held; Linux counts KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def serve(prepare: Callable[[], tuple[Callable[[], None], dict]]) -> None:

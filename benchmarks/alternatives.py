@@ -11,7 +11,6 @@ is its own and all of the machine's memory is free for it.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -70,7 +69,7 @@ def work(job: dict) -> dict:
     way, drops = ARMS[job["arm"]]
     data = make_data(job["batch"])
     model = build(way, drops, job)
-    start = _peak_rss()
+    start = _timing.peak_resident_bytes()
     fit(model, data, way, WARM_PASSES)
     wall, cpu = time.perf_counter(), time.process_time()
     logs = fit(model, data, way, job["passes"])
@@ -79,7 +78,7 @@ def work(job: dict) -> dict:
     return {
         "examples_per_s": examples / wall,
         "examples_per_cpu_s": examples / (cpu / _timing.CORES),
-        "peak_rss_gb": _peak_rss() / 1e9,
+        "peak_rss_gb": _timing.peak_resident_bytes() / 1e9,
         "rss_before_training_gb": start / 1e9,
         "wasted_tokens": logs.get("padding/wasted_tokens", 0.0),
         "updates_per_pass": len(SHAPES) if way == "alternating" else 1,
@@ -150,11 +149,6 @@ def fit(model, data, way: str, passes: int) -> dict[str, float]:
         passes *= len(data)
     history = model.fit(mixture, steps_per_epoch=passes, verbose=0).history
     return {name: values[-1] for name, values in history.items()}
-
-
-def _peak_rss() -> int:
-    """Bytes; Linux counts KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 # --- In the driver ----------------------------------------------------------

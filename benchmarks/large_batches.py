@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,12 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from _timing import table, write_json
+from _timing import (
+    peak_resident_bytes,
+    resident_bytes,
+    table,
+    write_json,
+)
 
 # Arm: examples of a batch, parts.
 ARMS = {
@@ -62,12 +66,6 @@ def examples(count: int, size: int) -> tuple:
     return ({"image": image, "text": rng.integers(1, 1000, (count, 16))},)
 
 
-def memory_bytes(field: str) -> int:
-    status = pathlib.Path("/proc/self/status").read_text("ascii")
-    line = next(x for x in status.splitlines() if x.startswith(field))
-    return int(line.split()[1]) * 1024
-
-
 def run_arm(count: int, parts: int, width: int, size: int, weights: str):
     """One arm, in this process: facts as JSON on the last line."""
     import keras
@@ -77,14 +75,14 @@ def run_arm(count: int, parts: int, width: int, size: int, weights: str):
     model = build(parts, width)
     before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     mixture = keras_imp.TaskMixture({"captions": [examples(count, size)]})
-    start = memory_bytes("VmRSS")
+    start = resident_bytes()
     history = model.fit(mixture, steps_per_epoch=1, verbose=0).history
     after = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     np.savez(weights, *[a - b for a, b in zip(after, before)])
     began = time.perf_counter()
     model.fit(mixture, steps_per_epoch=2, verbose=0)
     seconds = (time.perf_counter() - began) / 2
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_resident_bytes()
     facts = {
         "loss": history["loss"][0],
         "start_mb": start / 1e6,

@@ -18,7 +18,7 @@ import sys
 import time
 
 import numpy as np
-from _timing import RESULTS, write_json
+from _timing import RESULTS, resident_bytes, write_json
 
 WORDS, EXAMPLES, CLASSES, EVERY = 50, 512, 4, 50
 # What each task reads; two names are a contrastive pair.
@@ -42,7 +42,10 @@ SIZES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backend", default="jax")
+    # torch compiles nothing.
+    parser.add_argument(
+        "--backend", default="jax", choices=("jax", "tensorflow")
+    )
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--smoke", action="store_true", help="200 steps")
@@ -72,7 +75,7 @@ def measure(options: argparse.Namespace) -> dict:
     def read(batch, logs=None):
         step = len(epochs) * (options.steps // options.epochs) + batch + 1
         if step % EVERY == 0:
-            memory.append((step, resident_mb()))
+            memory.append((step, resident_bytes() / 2**20))
 
     started = time.perf_counter()
     model.fit(
@@ -178,12 +181,6 @@ def make_mixtures(encoder):
         keras_imp.TaskMixture(sources(EXAMPLES), seed=0),
         keras_imp.TaskMixture.sequential(sources(64)),
     )
-
-
-def resident_mb() -> float:
-    status = pathlib.Path("/proc/self/status").read_text()
-    line = next(x for x in status.splitlines() if x.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
 
 
 def slope(memory: list[tuple[int, float]]) -> float:

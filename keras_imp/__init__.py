@@ -11,7 +11,7 @@ measures. Names are loaded when they are first used: `import keras_imp` loads
 neither Keras nor a backend.
 """
 
-from keras_imp._lazy import loader
+from keras_imp._lazy import lazy
 
 __version__ = "0.1.0"
 
@@ -41,9 +41,4 @@ _MODULES = {
 
 __all__ = sorted([*_HOMES, *_MODULES])
 
-
-__getattr__ = loader(globals(), {**_HOMES, **_MODULES})
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy(globals(), {**_HOMES, **_MODULES})

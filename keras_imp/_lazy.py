@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 
-def loader(namespace: dict[str, Any], homes: dict[str, str]) -> Callable:
-    """The `__getattr__` of a package.
+def lazy(
+    namespace: dict[str, Any], homes: dict[str, str]
+) -> tuple[Callable, Callable]:
+    """The `__getattr__` and the `__dir__` of a package.
 
     Args:
         namespace: The package's `globals()`, which keeps what was loaded.
@@ -14,16 +16,16 @@ def loader(namespace: dict[str, Any], homes: dict[str, str]) -> Callable:
             module itself.
 
     Returns:
-        A function from a name to its value.
+        A function from a name to its value, and one that lists all names.
 
     Raises:
-        AttributeError: If the name has no home.
+        AttributeError: By the first function, if a name has no home.
 
     Example:
-        >>> from keras_imp._lazy import loader
-        >>> found = {"__name__": "package"}
-        >>> loader(found, {"sqrt": "math"})("sqrt")(4.0)
-        2.0
+        >>> from keras_imp._lazy import lazy
+        >>> load, names = lazy({"__name__": "package"}, {"sqrt": "math"})
+        >>> load("sqrt")(4.0), names()
+        (2.0, ['__name__', 'sqrt'])
     """
 
     def load(name: str) -> Any:
@@ -36,4 +38,7 @@ def loader(namespace: dict[str, Any], homes: dict[str, str]) -> Callable:
         namespace[name] = value = getattr(module, name, module)
         return value
 
-    return load
+    def names() -> list[str]:
+        return sorted({*namespace, *homes})
+
+    return load, names

@@ -4,7 +4,7 @@
 uses another module of this package should not wait for it.
 """
 
-from keras_imp._lazy import loader
+from keras_imp._lazy import lazy
 
 _HOMES = {
     "IMPEncoder": "keras_imp.models.imp_encoder",
@@ -14,8 +14,4 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)
 
-__getattr__ = loader(globals(), _HOMES)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy(globals(), _HOMES)

@@ -47,7 +47,7 @@ class Placement(NamedTuple):
             lambda array: None if array is None else self.put(array), item
         )
 
-    def fill(self, x: dict[str, Any]) -> dict[str, np.ndarray]:
+    def fill(self, x: dict[str, Any]) -> dict[str, Any]:
         """Repeat the last example until the parts are equal.
 
         Args:
@@ -62,7 +62,7 @@ class Placement(NamedTuple):
             missing = self.round_up(len(values)) - len(values)
             return np.concatenate([values, values[-1:].repeat(missing, axis=0)])
 
-        return {name: longer(values) for name, values in x.items()}
+        return keras.tree.map_structure(longer, x)
 
     def _check_size(self, key: str, batch: Any) -> None:
         arrays = [a for a in keras.tree.flatten(batch) if a is not None]

@@ -15,7 +15,7 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_imp._errors import check_choice, check_positive, message
-from keras_imp.tasks.task import Task
+from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.backup import Backup
 from keras_imp.training.callbacks import (
     DecideRounds,
@@ -483,7 +483,7 @@ class AlternatingModel(BackendStep, TrainingState, keras.Model):
         self.check_devices()
         if self.placement is None:
             return super().predict({task: x}, batch_size=batch_size, **kwargs)
-        examples = len(next(iter(x.values())))
+        examples = count_examples(x)
         predicted = super().predict(
             {task: self.placement.fill(x)},
             batch_size=self.placement.round_up(batch_size),
