@@ -47,7 +47,8 @@ class EncoderStack(keras.layers.Layer):
         qkv_init: `"conventional"` or the faithful `"imp"`.
         scan_layers: Whether to compile one block and loop over it, instead of
             one copy per layer. True compiles several times faster in deep
-            models. Defaults to True on JAX, and to False elsewhere: on
+            models; an eager call on JAX has nothing to compile and takes the
+            copies. Defaults to True on JAX, and to False elsewhere: on
             TensorFlow a step is a tenth slower with it, and torch has nothing
             to compile.
         remat: Whether to recompute each block in the backward pass instead of

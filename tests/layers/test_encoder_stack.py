@@ -6,6 +6,7 @@ import pytest
 
 from keras_imp.layers import EncoderStack
 from tests import oracles
+from tests.compiled import compiled
 from tests.gradients import gradients
 from tests.weights import (
     assert_near,
@@ -74,12 +75,12 @@ def test_agrees_with_the_oracle(rng, way, qk_layer_norm):
     layer = stack(rng, qk_layer_norm=qk_layer_norm, **way)
     tokens, mask = tokens_and_mask(rng)
     expected = oracles.encoder_stack(tokens, block_weights(layer), HEADS, mask)
-    # Three blocks add up their rounding, on values of up to about 30.
-    assert_near(
-        layer(tokens, padding_mask=mask, training=True),
-        expected,
-        oracles.FLOAT32_TOLERANCE,
-    )
+    run = lambda x: layer(x, padding_mask=mask, training=True)
+    for way_of_calling in (run, compiled(run)):
+        # Three blocks add up their rounding, on values of up to about 30.
+        assert_near(
+            way_of_calling(tokens), expected, oracles.FLOAT32_TOLERANCE
+        )
 
 
 @WAY
@@ -209,6 +210,23 @@ def test_scans_by_default_on_jax_only():
     assert stack()._scans() == (keras.config.backend() == "jax")
     assert stack(scan_layers=True)._scans()
     assert not stack(scan_layers=False)._scans()
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="scans eagerly without compiling"
+)
+def test_an_eager_call_has_no_scan_to_compile(rng, monkeypatch):
+    calls = []
+    scan = keras.ops.scan
+    monkeypatch.setattr(
+        keras.ops, "scan", lambda *args: calls.append(args) or scan(*args)
+    )
+    layer = stack(rng)
+    tokens, _ = tokens_and_mask(rng)
+    eager = layer(tokens)
+    assert not calls
+    np.testing.assert_allclose(compiled(layer)(tokens), eager, atol=1e-4)
+    assert len(calls) == 1
 
 
 def test_one_layer_is_a_stack_too(rng):
