@@ -2,9 +2,10 @@
 
 The scan is `keras.ops.scan` on JAX, where something is compiled: a scan that is
 called eagerly is compiled anew by every call (0.6 s, where the plain loop takes
-0.03 s). Torch runs eagerly: it takes the plain loop, too. TensorFlow's scan in Keras 3.15 cannot be
-differentiated under XLA (`keras/src/backend/tensorflow/core.py` passes no
-`maximum_iterations`), so that backend has a loop of its own file.
+0.03 s). Torch runs eagerly: it takes the plain loop, too. TensorFlow's scan in
+Keras 3.15 cannot be differentiated under XLA
+(`keras/src/backend/tensorflow/core.py` passes no `maximum_iterations`), so that
+backend has a loop of its own file.
 """
 
 from collections.abc import Callable

@@ -78,9 +78,7 @@ def test_agrees_with_the_oracle(rng, way, qk_layer_norm):
     run = lambda x: layer(x, padding_mask=mask, training=True)
     for way_of_calling in (run, compiled(run)):
         # Three blocks add up their rounding, on values of up to about 30.
-        assert_near(
-            way_of_calling(tokens), expected, oracles.FLOAT32_TOLERANCE
-        )
+        assert_near(way_of_calling(tokens), expected, oracles.FLOAT32_TOLERANCE)
 
 
 @WAY
