@@ -19,6 +19,8 @@ from keras_imp.evaluation import (
 from keras_imp.training.alternating_model import AlternatingModel
 
 GALLERY_QUERIES = 8
+# One size for all predictions, so that what one has compiled serves the others.
+BATCH_SIZE = 100
 
 
 class Row(NamedTuple):
@@ -163,7 +165,7 @@ def _sounds(model, test, tokenizer) -> list[Row]:
 
 def _accuracy(model, task: str, modality: str, data) -> float:
     logits = model.predict(
-        {modality: data[modality]}, task=task, batch_size=100, verbose=0
+        {modality: data[modality]}, task=task, batch_size=BATCH_SIZE, verbose=0
     )
     return float((logits.argmax(axis=1) == data["y"]).mean())
 
@@ -208,6 +210,7 @@ def _emoji_retrieval(model, test, tokenizer) -> list[Row]:
         "captions",
         [name.lower().replace("&", "and") for name in names],
         tokenizer=tokenizer,
+        batch_size=BATCH_SIZE,
     )
     labels = np.array([names.index(name) for name in emoji.categories])
     accuracy = classify.accuracy({"image": emoji.images}, labels)
@@ -223,6 +226,7 @@ def _sound_captions(model, test, tokenizer) -> list[Row]:
         "sound_captions",
         [playground.FAMILY_WORDS[name] for name in playground.FAMILIES],
         tokenizer=tokenizer,
+        batch_size=BATCH_SIZE,
     )
     of_sounds = [several[0] for several in sounds.captions]
     captions = sorted(set(of_sounds))
@@ -255,6 +259,7 @@ def _clips(model, test, tokenizer) -> list[Row]:
         list(playground.MOTIONS),
         prompts=[f"{name} {{}}" for name in names],
         tokenizer=tokenizer,
+        batch_size=BATCH_SIZE,
     )
     captions = playground.clip_captions(
         test.source.emoji.names, test.clips["motion"]
@@ -281,4 +286,4 @@ def _clips(model, test, tokenizer) -> list[Row]:
 
 
 def _vectors(model, task: str, x: dict[str, np.ndarray]) -> dict:
-    return model.predict(x, task=task, batch_size=100, verbose=0)
+    return model.predict(x, task=task, batch_size=BATCH_SIZE, verbose=0)

@@ -1,5 +1,6 @@
-"""The command as a user types it, with a few steps."""
+"""The command as a user types it, with a few steps and some of the data."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 import keras_imp
 from keras_imp.cli import playground_tasks
 from keras_imp.cli.commands import app
+from keras_imp.data import playground
 
 STEPS = 4
 ENCODER = "imp_moe_tiny"
@@ -20,6 +22,32 @@ ENCODER = "imp_moe_tiny"
 
 def invoke(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def every(step, part):
+    """Every few rows of a part of the playground, such as its pictures."""
+    names = [column.name for column in dataclasses.fields(part)]
+    return type(part)(**{name: getattr(part, name)[::step] for name in names})
+
+
+load_all = functools.cache(playground.load)
+
+
+def load_some(split):
+    """200 pictures with a class, 100 with words and 64 sounds, or so."""
+    whole = load_all(split)
+    rows = {"fashion": 200, "emoji": 100, "sounds": 64}
+    parts = {name: getattr(whole, name) for name in rows}
+    return playground.PlaygroundSplit(
+        **{
+            name: every(max(1, count(part) // rows[name]), part)
+            for name, part in parts.items()
+        }
+    )
+
+
+def count(part):
+    return len(getattr(part, dataclasses.fields(part)[0].name))
 
 
 class StoppedInTheMiddle(keras_imp.callbacks.Backup):
@@ -41,6 +69,7 @@ def folder(tmp_path_factory):
         # Both runs read and render the same data.
         load = functools.cache(playground_tasks.load_split)
         tokenizer = functools.cache(playground_tasks.train_tokenizer)
+        patch.setattr(playground, "load", load_some)
         patch.setattr(playground_tasks, "load_split", load)
         patch.setattr(playground_tasks, "train_tokenizer", tokenizer)
         with pytest.MonkeyPatch.context() as stopped:

@@ -66,11 +66,11 @@ def make_model(
     """A sparse encoder under some tasks, always with the same weights."""
     keras.utils.set_random_seed(1)
     encoder = keras_imp.IMPEncoder(
-        8, 16, 2, 2,
+        8, 16, 1, 2,
         modalities=("image", "text"), vocabulary_size=30,
         patch_size=(1, 4, 4), position_buckets=(1, 4, 4),
         max_sequence_length=WORDS,
-        num_experts=4, num_moe_layers=2, router_z_loss=0.1,
+        num_experts=4, num_moe_layers=1, router_z_loss=0.1,
         **options,
     )  # fmt: skip
     model = model(encoder, make_tasks())
