@@ -46,14 +46,6 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-# A third of the time of a graph's first step: tests run each graph a few times.
-if keras.config.backend() == "tensorflow":
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options(
-        {"disable_meta_optimizer": True}
-    )
-
 SEED = 20230510
 
 
