@@ -41,6 +41,15 @@ class _Values(NamedTuple):
 class BackendStep(Devices):
     """`train_step` and `test_step` as Keras' JAX trainer calls them."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_jax_state":
+            # Where Keras keeps the state between steps. As any attribute, it
+            # would look there for layers to track, array by array, after each
+            # step: half of the time that `fit` adds to a small one.
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def train_step(self, state, data):
         trainable, non_trainable, optimizer, metrics = state
         values = _Values(trainable, non_trainable, metrics)

@@ -378,3 +378,15 @@ def test_a_callback_list_gets_the_callbacks_of_a_mixture():
     )
     assert len(history.history["loss"]) == 2
     assert int(model.step_counter) == 4
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only there is a state to keep")
+def test_keras_does_not_search_the_state_between_steps_for_layers():
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            kinds.add(type(model._jax_state))
+
+    kinds, model = set(), parts.make_model(parts.one_task)
+    mixture = parts.make_mixture(parts.data_of("objects"), steps_per_epoch=2)
+    model.fit(mixture, verbose=0, callbacks=[Look()])
+    assert kinds == {dict}
