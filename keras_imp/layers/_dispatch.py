@@ -51,12 +51,15 @@ def to_slots(tokens: Tensor, assignment: Assignment, one_hot: bool) -> Tensor:
         slots = ops.einsum(
             "gecs,gsd->egcd", _one_hot(tokens, assignment), tokens
         )
-    else:
+    elif _maps_groups():
         indices = ops.reshape(assignment.tokens, (-1, num_experts * capacity))
-        slots = ops.reshape(
-            _take(tokens, indices), (-1, num_experts, capacity, width)
+        slots = ops.vectorized_map(
+            lambda pair: ops.take(pair[0], pair[1], axis=0), (tokens, indices)
         )
+        slots = ops.reshape(slots, (-1, num_experts, capacity, width))
         slots = ops.transpose(slots, (1, 0, 2, 3))
+    else:
+        slots = _take_rows(_flat(tokens), _rows_by_expert(tokens, assignment))
     return ops.reshape(slots, (num_experts, -1, width))
 
 
@@ -81,10 +84,18 @@ def from_slots(
     if one_hot:
         combine = _one_hot(tokens, assignment) * gates[..., None]
         return ops.einsum("gecs,egcd->gsd", combine, slots)
-    slots = ops.transpose(slots, (1, 0, 2, 3)) * gates[..., None]
-    indices = ops.reshape(assignment.tokens, (-1, num_experts * capacity))
-    slots = ops.reshape(slots, (-1, num_experts * capacity, width))
-    return _add_at(slots, indices, tokens.shape[1])
+    if _maps_groups():
+        slots = ops.transpose(slots, (1, 0, 2, 3)) * gates[..., None]
+        indices = ops.reshape(assignment.tokens, (-1, num_experts * capacity))
+        slots = ops.reshape(slots, (-1, num_experts * capacity, width))
+        return _add_in_groups(slots, indices, tokens.shape[1])
+    slots = slots * ops.transpose(gates, (1, 0, 2))[..., None]
+    sums = _add_rows(
+        _flat(slots),
+        _rows_by_expert(tokens, assignment),
+        ops.shape(tokens)[0] * tokens.shape[1],
+    )
+    return ops.reshape(sums, (-1, tokens.shape[1], width))
 
 
 def token_gates(assignment: Assignment, num_tokens: int) -> Tensor:
@@ -101,7 +112,7 @@ def token_gates(assignment: Assignment, num_tokens: int) -> Tensor:
     num_experts, capacity = assignment.tokens.shape[1:]
     experts = ops.arange(num_experts, dtype="int32")[:, None]
     places = assignment.tokens + experts * num_tokens
-    gates = _add_at(
+    gates = _add_in_groups(
         ops.reshape(assignment.gates, (-1, num_experts * capacity, 1)),
         ops.reshape(places, (-1, num_experts * capacity)),
         num_experts * num_tokens,
@@ -126,18 +137,8 @@ def _maps_groups() -> bool:
     return keras.config.backend() == "jax"
 
 
-def _take(tokens: Tensor, indices: Tensor) -> Tensor:
-    """Rows of each group: (g, s, d) and (g, n) to (g, n, d)."""
-    if _maps_groups():
-        return ops.vectorized_map(
-            lambda pair: ops.take(pair[0], pair[1], axis=0), (tokens, indices)
-        )
-    rows = ops.take(_flat(tokens), _flat_indices(indices, tokens.shape[1]), 0)
-    return ops.reshape(rows, (-1, indices.shape[1], tokens.shape[-1]))
-
-
-def _add_at(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
-    """Undo `_take` by sums: (g, n, d) and (g, n) to (g, s, d)."""
+def _add_in_groups(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
+    """Sum values at their tokens: (g, n, d) and (g, n) to (g, s, d)."""
     if _maps_groups():
         return ops.vectorized_map(
             lambda pair: ops.segment_sum(
@@ -145,19 +146,49 @@ def _add_at(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
             ),
             (values, indices),
         )
-    sums = ops.segment_sum(
-        _flat(values),
-        _flat_indices(indices, num_tokens),
-        num_segments=ops.shape(indices)[0] * num_tokens,
-    )
+    groups = ops.arange(ops.shape(indices)[0], dtype="int32")
+    rows = ops.reshape(indices + groups[:, None] * num_tokens, (-1,))
+    sums = _add_rows(_flat(values), rows, ops.shape(indices)[0] * num_tokens)
     return ops.reshape(sums, (-1, num_tokens, values.shape[-1]))
+
+
+def _rows_by_expert(tokens: Tensor, assignment: Assignment) -> Tensor:
+    """Row of each slot's token in `_flat(tokens)`, one expert after the other.
+
+    The experts' products want their slots in this order: rows that are
+    gathered in it need not be moved once more.
+    """
+    groups = ops.arange(ops.shape(tokens)[0], dtype="int32")[None, :, None]
+    rows = ops.transpose(assignment.tokens, (1, 0, 2))
+    return ops.reshape(rows + groups * tokens.shape[1], (-1,))
+
+
+def _take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """The rows of a matrix at these indices."""
+    if keras.config.backend() != "tensorflow":
+        return ops.take(x, rows, axis=0)
+
+    # TensorFlow's own gradient is a segment sum: see `_add_rows`.
+    @ops.custom_gradient
+    def take(x):
+        def gradient(upstream):
+            return _add_rows(upstream, rows, ops.shape(x)[0])
+
+        return ops.take(x, rows, axis=0), gradient
+
+    return take(x)
+
+
+def _add_rows(values: Tensor, rows: Tensor, num_rows: int | Tensor) -> Tensor:
+    """Undo `_take_rows` by sums: (n, d) and (n,) to (num_rows, d)."""
+    if keras.config.backend() == "tensorflow":
+        # A scatter takes half the time of a segment sum there, and less
+        # backward, where that masks negative indices.
+        shape = (num_rows, values.shape[-1])
+        return ops.scatter(rows[:, None], values, shape)
+    # On torch, `ops.scatter` is a Python loop.
+    return ops.segment_sum(values, rows, num_segments=num_rows)
 
 
 def _flat(x: Tensor) -> Tensor:
     return ops.reshape(x, (-1, x.shape[-1]))
-
-
-def _flat_indices(indices: Tensor, num_tokens: int) -> Tensor:
-    """Indices of rows in groups as indices of rows of all groups."""
-    groups = ops.arange(ops.shape(indices)[0], dtype="int32")
-    return ops.reshape(indices + groups[:, None] * num_tokens, (-1,))
