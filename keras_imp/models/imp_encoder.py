@@ -122,10 +122,10 @@ class IMPEncoder(keras_hub.models.Backbone):
         ...     hidden_dim=8, intermediate_dim=16, num_layers=2, num_heads=2,
         ...     modalities=("image", "text"), vocabulary_size=10)
         >>> features = encoder({
-        ...     "image": keras.ops.zeros((2, 32, 48, 3)),
+        ...     "image": keras.ops.zeros((2, 16, 48, 3)),
         ...     "text": keras.ops.array([[1, 2, 0], [3, 0, 0]])})
         >>> tuple(features["image"]["sequence_output"].shape)
-        (2, 6, 8)
+        (2, 3, 8)
         >>> tuple(features["text"]["pooled_output"].shape)
         (2, 8)
 
@@ -260,11 +260,12 @@ class IMPEncoder(keras_hub.models.Backbone):
 
         Example:
             >>> import numpy as np, keras_imp
-            >>> encoder = keras_imp.IMPEncoder.from_preset(
-            ...     "imp_moe_tiny", modalities=("text",))
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 2, 2,
+            ...     modalities=("text",), vocabulary_size=10,
+            ...     num_experts=4, num_moe_layers=1)
             >>> gates = encoder.routing_gates({"text": np.array([[4, 5, 0]])})
             >>> tuple(gates["text"]["gates"].shape)
-            (1, 2, 3, 4)
+            (1, 1, 3, 4)
         """
         self._check_names(inputs)
         gates = {}
@@ -311,8 +312,9 @@ class IMPEncoder(keras_hub.models.Backbone):
 
         Example:
             >>> import keras_imp
-            >>> encoder = keras_imp.IMPEncoder.from_preset(
-            ...     "imp_moe_tiny", modalities=("image",))
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 2, 2,
+            ...     modalities=("text",), vocabulary_size=10,
+            ...     num_experts=4, num_moe_layers=1)
             >>> encoder.count_active_params() < encoder.count_params()
             True
         """
@@ -342,8 +344,9 @@ class IMPEncoder(keras_hub.models.Backbone):
 
         Example:
             >>> import keras_imp
-            >>> sparse = keras_imp.IMPEncoder.from_preset(
-            ...     "imp_moe_tiny", modalities=("image",))
+            >>> sparse = keras_imp.IMPEncoder(8, 16, 2, 2,
+            ...     modalities=("text",), vocabulary_size=10,
+            ...     num_experts=4, num_moe_layers=1)
             >>> sparse.dense_twin().num_experts
             0
         """

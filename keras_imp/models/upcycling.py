@@ -38,10 +38,10 @@ def upcycle(
 
     Example:
         >>> import keras, numpy as np, keras_imp
-        >>> dense = keras_imp.IMPEncoder.from_preset(
-        ...     "imp_tiny", modalities=("text",))
-        >>> sparse = keras_imp.upcycle(dense, num_experts=4, num_moe_layers=2)
-        >>> x = {"text": np.array([[5, 6, 7, 0]])}
+        >>> dense = keras_imp.IMPEncoder(8, 16, 2, 2,
+        ...     modalities=("text",), vocabulary_size=10)
+        >>> sparse = keras_imp.upcycle(dense, num_experts=4, num_moe_layers=1)
+        >>> x = {"text": np.array([[5, 6, 0]])}
         >>> before, after = (
         ...     e(x)["text"]["pooled_output"] for e in (dense, sparse))
         >>> float(keras.ops.max(keras.ops.abs(before - after))) < 1e-5

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_imp.layers import ExpertChoiceMoE, SoftMoE, TokenChoiceMoE
 from tests import oracles, routing_oracle
+from tests.compiled import in_one
 from tests.gradients import gradients
 from tests.weights import (
     assert_near,
@@ -145,7 +146,7 @@ def test_gradients_agree_with_differences(length, experts, factor, ties):
 
 @ALL
 def test_an_example_is_the_same_alone_and_with_padding(rng, layer):
-    layer = make(layer, rng=rng)
+    layer = in_one(make(layer, rng=rng))
     x = tokens(rng, 8)
     mask = np.ones((8, TOKENS), bool)
     together = to_numpy(layer(x, padding_mask=mask))
@@ -165,7 +166,7 @@ def test_an_example_is_the_same_alone_and_with_padding(rng, layer):
 def test_only_padding_gives_zeros_and_finite_gradients(rng, layer):
     layer = make(layer, rng=rng, router_z_loss=0.1)
     x, mask = tokens(rng, 2), np.zeros((2, TOKENS), bool)
-    assert not to_numpy(layer(x, padding_mask=mask)).any()
+    assert not to_numpy(in_one(layer)(x, padding_mask=mask)).any()
 
     def loss():
         outputs, report = layer(x, padding_mask=mask, return_report=True)
@@ -188,24 +189,26 @@ def test_a_nan_stays_in_its_example(rng, layer):
 @CHOICES
 def test_groups_over_examples_are_filled_up_and_agree(rng, layer):
     # One group of all tokens is one long example.
-    layer_of_all = make(layer, group_size="batch")
+    layer_of_all = in_one(make(layer, group_size="batch"))
+    alone = in_one(make(layer))
     x = tokens(rng)
-    expected = to_numpy(make(layer)(x.reshape(1, -1, WIDTH)))
+    expected = to_numpy(alone(x.reshape(1, -1, WIDTH)))
     assert_near(
         layer_of_all(x), expected.reshape(x.shape), oracles.SAME_MATH_TOLERANCE
     )
     # 21 tokens in groups of 8: the last is filled up with 3 that take no slot.
-    grouped = to_numpy(make(layer, group_size=8)(x)).reshape(-1, WIDTH)
+    layer_of_8 = in_one(make(layer, group_size=8))
+    grouped = to_numpy(layer_of_8(x)).reshape(-1, WIDTH)
     flat = x.reshape(-1, WIDTH)
     for start in (0, 8, 16):
-        part = to_numpy(make(layer)(flat[None, start : start + 8]))[0]
+        part = to_numpy(alone(flat[None, start : start + 8]))[0]
         np.testing.assert_allclose(
             grouped[start : start + 8], part, atol=1e-5, rtol=1e-5
         )
 
 
 def test_imp_groups_round_the_capacity_and_let_padding_compete(rng):
-    layer = make(variant="imp", rng=rng)
+    layer = in_one(make(variant="imp", rng=rng))
     x = tokens(rng, 1, 3)
     # 3 tokens, 3 experts: groups of one token, round(1/3) = 0 slots.
     assert not to_numpy(layer(x)).any()

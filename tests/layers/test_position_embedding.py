@@ -10,6 +10,7 @@ from keras_imp.layers.position_embedding import (
     interpolation_weights,
 )
 from tests import oracles
+from tests.compiled import in_one
 from tests.weights import assert_near, named_weights, randomize, to_numpy
 
 VISION = (16, 32, 32)
@@ -95,11 +96,8 @@ def test_worked_token_is_the_norm_of_the_sum_of_its_rows(
     expected = oracles.layer_norm(
         vector, weights["norm/gamma"], weights["norm/beta"]
     )
-    assert_near(
-        layer(tokens, grid=grid)[0, flat_index],
-        expected,
-        oracles.FLOAT32_TOLERANCE,
-    )
+    found = to_numpy(in_one(layer, grid=grid)(tokens))[0, flat_index]
+    assert_near(found, expected, oracles.FLOAT32_TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +173,8 @@ def test_agrees_with_the_oracle(rng, buckets, grid, arguments):
     expected = oracles.position_embedding(
         tokens, grid, named_weights(layer), **arguments
     )
-    assert_near(layer(tokens, grid=grid), expected, oracles.FLOAT32_TOLERANCE)
+    found = in_one(layer, grid=grid)(tokens)
+    assert_near(found, expected, oracles.FLOAT32_TOLERANCE)
 
 
 GIVEN = [
@@ -195,7 +194,7 @@ def test_kept_places_have_the_positions_of_the_whole(
 ):
     layer, kept, expected = kept_positions(rng, buckets, grid, arguments)
     tokens = np.zeros((*kept.shape, 13), "float32")
-    found = layer(tokens, grid=grid, kept=kept)
+    found = in_one(layer, grid=grid)(tokens, kept=kept)
     assert_near(found, expected, oracles.SAME_MATH_TOLERANCE)
 
 
@@ -212,7 +211,7 @@ def test_given_rows_have_the_positions_of_the_whole(
         for count, rows, place in zip(grid, buckets, places)
     ]
     tokens = np.zeros((*kept.shape, 13), "float32")
-    found = layer(tokens, position_ids=np.stack(rows, axis=-1))
+    found = in_one(layer)(tokens, position_ids=np.stack(rows, axis=-1))
     assert_near(found, expected, oracles.SAME_MATH_TOLERANCE)
 
 
@@ -223,7 +222,8 @@ def kept_positions(rng, buckets, grid, arguments):
     randomize(layer, rng)
     count = int(np.prod(grid))
     kept = np.array([[0, 1, count - 1], [2, 5, 7]])
-    whole = to_numpy(layer(np.zeros((1, count, 13), "float32"), grid=grid))[0]
+    tokens = np.zeros((1, count, 13), "float32")
+    whole = to_numpy(in_one(layer, grid=grid)(tokens))[0]
     return layer, kept, whole[kept]
 
 
@@ -274,9 +274,8 @@ def test_an_id_outside_the_table_adds_only_the_bias_of_the_norm(rng):
     randomize(layer, rng)
     tokens = np.zeros((1, 512, 3), "float32")
     bias = named_weights(layer)["norm/beta"]
-    assert_near(
-        layer(tokens, grid=(512,))[0, -1], bias, oracles.FLOAT32_TOLERANCE
-    )
+    found = to_numpy(in_one(layer, grid=(512,))(tokens))[0, -1]
+    assert_near(found, bias, oracles.FLOAT32_TOLERANCE)
 
 
 def test_positions_have_unit_variance_at_the_start(rng):
@@ -302,8 +301,10 @@ def test_tables_start_with_a_deviation_of_one_over_root_width():
 def test_an_image_and_the_first_slice_of_a_video_share_positions(rng):
     layer = PositionEmbedding(VISION)
     layer.build((None, None, 5))
-    image = to_numpy(layer(np.zeros((1, 6, 5), "float32"), grid=(1, 2, 3)))
-    video = to_numpy(layer(np.zeros((1, 42, 5), "float32"), grid=(7, 2, 3)))
+    image, video = (
+        to_numpy(in_one(layer, grid=grid)(np.zeros((1, size, 5), "float32")))
+        for grid, size in (((1, 2, 3), 6), ((7, 2, 3), 42))
+    )
     np.testing.assert_allclose(image, video[:, :6], atol=1e-6)
 
 
@@ -315,8 +316,8 @@ def test_interpolated_positions_of_the_full_grid_are_the_rows_themselves(rng):
     mixed.set_weights(randomize(plain, rng).get_weights())
     tokens = np.zeros((1, 35, 3), "float32")
     np.testing.assert_array_equal(
-        to_numpy(plain(tokens, grid=(5, 7))),
-        to_numpy(mixed(tokens, grid=(5, 7))),
+        to_numpy(in_one(plain, grid=(5, 7))(tokens)),
+        to_numpy(in_one(mixed, grid=(5, 7))(tokens)),
     )
 
 
@@ -325,7 +326,7 @@ def test_positions_stay_float32_inside_a_bfloat16_layer(rng):
     layer.build((None, None, 5))
     randomize(layer, rng)
     tokens = np.zeros((1, 30, 5), "float32")
-    out = layer(tokens, grid=(2, 3, 5))
+    out = in_one(layer, grid=(2, 3, 5))(tokens)
     expected = oracles.position_embedding(
         tokens, (2, 3, 5), named_weights(layer)
     )

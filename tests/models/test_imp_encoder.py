@@ -7,6 +7,7 @@ import pytest
 
 import keras_imp
 from tests import oracles
+from tests.compiled import in_one
 from tests.models.encoders import (
     ALL,
     BATCH,
@@ -24,6 +25,20 @@ PARTS = {"sequence_output", "padding_mask", "pooled_output"}
 def encoder():
     keras.utils.set_random_seed(7)
     return small_encoder()
+
+
+@pytest.fixture(scope="module")
+def encode(encoder):
+    """A call of `encoder`; what one test compiled serves the others."""
+    return in_one(encoder)
+
+
+@pytest.fixture(scope="module", params=POOLINGS)
+def pooled(request):
+    """An encoder for each pooling, and a call of it."""
+    keras.utils.set_random_seed(7)
+    encoder = small_encoder(pooling=request.param)
+    return encoder, in_one(encoder)
 
 
 @pytest.fixture
@@ -45,8 +60,16 @@ def assert_equal_features(first, second, tolerance):
 
 
 def test_output_shapes_and_types(encoder, inputs):
-    features = encoder(inputs)
-    assert list(features) == list(ALL)
+    names = []
+
+    def run(inputs):
+        features = encoder(inputs)
+        names[:] = features  # A program sorts them.
+        return features
+
+    features = in_one(encoder, run)(inputs)
+    assert names == list(ALL)
+    assert features.keys() == set(ALL)
     for name, parts in features.items():
         assert parts.keys() == PARTS
         tokens = TOKENS[name]
@@ -59,18 +82,30 @@ def test_output_shapes_and_types(encoder, inputs):
         assert mask.dtype == bool
 
 
-def test_any_subset_of_modalities_gives_the_same_features(encoder, inputs):
-    together = encoder(inputs)
+def test_any_subset_of_modalities_gives_the_same_features(encode, inputs):
+    together = encode(inputs)
     for name in ALL:
-        alone = encoder({name: inputs[name]})
+        alone = encode({name: inputs[name]})
         assert_equal_features(
             alone, {name: together[name]}, oracles.SAME_MATH_TOLERANCE
         )
-    pair = encoder({name: inputs[name] for name in ("text", "image")})
+    pair = encode({name: inputs[name] for name in ("text", "image")})
     assert set(pair) == {"text", "image"}
 
 
-def test_symbolic_eager_and_compiled_calls_agree(encoder, inputs):
+def eight_tokens_each(rng):
+    """Of one shape behind the embedders: JAX compiles each operation once."""
+    return {
+        "image": rng.normal(size=(BATCH, 6, 20, 3)).astype("float32"),
+        "video": rng.normal(size=(BATCH, 4, 6, 10, 3)).astype("float32"),
+        "audio": rng.normal(size=(BATCH, 12, 4)).astype("float32"),
+        "waveform": rng.normal(size=(BATCH, 56)).astype("float32"),
+        "text": rng.integers(0, 11, size=(BATCH, 8), dtype="int32"),
+    }
+
+
+def test_symbolic_eager_and_compiled_calls_agree(encoder, rng):
+    inputs = eight_tokens_each(rng)
     symbols = {
         name: keras.Input(x.shape[1:], dtype=x.dtype.name, name=name)
         for name, x in inputs.items()
@@ -86,7 +121,7 @@ def test_symbolic_eager_and_compiled_calls_agree(encoder, inputs):
         ) == keras.backend.standardize_dtype(eager[name][part].dtype)
 
 
-def test_agrees_with_the_oracle(encoder, inputs):
+def test_agrees_with_the_oracle(encoder, encode, inputs):
     """The whole way of a text: embed, encode, project, pool."""
     text, mask = inputs["text"], inputs["text"] != 0
     embedder = encoder.embedders["text"]
@@ -104,7 +139,7 @@ def test_agrees_with_the_oracle(encoder, inputs):
     norm = named_weights(encoder.final_norm)
     x = oracles.layer_norm(x, norm["gamma"], norm["beta"])
     x = oracles.dense(x, dense, "after")
-    found = encoder({"text": text})["text"]
+    found = encode({"text": text})["text"]
     assert_near(found["sequence_output"], x, 5 * oracles.FLOAT32_TOLERANCE)
     assert_near(
         found["pooled_output"],
@@ -152,31 +187,30 @@ def test_all_weights_exist_before_the_first_call():
     assert len(paths) == len(set(paths))
 
 
-def test_an_image_equals_the_video_that_repeats_it(encoder, inputs):
+def test_an_image_equals_the_video_that_repeats_it(encode, inputs):
     image = inputs["image"]
     video = np.repeat(image[:, None], 2, axis=1)
     assert_equal_features(
-        {"x": encoder({"image": image})["image"]},
-        {"x": encoder({"video": video})["video"]},
+        {"x": encode({"image": image})["image"]},
+        {"x": encode({"video": video})["video"]},
         5 * oracles.SAME_MATH_TOLERANCE,
     )
 
 
 @pytest.mark.parametrize("name", ["image", "video"])
-def test_uint8_pixels_equal_scaled_floats(encoder, inputs, rng, name):
+def test_uint8_pixels_equal_scaled_floats(encode, inputs, rng, name):
     pixels = rng.integers(0, 256, size=inputs[name].shape, dtype="uint8")
     scaled = (pixels / 127.5 - 1).astype("float32")
     assert_equal_features(
-        encoder({name: pixels}),
-        encoder({name: scaled}),
+        encode({name: pixels}),
+        encode({name: scaled}),
         5 * oracles.SAME_MATH_TOLERANCE,
     )
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_pooling_gives_one_vector_per_example(inputs, pooling):
-    encoder = small_encoder(pooling=pooling)
-    features = to_numpy(encoder(inputs))
+def test_pooling_gives_one_vector_per_example(inputs, pooled):
+    _, encode = pooled
+    features = to_numpy(encode(inputs))
     for name, parts in features.items():
         assert parts["pooled_output"].shape == (BATCH, 10)
         # The learned token is not one of the sequence.
@@ -186,24 +220,25 @@ def test_pooling_gives_one_vector_per_example(inputs, pooling):
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_more_padding_does_not_change_pooled_output(inputs, pooling):
-    encoder = small_encoder(("text",), pooling=pooling)
+    encode = in_one(small_encoder(("text",), pooling=pooling))
     text = inputs["text"]
     longer = np.pad(text, ((0, 0), (0, 4)))
     assert_near(
-        encoder({"text": longer})["text"]["pooled_output"],
-        to_numpy(encoder({"text": text})["text"]["pooled_output"]),
+        encode({"text": longer})["text"]["pooled_output"],
+        to_numpy(encode({"text": text})["text"]["pooled_output"]),
         oracles.SAME_MATH_TOLERANCE,
     )
 
 
 def test_what_stands_for_padding_does_not_change_pooled_output(inputs):
     encoder = small_encoder(("text",))
+    encode = in_one(encoder)
     table = encoder.embedders["text"].tokens.table
-    before = to_numpy(encoder({"text": inputs["text"]})["text"])
+    before = to_numpy(encode({"text": inputs["text"]})["text"])
     values = to_numpy(table.value)
     values = np.concatenate([values[:1] + 100, values[1:]])
     table.assign(values)
-    after = to_numpy(encoder({"text": inputs["text"]})["text"])
+    after = to_numpy(encode({"text": inputs["text"]})["text"])
     np.testing.assert_array_equal(
         before["pooled_output"], after["pooled_output"]
     )
@@ -216,16 +251,16 @@ def test_token_pooling_has_one_learned_token_per_embedder():
     assert token.count_params() - plain.count_params() == 4 * 10
 
 
-def test_text_of_padding_only_is_finite(encoder):
-    text = np.zeros((2, 7), "int32")
-    features = to_numpy(encoder({"text": text}))["text"]
+def test_text_of_padding_only_is_finite(encode):
+    text = np.zeros((BATCH, 7), "int32")
+    features = to_numpy(encode({"text": text}))["text"]
     assert np.isfinite(features["sequence_output"]).all()
     np.testing.assert_array_equal(features["pooled_output"], 0)
 
 
 def test_padding_same_takes_sizes_that_are_no_multiple(rng):
     encoder = small_encoder(("image", "video", "audio"), padding="same")
-    features = encoder(
+    features = in_one(encoder)(
         {
             "image": rng.normal(size=(2, 7, 11, 3)).astype("float32"),
             "video": rng.normal(size=(2, 1, 6, 10, 3)).astype("float32"),
@@ -237,13 +272,12 @@ def test_padding_same_takes_sizes_that_are_no_multiple(rng):
     assert tokens == {"image": 9, "video": 4, "audio": 6}
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_mixed_precision_keeps_float32_weights(inputs, pooling):
-    encoder = small_encoder(pooling=pooling, dtype="mixed_bfloat16")
-    exact = small_encoder(pooling=pooling)
+def test_mixed_precision_keeps_float32_weights(inputs, pooled):
+    exact, encode = pooled
+    encoder = small_encoder(pooling=exact.pooling, dtype="mixed_bfloat16")
     copy_weights(exact, encoder)
     assert {v.dtype for v in encoder.weights} == {"float32"}
-    found, expected = encoder(inputs), to_numpy(exact(inputs))
+    found, expected = in_one(encoder)(inputs), to_numpy(encode(inputs))
     for name, part in itertools.product(ALL, PARTS - {"padding_mask"}):
         x = found[name][part]
         assert keras.backend.standardize_dtype(x.dtype) == "bfloat16"
@@ -254,14 +288,13 @@ def test_mixed_precision_keeps_float32_weights(inputs, pooling):
 def test_dropout_acts_in_training_only(inputs):
     encoder = small_encoder(("text",), dropout=0.5)
     text = {"text": inputs["text"]}
+    train, infer = (in_one(encoder, training=x) for x in (True, False))
     first, second = (
-        to_numpy(encoder(text, training=training)["text"]["pooled_output"])
-        for training in (True, True)
+        to_numpy(train(text)["text"]["pooled_output"]) for _ in range(2)
     )
     assert (first != second).any()
     still, again = (
-        to_numpy(encoder(text, training=False)["text"]["pooled_output"])
-        for _ in range(2)
+        to_numpy(infer(text)["text"]["pooled_output"]) for _ in range(2)
     )
     np.testing.assert_array_equal(still, again)
 
@@ -303,29 +336,30 @@ def test_qk_layer_norm_is_off_in_a_dense_encoder_unless_asked_for():
 
 @pytest.mark.parametrize("scan_layers", [False, True])
 def test_remat_and_scan_do_not_change_the_features(
-    encoder, inputs, scan_layers
+    encoder, encode, inputs, scan_layers
 ):
     other = small_encoder(remat=True, scan_layers=scan_layers)
     copy_weights(encoder, other)
     assert_equal_features(
-        other(inputs), encoder(inputs), 5 * oracles.SAME_MATH_TOLERANCE
+        in_one(other)(inputs),
+        encode(inputs),
+        5 * oracles.SAME_MATH_TOLERANCE,
     )
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_a_preset_folder_gives_the_encoder_back(inputs, pooling, tmp_path):
-    encoder = small_encoder(pooling=pooling)
+def test_a_preset_folder_gives_the_encoder_back(inputs, pooled, tmp_path):
+    encoder, encode = pooled
     encoder.save_to_preset(str(tmp_path / "preset"))
     loaded = keras_imp.IMPEncoder.from_preset(str(tmp_path / "preset"))
     assert loaded.get_config() == encoder.get_config()
-    assert_equal_features(loaded(inputs), encoder(inputs), 1e-6)
+    assert_equal_features(in_one(loaded)(inputs), encode(inputs), 1e-6)
 
 
-def test_a_keras_file_gives_the_encoder_back(encoder, inputs, tmp_path):
+def test_a_keras_file_gives_the_encoder_back(encoder, encode, inputs, tmp_path):
     encoder.save(tmp_path / "encoder.keras")
     loaded = keras.saving.load_model(tmp_path / "encoder.keras")
     assert type(loaded) is keras_imp.IMPEncoder
-    assert_equal_features(loaded(inputs), encoder(inputs), 1e-6)
+    assert_equal_features(in_one(loaded)(inputs), encode(inputs), 1e-6)
 
 
 def test_config_gives_an_equal_encoder():
@@ -350,8 +384,12 @@ def functional_classifier(encoder):
 def test_fits_as_a_part_of_a_functional_model(inputs, rng, pooling, tmp_path):
     encoder = small_encoder(("image", "text"), pooling=pooling, dropout=0.1)
     model = functional_classifier(encoder)
+    # Moments would be half of what is compiled; XLA compiles slowly on
+    # TensorFlow, JAX is slow without it.
     model.compile(
-        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        keras.optimizers.SGD(1.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=keras.config.backend() == "jax",
     )
     x = {name: inputs[name] for name in ("image", "text")}
     y = rng.integers(0, 4, size=BATCH)
@@ -377,9 +415,10 @@ def test_kept_tokens_are_the_only_ones_encoded():
     text = np.array([[1, 2, 3, 0], [4, 5, 0, 0]])
     every = {"image": np.tile(np.arange(6), (2, 1))}
     kept = {"image": np.array([[0, 5], [2, 3]]), "text": np.array([[1, 3]] * 2)}
-    whole = encoder({"image": image, "text": text})
-    same = encoder({"image": image}, kept=every)
-    part = encoder({"image": image, "text": text}, kept=kept)
+    encode = in_one(encoder)
+    whole = encode({"image": image, "text": text})
+    same = encode({"image": image}, kept=every)
+    part = encode({"image": image, "text": text}, kept=kept)
     np.testing.assert_allclose(
         to_numpy(same["image"]["sequence_output"]),
         to_numpy(whole["image"]["sequence_output"]),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_imp.models.padded_pass import padded_pass
+from tests.compiled import in_one
 from tests.models.encoders import BATCH, TOKENS, all_inputs, small_encoder
 from tests.weights import randomize, to_numpy
 
@@ -32,6 +33,19 @@ CASES = {
 NAMES = ("video", "text", "image", "text")
 
 
+def padded(encoder, names, **options):
+    """A function of the inputs: those of `names` in one padded pass."""
+
+    def run(inputs, kept=None):
+        kept = kept or {}
+        parts = [
+            encoder.embed(name, inputs[name], kept.get(name)) for name in names
+        ]
+        return padded_pass(encoder, parts, **options)
+
+    return run
+
+
 def assert_equal_features(found, expected):
     found, expected = to_numpy(found), to_numpy(expected)
     assert found.keys() == expected.keys()
@@ -51,13 +65,13 @@ def real_tokens(features):
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
 def test_features_are_those_of_separate_passes(options, rng):
     encoder = randomize(small_encoder(**options), rng)
-    inputs = all_inputs(rng)
-    parts = [encoder.embed(name, inputs[name]) for name in NAMES]
-    features, wasted = padded_pass(encoder, parts)
+    inputs = {k: v for k, v in all_inputs(rng).items() if k in NAMES}
+    features, wasted = in_one(encoder, padded(encoder, NAMES))(inputs)
     assert len(features) == len(NAMES)
+    # Each modality is a pass of its own.
+    alone = in_one(encoder)(inputs)
     for name, found in zip(NAMES, features):
-        alone = encoder({name: inputs[name]})[name]
-        assert_equal_features(real_tokens(found), real_tokens(alone))
+        assert_equal_features(real_tokens(found), real_tokens(alone[name]))
     # All are as long as the video; the texts have 5, 7 and 1 tokens.
     first = int(options.get("pooling") == "token")
     real = BATCH * (TOKENS["video"] + TOKENS["image"]) + 2 * (5 + 7 + 1)
@@ -68,14 +82,12 @@ def test_features_are_those_of_separate_passes(options, rng):
 
 def test_dropped_tokens_are_dropped_before_the_padding(rng):
     encoder = randomize(small_encoder(), rng)
-    inputs = all_inputs(rng)
-    kept = np.array([[0, 3, 6], [1, 2, 7], [4, 5, 6]])
-    parts = [
-        encoder.embed("video", inputs["video"], kept),
-        encoder.embed("image", inputs["image"]),
-    ]
-    features, wasted = padded_pass(encoder, parts)
-    alone = encoder({"video": inputs["video"]}, kept={"video": kept})["video"]
+    names = ("video", "image")
+    inputs = {k: v for k, v in all_inputs(rng).items() if k in names}
+    kept = {"video": np.array([[0, 3, 6], [1, 2, 7], [4, 5, 6]])}
+    together = in_one(encoder, padded(encoder, names))
+    features, wasted = together(inputs, kept=kept)
+    alone = in_one(encoder)({"video": inputs["video"]}, kept=kept)["video"]
     assert features[0]["sequence_output"].shape == (BATCH, 3, 10)
     assert_equal_features(features[0], alone)
     assert float(wasted) == pytest.approx(1 / 8)  # Three tokens beside four.
@@ -88,10 +100,11 @@ def test_the_routing_of_each_modality_is_counted_as_in_separate_passes(rng):
     alone.set_weights(together.get_weights())
     inputs = all_inputs(rng)
     names = ("video", "text", "text")
-    parts = [together.embed(name, inputs[name]) for name in names]
-    padded_pass(together, parts, training=False)
+    run = padded(together, names, training=False)
+    in_one(together, run)({name: inputs[name] for name in names})
+    call = in_one(alone, training=False)
     for name in names:
-        alone({name: inputs[name]}, training=False)
+        call({name: inputs[name]})
     for name in ("video", "text"):
         found = to_numpy(together.routing_metrics[name].result())
         expected = to_numpy(alone.routing_metrics[name].result())
@@ -111,10 +124,16 @@ def test_the_routing_of_each_modality_is_counted_as_in_separate_passes(rng):
 def test_the_routers_loss_counts_once_for_each_part(rng):
     encoder = randomize(small_encoder(**SPARSE[0]), rng)
     text = {"text": all_inputs(rng)["text"]}
-    encoder(text, training=True)
-    once = float(sum(encoder.losses))
+
+    def loss(run):
+        def added(inputs):
+            run(inputs)
+            return sum(encoder.losses)
+
+        return float(in_one(encoder, added)(text))
+
+    once = loss(lambda x: encoder(x, training=True))
     assert once > 0
     encoder.body._clear_losses()
-    part = encoder.embed("text", text["text"])
-    padded_pass(encoder, [part, part, part], training=True)
-    assert float(sum(encoder.losses)) == pytest.approx(3 * once, rel=1e-5)
+    thrice = loss(padded(encoder, ("text",) * 3, training=True))
+    assert thrice == pytest.approx(3 * once, rel=1e-5)

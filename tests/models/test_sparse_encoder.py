@@ -94,7 +94,7 @@ def test_presets_have_the_counts_of_the_table(name, encoder, active):
             assert built.count_active_params() - outside == active
             assert built.body.stacks[-1].qk_layer_norm
     finally:
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
 
 
 def test_presets_say_how_many_parameters_they_have():
@@ -245,13 +245,28 @@ def test_the_heat_map_goes_to_tensorboard(fit):
     assert images[0].encoded_image_string.startswith(b"\x89PNG")
 
 
-def test_routing_metrics_count_all_real_tokens(rng):
-    encoder = randomize(sparse(), rng)
-    x = batch(rng)
+class Inspection(NamedTuple):
+    """What `inspect_routing` found and drew."""
+
+    encoder: keras.Model
+    x: dict[str, np.ndarray]
+    routing: dict[str, keras_imp.evaluation.Routing]
+    folder: pathlib.Path
+
+
+@pytest.fixture(scope="module")
+def inspection(tmp_path_factory):
+    rng, folder = np.random.default_rng(1), tmp_path_factory.mktemp("routing")
+    encoder, x = randomize(sparse(num_layers=3), rng), batch(rng)
+    routing = keras_imp.inspect_routing(encoder, x, folder, batch_size=3)
+    return Inspection(encoder, x, routing, folder)
+
+
+def test_routing_metrics_count_all_real_tokens(inspection):
+    encoder, x, routing, _ = inspection
     encoder(x)  # A plain call counts nothing.
     assert np.isnan(encoder.routing_metrics["text"].importance()).all()
     encoder(x, training=False)
-    routing = keras_imp.inspect_routing(encoder, x, batch_size=8)
     for name, found in routing.items():
         metric = encoder.routing_metrics[name]
         np.testing.assert_allclose(found.load, metric.load(), atol=1e-5)
@@ -269,15 +284,13 @@ def test_routing_metrics_count_all_real_tokens(rng):
             )
 
 
-def test_inspect_routing_draws(rng, tmp_path):
-    encoder = randomize(sparse(), rng)
-    x = batch(rng)
-    routing = keras_imp.inspect_routing(encoder, x, tmp_path, batch_size=3)
+def test_inspect_routing_draws(inspection):
+    _, _, routing, folder = inspection
     assert routing["image"].gates.shape == (8, 2, 6, 3)
     assert routing["text"].gates.shape == (8, 2, 6, 3)
     np.testing.assert_allclose(routing["image"].importance.sum(-1), 1.0)
-    assert (tmp_path / "routing_heatmap.png").stat().st_size > 5000
-    assert (tmp_path / "routing_overlay.png").stat().st_size > 5000
+    assert (folder / "routing_heatmap.png").stat().st_size > 5000
+    assert (folder / "routing_overlay.png").stat().st_size > 5000
 
 
 def test_inspect_routing_compiles_no_copy_of_the_weights():
