@@ -48,9 +48,9 @@ class EncoderStack(keras.layers.Layer):
         scan_layers: Whether to compile one block and loop over it, instead of
             one copy per layer. True compiles several times faster in deep
             models; an eager call on JAX has nothing to compile and takes the
-            copies. Defaults to True on JAX, and to False elsewhere: on
-            TensorFlow a step is a tenth slower with it, and torch has nothing
-            to compile.
+            copies. Defaults to True on JAX for two layers or more, and to False
+            elsewhere: one layer has nothing to share, on TensorFlow a step is
+            a tenth slower with it, and torch has nothing to compile.
         remat: Whether to recompute each block in the backward pass instead of
             keeping its activations: less memory for about a third more work.
         seed: Seed of the dropout. Defaults to a random one.
@@ -247,7 +247,7 @@ class EncoderStack(keras.layers.Layer):
     def _scans(self) -> bool:
         # Asked at call time: a config moves between backends.
         if self.scan_layers is None:
-            return keras.config.backend() == "jax"
+            return keras.config.backend() == "jax" and self.num_layers > 1
         return self.scan_layers
 
     def _stack(

@@ -207,6 +207,7 @@ def test_weights_do_not_depend_on_the_way_it_runs(rng):
 
 def test_scans_by_default_on_jax_only():
     assert stack()._scans() == (keras.config.backend() == "jax")
+    assert not stack(num_layers=1)._scans()
     assert stack(scan_layers=True)._scans()
     assert not stack(scan_layers=False)._scans()
 

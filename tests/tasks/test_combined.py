@@ -15,6 +15,7 @@ from keras_imp.tasks import (
     Regression,
 )
 from keras_imp.tasks.shared_passes import SharedPasses
+from tests.compiled import in_one
 from tests.training import parts
 from tests.weights import to_numpy
 
@@ -69,17 +70,22 @@ class CountingEncoder(parts.TinyEncoder):
 def test_the_loss_is_that_of_the_parts(rng, reduce):
     task = combined(reduce=reduce)
     model = built(task)
-    x, y, weights = batch(rng)
-    y_pred = model({"all": x})
-    found = task.compute_loss(x, y, y_pred, weights)
-    losses = []
-    for part in task.tasks:
-        own = {name: x[name] for name in part.modalities}
-        alone = part(own, encoder=model.encoder)
-        losses.append(
-            part.loss_weight
-            * float(part.compute_loss(own, y.get(part.name), alone, weights))
-        )
+
+    def both(x, y, weights):
+        together = task.compute_loss(x, y, model({"all": x}), weights)
+        alone = []
+        for part in task.tasks:
+            own = {name: x[name] for name in part.modalities}
+            y_pred = part(own, encoder=model.encoder)
+            alone.append(
+                part.compute_loss(own, y.get(part.name), y_pred, weights)
+            )
+        return together, alone
+
+    found, alone = in_one(model, both)(*batch(rng))
+    losses = [
+        part.loss_weight * float(loss) for part, loss in zip(task.tasks, alone)
+    ]
     expected = sum(losses) / (3 if reduce == "mean" else 1)
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
@@ -184,7 +190,9 @@ def test_it_trains_and_logs_each_part(rng):
 
 
 def test_it_is_saved_and_loaded_with_its_parts(rng, tmp_path):
-    model = parts.make_model([combined(reduce="mean", microbatches=2)])
+    model = parts.make_model(
+        [combined(reduce="mean", microbatches=2)], **parts.few_steps()
+    )
     x, y, _ = batch(rng)
     mixture = lambda: parts.in_turn({"all": [(x, y)]})
     model.fit(mixture(), steps_per_epoch=2, verbose=0)
@@ -242,7 +250,8 @@ def test_masked_modeling_and_classification_of_one_picture(rng):
     )
     model = built(task, encoder)
     image = rng.normal(size=(4, 8, 8, 3)).astype("float32")
-    out = to_numpy(model({"pictures": {"image": image}}, training=True))
+    run = in_one(model, training=True)
+    out = to_numpy(run({"pictures": {"image": image}}))
     assert out["kind"].shape == (4, 3)
     assert out["hidden"]["patches"].shape == (4, 3, 48)
 

@@ -10,6 +10,7 @@ from keras import ops
 from keras_imp.tasks import MaskedModeling
 from keras_imp.tasks.masked_patches import z_score
 from tests import oracles as layer_oracles
+from tests.compiled import in_one
 from tests.gradients import gradients
 from tests.models.encoders import (
     BATCH,
@@ -117,7 +118,7 @@ def test_the_decoder_puts_tokens_in_their_places(rng, modality):
     randomize(task, rng)
     values = all_inputs(rng)[modality]
     out, _, visible = call(task, encoder, values, training=False)
-    features = encoder({modality: values}, kept={modality: visible})
+    features = in_one(encoder)({modality: values}, kept={modality: visible})
     entered = to_numpy(decoder.enter(features[modality]["sequence_output"]))
     # A grid full of mask tokens, with what was seen in its places.
     width = DECODER["decoder_dim"]
@@ -126,8 +127,12 @@ def test_the_decoder_puts_tokens_in_their_places(rng, modality):
         row[at] = seen
     assert tokens.shape[-1] == width
     grid = encoder.embedder_of(modality).grid(values.shape)
-    x = decoder.positions(ops.array(tokens), grid=grid)
-    x = decoder.leave(decoder.norm(decoder.stack(x)))
+
+    def after(tokens):
+        x = decoder.positions(tokens, grid=grid)
+        return decoder.leave(decoder.norm(decoder.stack(x)))
+
+    x = in_one(decoder, after)(ops.array(tokens))
     expected = take(to_numpy(x), out["positions"])
     np.testing.assert_allclose(out["patches"], expected, rtol=1e-4, atol=1e-4)
 

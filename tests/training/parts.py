@@ -112,6 +112,14 @@ def default_jit():
     return keras.config.backend() == "jax"
 
 
+def few_steps():
+    """Options of `compile` where graphs are not what is tested.
+
+    TensorFlow traces a graph as long as it takes some dozens of eager steps.
+    """
+    return {"run_eagerly": keras.config.backend() == "tensorflow"}
+
+
 def make_data(seed=0):
     """Batches of each task, which a linear model can learn."""
     rng = np.random.default_rng(seed)

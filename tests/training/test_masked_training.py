@@ -15,6 +15,7 @@ from tests.training.bad import exactly
 
 LENGTH = 12
 SMALL = {"width": 8, "num_layers": 1}
+FEW_STEPS = {"compile_options": parts.few_steps()}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,13 @@ def data():
 
 
 def make_model(
-    mask_id, width=64, num_layers=2, make=keras_imp.AlternatingModel, **options
+    mask_id,
+    width=64,
+    num_layers=2,
+    make=keras_imp.AlternatingModel,
+    optimizer=None,
+    compile_options=None,
+    **options,
 ):
     keras.utils.set_random_seed(0)
     encoder = keras_imp.IMPEncoder(
@@ -59,8 +66,12 @@ def make_model(
             MaskedModeling("words", "text", mask_id=mask_id, seed=2, **options),
         ],
     )
+    # Fewer operations to compile than AdamW, and a state to save too.
+    optimizer = optimizer or keras.optimizers.SGD(0.1, momentum=0.9)
     model.compile(
-        optimizer=keras.optimizers.AdamW(5e-3), jit_compile=parts.default_jit()
+        optimizer,
+        jit_compile=parts.default_jit(),
+        **(compile_options or {}),
     )
     return model
 
@@ -79,7 +90,7 @@ def mixture(data):
 @pytest.fixture(scope="module")
 def trained(data):
     """A model after a short training, and its history."""
-    model = make_model(data["mask_id"])
+    model = make_model(data["mask_id"], optimizer=keras.optimizers.AdamW(5e-3))
     history = model.fit(
         mixture(data), steps_per_epoch=60, epochs=3, verbose=0
     ).history
@@ -119,7 +130,7 @@ def test_two_evaluations_agree(data, trained):
 
 
 def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(data, tmp_path):
-    model = make_model(data["mask_id"], **SMALL)
+    model = make_model(data["mask_id"], **SMALL, **FEW_STEPS)
     model.fit(mixture(data), steps_per_epoch=2, verbose=0)
     model.save(tmp_path / "model.keras")
     keras.utils.set_random_seed(99)
@@ -169,7 +180,7 @@ def test_captions_are_matched_and_masked_in_one_step(data):
             MaskedModeling("words", "text", mask_id=data["mask_id"]),
         ],
     )
-    model = parts.make_model([task], encoder)
+    model = parts.make_model([task], encoder, **parts.few_steps())
     history = model.fit(
         TaskMixture({"both": Arrays(x, batch_size=16)}),
         steps_per_epoch=3,
@@ -196,7 +207,7 @@ def test_one_padded_pass_of_both_gives_the_same_losses(data):
     losses = []
     for strategy in ("sum", "padded"):
         make = functools.partial(keras_imp.CombinedModel, strategy=strategy)
-        model = make_model(data["mask_id"], make=make, **SMALL)
+        model = make_model(data["mask_id"], make=make, **SMALL, **FEW_STEPS)
         together = TaskMixture.together(sources(data))
         history = model.fit(together, steps_per_epoch=2, verbose=0).history
         losses.append([history[f"{name}/loss"] for name in model.tasks])

@@ -123,18 +123,23 @@ def test_the_second_pass_repeats_the_random_draws_of_the_first():
     of the loss along a weight, with the same draws, shows it.
     """
 
+    keras.utils.set_random_seed(1)
+    encoder = parts.TinyEncoder(dropout=0.5)
+    model = parts.make_model(
+        lambda: contrastive(microbatches=4),
+        encoder=encoder,
+        optimizer=keras.optimizers.SGD(1.0),
+    )
+    # Weights and random states. One program for all three shifts.
+    initial = [(v, ops.convert_to_numpy(v).copy()) for v in model.variables]
+    kernel = encoder.shared.kernel
+    start = ops.convert_to_numpy(kernel).copy()
+    direction = np.random.default_rng(3).normal(size=start.shape)
+    direction /= np.linalg.norm(direction)
+
     def loss_at(shift):
-        keras.utils.set_random_seed(1)
-        encoder = parts.TinyEncoder(dropout=0.5)
-        model = parts.make_model(
-            lambda: contrastive(microbatches=4),
-            encoder=encoder,
-            optimizer=keras.optimizers.SGD(1.0),
-        )
-        kernel = encoder.shared.kernel
-        start = ops.convert_to_numpy(kernel).copy()
-        direction = np.random.default_rng(3).normal(size=start.shape)
-        direction /= np.linalg.norm(direction)
+        for variable, value in initial:
+            variable.assign(value)
         kernel.assign(start + shift * direction)
         mixture = keras_imp.TaskMixture({"captions": [batch("captions")]})
         logs = model.fit(mixture, steps_per_epoch=1, verbose=0).history

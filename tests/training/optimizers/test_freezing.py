@@ -10,7 +10,7 @@ import keras_imp
 from keras_imp.training.optimizers import AdamW
 from tests.training import parts
 
-STEPS = 20
+STEPS = 6
 # A stack of two layers of which one is frozen; a sparse layer that is.
 DENSE = {"num_layers": 2}, (0,)
 SPARSE = {"num_layers": 3, "num_experts": 2, "num_moe_layers": 1}, (0, 2)
@@ -37,7 +37,9 @@ def make_model(update, optimizer, layers):
         ],
         update=update,
     )
-    model.compile(optimizer, jit_compile=parts.default_jit())
+    model.compile(
+        optimizer, jit_compile=parts.default_jit(), **parts.few_steps()
+    )
     return model
 
 
@@ -125,7 +127,9 @@ def test_layers_that_are_not_trainable_have_no_moments(update):
     frozen = model.encoder.own["audio"]
     frozen.trainable = False
     optimizer = AdamW(1e-2, 0.5)
-    model.compile(optimizer, jit_compile=parts.default_jit())
+    model.compile(
+        optimizer, jit_compile=parts.default_jit(), **parts.few_steps()
+    )
     before = parts.values(model.weights)
     data = parts.data_of("objects", "sounds")
     model.fit(parts.in_turn(data), steps_per_epoch=4, verbose=0)
