@@ -224,7 +224,7 @@ def build(options):
     encoder = keras_imp.IMPEncoder(
         hidden_dim=16,
         intermediate_dim=32,
-        num_layers=2,
+        num_layers=1 if options.smoke else 2,
         num_heads=2,
         modalities=("image", "text"),
         vocabulary_size=50,

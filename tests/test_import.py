@@ -1,11 +1,16 @@
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import keras_imp
+from tests.data import test_resized_arrays
+from tests.training import test_schedules_by_weight
 
+ROOT = Path(__file__).parents[1]
 BACKENDS = {"keras", "keras_hub", "jax", "tensorflow", "torch"}
 
 # Frozen: other people's scripts use these names.
@@ -32,35 +37,72 @@ PUBLIC_NAMES = [
 ]
 
 
-def modules_after(code, backend):
-    """Top-level modules that a fresh interpreter has after some code."""
-    code += "\nimport sys; print(*{name.split('.')[0] for name in sys.modules})"
+CODE = """
+import json, sys
+
+def note(name):
+    print(json.dumps([name, [key.split(".")[0] for key in sys.modules]]))
+
+def forget():
+    for name in [key for key in sys.modules if key.startswith("keras_imp")]:
+        del sys.modules[name]
+
+import keras_imp
+note("keras_imp")
+for part in ("layers", "tasks", "AlternatingModel"):
+    forget()  # Each part is the first one that somebody asks for.
+    import keras_imp
+    getattr(keras_imp, part)
+    note(part)
+forget()
+import keras_imp.models as m
+assert m.IMPEncoder and m.PRESETS
+note("models")
+from tests.data import test_resized_arrays as arrays
+from tests.training import test_schedules_by_weight as schedules
+print(json.dumps(["digests", [arrays.digest(), schedules.digest()]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def process():
+    """What a fresh interpreter has loaded after each step, and its numbers.
+
+    One for all tests of this file: most of its time is spent importing.
+    """
     result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "KERAS_BACKEND": backend},
+        [sys.executable, "-c", CODE],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONHASHSEED": "7"},
         capture_output=True,
         text=True,
         check=True,
     )
-    return set(result.stdout.split())
+    lines = [line for line in result.stdout.splitlines() if line[:2] == '["']
+    return {name: set(found) for name, found in map(json.loads, lines)}
 
 
-def test_importing_the_package_imports_no_backend():
-    loaded = modules_after("import keras_imp", "jax")
+def test_importing_the_package_imports_no_backend(process):
+    loaded = process["keras_imp"]
     assert "keras_imp" in loaded
     assert not loaded & BACKENDS
 
 
 @pytest.mark.parametrize("part", ["layers", "tasks", "AlternatingModel"])
-def test_most_parts_import_one_backend_only(part):
-    loaded = modules_after(f"import keras_imp; keras_imp.{part}", "jax")
+def test_most_parts_import_one_backend_only(process, part):
+    loaded = process[part]
     assert {"keras", "jax"} <= loaded
     assert not loaded & {"keras_hub", "tensorflow", "torch"}
 
 
-def test_what_needs_keras_hub_can_be_named():
-    code = "import keras_imp.models as m; assert m.IMPEncoder and m.PRESETS"
-    assert "keras_hub" in modules_after(code, "jax")
+def test_what_needs_keras_hub_can_be_named(process):
+    assert "keras_hub" in process["models"]
+
+
+def test_another_process_draws_the_same_numbers(process):
+    """Batches and schedules, whatever the hashes, on every backend."""
+    digests = {test_resized_arrays.digest(), test_schedules_by_weight.digest()}
+    assert process["digests"] == digests
 
 
 def test_public_names_are_frozen():

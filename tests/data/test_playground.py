@@ -113,8 +113,8 @@ def test_emoji_stand_on_white_and_differ(splits):
     assert len({image.tobytes() for image in emoji.images}) > 370
 
 
-def test_emoji_captions():
-    emoji = playground.load("train").emoji
+def test_emoji_captions(splits):
+    emoji = splits["train"].emoji
     grapes = emoji.names.index("grapes")
     assert emoji.captions[grapes] == [
         "grapes",

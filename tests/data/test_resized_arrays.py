@@ -1,10 +1,6 @@
 import hashlib
-import os
 import pickle
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,7 +9,6 @@ import pytest
 import keras_imp
 from keras_imp.data import Arrays, ResizedArrays, Shape
 
-ROOT = Path(__file__).parents[2]
 ROWS = 61
 SHAPES = [
     Shape(video=(4, 16, 16), text=3, weight=2),
@@ -207,26 +202,12 @@ def test_weights_come_third(shapes):
 
 
 def digest():
-    """Of everything that some batches hold."""
+    """Of everything that some batches hold, for `tests/test_import.py`."""
     found = hashlib.sha256()
     data = make(planned(), seed=11)
     for i in (0, 1, 2, 3, 50):
         found.update(pickle.dumps(data.batch_at(i)))
     return found.hexdigest()
-
-
-def test_another_process_gets_the_same_numbers():
-    code = "from tests.data.test_resized_arrays import digest; print(digest())"
-    environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stdout.split()[-1] == digest()
 
 
 def test_workers_of_keras_may_pickle_it(shapes):

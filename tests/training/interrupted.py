@@ -40,12 +40,16 @@ class Batches(keras.callbacks.Callback):
         self.seen.append((self.epoch, batch))
 
 
-def fit(callbacks, epochs=resumable.EPOCHS, seed=77):
+# Quicker than to trace graphs of a few steps.
+EAGERLY = keras.config.backend() == "tensorflow"
+
+
+def fit(callbacks, epochs=resumable.EPOCHS, seed=77, eagerly=EAGERLY):
     """Two tasks, dropout, a schedule of the learning rate, a validation.
 
     With a new model, as in a new process: other weights, other random states.
     """
-    model = resumable.make_model(seed=seed, dropout=0.2)
+    model = resumable.make_model(seed=seed, run_eagerly=eagerly)
     history = model.fit(
         resumable.make_mixture(),
         epochs=epochs,
@@ -65,8 +69,7 @@ def fit_small(
         seed=seed,
         dropout=0.2,
         optimizer=keras.optimizers.SGD(0.1),
-        # Quicker than to trace graphs of a few steps.
-        run_eagerly=keras.config.backend() == "tensorflow",
+        run_eagerly=EAGERLY,
         **(compile_options or {}),
     )
     history = model.fit(

@@ -1,8 +1,12 @@
-"""A training run that can be killed: `python -m tests.training.resumable`.
+"""Training runs that can be killed: `python -m tests.training.resumable`.
 
-Arguments: the folder of the backup, a file for the result, whose backup it is
-("keras" or "own"), and how the process is to end: "step" for a death in the
-middle of the second epoch, "save" for one in the middle of a save, "SIGTERM".
+Reads a line of JSON for each run from standard input: the folder of the backup,
+a file for the result, whose backup it is ("keras" or "own"), and how the run is
+to end: "step" for a death in the middle of the second epoch, "save" for one in
+the middle of a save, "SIGTERM". Writes a line with its exit code when it did.
+
+Each run is a process of its own, forked from this one, which has imported
+everything and computed nothing: that saves the seconds of the imports.
 """
 
 import json
@@ -24,15 +28,16 @@ def two_tasks():
     return parts.tasks()[:2]
 
 
-def make_model(seed=1, dropout=0.2):
+def make_model(seed=1, **options):
     rate = keras_imp.optimizers.CosineWithWarmup(
         2e-2, total_steps=STEPS * EPOCHS, warmup_steps=4
     )
     return parts.make_model(
         two_tasks,
         seed=seed,
-        dropout=dropout,
-        optimizer=keras.optimizers.AdamW(rate),
+        dropout=0.2,
+        optimizer=keras.optimizers.SGD(rate, momentum=0.9),
+        **options,
     )
 
 
@@ -93,7 +98,7 @@ def die_in_save(number):
     os.replace = die
 
 
-def main(backup, result, whose, how=""):
+def run(backup, result, whose, how=""):
     model = make_model(seed=int.from_bytes(os.urandom(3)))
     if not os.path.exists(backup):  # noqa: PTH110
         model = make_model()
@@ -111,5 +116,18 @@ def main(backup, result, whose, how=""):
     np.savez(result, history=json.dumps(history), **arrays)
 
 
+def main():
+    for name in ("AlternatingModel", "TaskMixture", "callbacks", "optimizers"):
+        getattr(keras_imp, name)  # Imported when it is first used.
+    for line in sys.stdin:
+        if os.fork() == 0:
+            signal.alarm(300)  # Nobody waits for ever.
+            run(*json.loads(line))
+            return  # Ends as any process does, or with what `run` raises.
+        _, status = os.wait()
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

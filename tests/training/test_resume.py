@@ -39,7 +39,30 @@ def test_stopping_and_resuming_equals_never_stopping(tmp_path, never_stopped):
         np.testing.assert_array_equal(values, history[name][1:])
 
 
-def test_a_killed_process_resumes_as_if_it_had_lived(tmp_path, never_stopped):
+@pytest.fixture(scope="module")
+def run():
+    """Exit code of a run as a process of its own: see `resumable.py`."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.training.resumable"],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": keras.config.backend()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+
+        def run(*arguments):
+            line = json.dumps([str(part) for part in arguments])
+            print(line, file=process.stdin, flush=True)
+            return int(process.stdout.readline())
+
+        yield run
+
+
+def test_a_killed_process_resumes_as_if_it_had_lived(
+    tmp_path, never_stopped, run
+):
     backup, result = tmp_path / "backup", tmp_path / "result.npz"
     assert run(backup, result, "keras", "step") == 9
     assert backup.exists()
@@ -49,7 +72,7 @@ def test_a_killed_process_resumes_as_if_it_had_lived(tmp_path, never_stopped):
 
 
 def test_a_process_that_died_in_a_save_and_then_was_told_to_stop(
-    tmp_path, never_stopped
+    tmp_path, never_stopped, run
 ):
     backup, result = tmp_path / "backup", tmp_path / "result.npz"
     assert run(backup, result, "own", "save") == 9
@@ -76,19 +99,6 @@ def assert_second_epoch(result, never_stopped):
     for name, values in resumed.items():
         assert len(values) == 1
         np.testing.assert_array_equal(values, history[name][1:])
-
-
-def run(*arguments):
-    """Exit code of the run as a process of its own."""
-    environment = {**os.environ, "KERAS_BACKEND": keras.config.backend()}
-    command = [sys.executable, "-m", "tests.training.resumable", *arguments]
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        timeout=300,
-    ).returncode
 
 
 def test_the_real_encoder_with_dropout_resumes_too(tmp_path):
