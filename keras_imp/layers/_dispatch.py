@@ -131,10 +131,13 @@ def _one_hot(tokens: Tensor, assignment: Assignment) -> Tensor:
 
 
 def _maps_groups() -> bool:
-    # On JAX a map over groups, so that a partitioner keeps each group on its
-    # device. Elsewhere flat rows: torch has no fast map, and XLA on TensorFlow
-    # takes half a second per expert to compile the gradient of a mapped take.
-    return keras.config.backend() == "jax"
+    # A map over groups where a partitioner is to keep each group on its
+    # device. Flat rows cost less, and XLA on TensorFlow takes half a second
+    # per expert to compile the gradient of a mapped take.
+    return (
+        keras.config.backend() == "jax"
+        and keras.distribution.distribution() is not None
+    )
 
 
 def _add_in_groups(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
