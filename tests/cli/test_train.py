@@ -18,7 +18,7 @@ from keras_imp.cli.commands import app
 from keras_imp.data import playground
 from keras_imp.models import PRESETS
 
-STEPS = 3
+STEPS = 4
 ROWS = 24
 ENCODER = "imp_moe_tiny"
 # Half of its layers are dense, so both kinds are met.
@@ -105,7 +105,7 @@ def folder(tmp_path_factory):
 
 def test_each_epoch_has_one_row_though_the_run_was_stopped(folder):
     rows = (folder / "history.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
 
 
 def test_the_run_folder_has_everything(folder):
