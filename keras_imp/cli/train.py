@@ -16,6 +16,7 @@ from keras_imp._errors import message
 from keras_imp._files import write_text
 from keras_imp.callbacks import Backup, ResumableCSVLogger
 from keras_imp.cli import playground_report, playground_tasks
+from keras_imp.data import Tokenizer
 from keras_imp.evaluation import (
     RoutingHeatMap,
     inspect_routing,
@@ -99,8 +100,7 @@ def run(
         f"{settings.steps} steps, seed {settings.seed}, into {folder}"
     )
 
-    tokenizer = playground_tasks.train_tokenizer()
-    tokenizer.save(folder / "tokenizer.json")
+    tokenizer = _tokenizer(folder / "tokenizer.json")
     splits = {
         name: playground_tasks.load_split(name, tokenizer)
         for name in ("train", "validation", "test")
@@ -154,6 +154,15 @@ class _TensorBoard(keras.callbacks.TensorBoard):
         super().on_epoch_end(epoch, logs)
         for writer in self._writers.values():
             writer.flush()
+
+
+def _tokenizer(path: Path) -> Tokenizer:
+    """The run's tokenizer; one that goes on reads what it began with."""
+    if path.exists():
+        return Tokenizer.load(path, playground_tasks.TEXT_LENGTH)
+    tokenizer = playground_tasks.train_tokenizer()
+    write_text(path, tokenizer.tokenizer.to_str(pretty=True))
+    return tokenizer
 
 
 def _fit(model, splits, settings: Settings, folder: Path) -> None:

@@ -57,18 +57,21 @@ class Tokenizer:
             The tokenizer. The same texts give the same tokenizer.
         """
         library = require("tokenizers", extra="data")
-        tokenizer = library.Tokenizer(
-            library.models.WordPiece(unk_token=UNKNOWN)
-        )
-        tokenizer.normalizer = library.normalizers.BertNormalizer()
-        tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+        texts = sorted(set(texts))
+        trained = _bert(library, library.models.WordPiece(unk_token=UNKNOWN))
         trainer = library.trainers.WordPieceTrainer(
             vocab_size=vocabulary_size,
-            special_tokens=[PADDING, UNKNOWN],
+            # The trainer numbers letters within words as it meets them, in the
+            # order of a hash map, which is another one in each process, and
+            # breaks ties by these numbers. Special tokens come first, in order.
+            special_tokens=[PADDING, UNKNOWN, *_inner_letters(trained, texts)],
             show_progress=False,
         )
-        # Sorted, since the trainer breaks ties by order of appearance.
-        tokenizer.train_from_iterator(sorted(set(texts)), trainer)
+        trained.train_from_iterator(texts, trainer)
+        # Once more without them as special tokens.
+        model = library.models.WordPiece(trained.get_vocab(), unk_token=UNKNOWN)
+        tokenizer = _bert(library, model)
+        tokenizer.add_special_tokens([PADDING, UNKNOWN])
         return cls(tokenizer, length)
 
     @classmethod
@@ -113,3 +116,21 @@ class Tokenizer:
             kept = values[: self.length]
             row[: len(kept)] = kept
         return ids
+
+
+def _bert(library: Any, model: Any) -> Any:
+    """A tokenizer that cuts lower-case text at spaces and punctuation."""
+    tokenizer = library.Tokenizer(model)
+    tokenizer.normalizer = library.normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def _inner_letters(tokenizer: Any, texts: list[str]) -> list[str]:
+    """Letters within words, as a WordPiece vocabulary has them, sorted."""
+    letters = set()
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text)
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
+            letters.update(word[1:])
+    return [f"##{letter}" for letter in sorted(letters)]

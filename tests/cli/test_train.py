@@ -13,9 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import keras_imp
-from keras_imp.cli import playground_report, playground_tasks
+from keras_imp.cli import playground_report, playground_tasks, train
 from keras_imp.cli.commands import app
-from keras_imp.data import playground
+from keras_imp.data import Tokenizer, playground
 from keras_imp.models import PRESETS
 
 STEPS = 4
@@ -196,3 +196,13 @@ def test_presets_are_listed():
     assert result.exit_code == 0
     assert "imp_base" in result.output
     assert "84,954,624" in result.output
+
+
+def test_a_run_that_goes_on_reads_its_tokenizer(tmp_path, monkeypatch):
+    path = tmp_path / "tokenizer.json"
+    texts = ["a red heart", "moving left"]
+    before = Tokenizer.train(texts, 60, playground_tasks.TEXT_LENGTH)
+    monkeypatch.setattr(playground_tasks, "train_tokenizer", lambda: before)
+    train._tokenizer(path)
+    monkeypatch.delattr(playground_tasks, "train_tokenizer")
+    np.testing.assert_array_equal(train._tokenizer(path)(texts), before(texts))

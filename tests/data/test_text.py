@@ -24,6 +24,12 @@ def test_training_does_not_depend_on_the_order_of_the_texts():
     np.testing.assert_array_equal(make()(TEXTS), other(TEXTS))
 
 
+def test_ids_are_the_same_in_every_process():
+    # Another hash order in each process, and even for each trainer in one.
+    vocabularies = [make().tokenizer.get_vocab() for _ in range(8)]
+    assert all(found == vocabularies[0] for found in vocabularies)
+
+
 def test_case_does_not_matter():
     tokenizer = make()
     np.testing.assert_array_equal(tokenizer(["Red"]), tokenizer(["red"]))
