@@ -63,13 +63,27 @@ def to_slots(tokens: Tensor, assignment: Assignment, one_hot: bool) -> Tensor:
     return ops.reshape(slots, (num_experts, -1, width))
 
 
+def slot_gates(assignment: Assignment) -> Tensor:
+    """Gate of each slot in the order of `to_slots`.
+
+    Args:
+        assignment: Which token is in which slot.
+
+    Returns:
+        float32, shape `(e, g * c, 1)`; 0 for an empty slot.
+    """
+    num_experts = assignment.gates.shape[1]
+    gates = ops.transpose(assignment.gates, (1, 0, 2))
+    return ops.reshape(gates, (num_experts, -1, 1))
+
+
 def from_slots(
     slots: Tensor, tokens: Tensor, assignment: Assignment, one_hot: bool
 ) -> Tensor:
-    """Sum over the slots that a token is in, weighted by its gates.
+    """Sum over the slots that a token is in.
 
     Args:
-        slots: Experts' outputs, shape `(e, g * c, d)`.
+        slots: Experts' outputs times `slot_gates`, shape `(e, g * c, d)`.
         tokens: What `to_slots` was given.
         assignment: Which token is in which slot.
         one_hot: Whether to use products instead of indices.
@@ -79,17 +93,14 @@ def from_slots(
     """
     num_experts, capacity = assignment.tokens.shape[1:]
     width = slots.shape[-1]
-    gates = ops.cast(assignment.gates, slots.dtype)
     slots = ops.reshape(slots, (num_experts, -1, capacity, width))
     if one_hot:
-        combine = _one_hot(tokens, assignment) * gates[..., None]
-        return ops.einsum("gecs,egcd->gsd", combine, slots)
+        return ops.einsum("gecs,egcd->gsd", _one_hot(tokens, assignment), slots)
     if _maps_groups():
-        slots = ops.transpose(slots, (1, 0, 2, 3)) * gates[..., None]
+        slots = ops.transpose(slots, (1, 0, 2, 3))
         indices = ops.reshape(assignment.tokens, (-1, num_experts * capacity))
         slots = ops.reshape(slots, (-1, num_experts * capacity, width))
         return _add_in_groups(slots, indices, tokens.shape[1])
-    slots = slots * ops.transpose(gates, (1, 0, 2))[..., None]
     sums = _add_rows(
         _flat(slots),
         _rows_by_expert(tokens, assignment),

@@ -3,6 +3,12 @@
 import keras
 from keras import ops
 
+from keras_imp.layers._device import runs_on
+from keras_imp.layers._expert_loop import (
+    all_at_once,
+    one_by_one,
+    takes_turns,
+)
 from keras_imp.layers._layouts import check_axis_divides
 from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import lecun_normal
@@ -21,6 +27,8 @@ class Experts(keras.layers.Layer):
 
     Call arguments:
         slots: Shape `(num_experts, rows, hidden_dim)`.
+        gates: Factors of the outputs, float32, shape
+            `(num_experts, rows, 1)`, or None for none.
         dropout_seed: Seed of the dropout, shape `(2,)`, or None for none.
 
     Returns:
@@ -43,6 +51,7 @@ class Experts(keras.layers.Layer):
 
     def build(self, slots_shape):
         width, inner = slots_shape[-1], self.intermediate_dim
+        self._on_cpu = runs_on("cpu")
         check_axis_divides(
             f"{self.path}/expand_kernel", 0, num_experts=self.num_experts
         )
@@ -52,17 +61,33 @@ class Experts(keras.layers.Layer):
             self.expand_bias = self._bias("expand_bias", inner)
             self.contract_bias = self._bias("contract_bias", width)
 
-    def call(self, slots: Tensor, dropout_seed: Tensor | None = None) -> Tensor:
-        x = ops.matmul(slots, ops.cast(self.expand, slots.dtype))
-        if self.use_bias:
-            x = x + ops.cast(self.expand_bias, x.dtype)
-        x = ops.gelu(x, approximate=True)
+    def call(
+        self,
+        slots: Tensor,
+        gates: Tensor | None = None,
+        dropout_seed: Tensor | None = None,
+    ) -> Tensor:
+        arrays = {"slots": slots, **self._weights(slots.dtype)}
         if dropout_seed is not None:
-            x = seeded_dropout(x, self.dropout, dropout_seed)
-        x = ops.matmul(x, ops.cast(self.contract, x.dtype))
+            shape = (*ops.shape(slots)[:2], self.intermediate_dim)
+            arrays["keep"] = seeded_dropout(
+                ops.ones(shape, slots.dtype), self.dropout, dropout_seed
+            )
+        if gates is not None:
+            arrays["gates"] = gates
+        if self._on_cpu and takes_turns(slots.shape, self.intermediate_dim):
+            return one_by_one(arrays)
+        return all_at_once(arrays)
+
+    def _weights(self, dtype: str) -> dict[str, Tensor]:
+        weights = {"expand": self.expand, "contract": self.contract}
         if self.use_bias:
-            x = x + ops.cast(self.contract_bias, x.dtype)
-        return x
+            weights["expand_bias"] = self.expand_bias
+            weights["contract_bias"] = self.contract_bias
+        return {
+            name: ops.cast(variable, dtype)
+            for name, variable in weights.items()
+        }
 
     def _kernel(self, name: str, rows: int, columns: int) -> keras.Variable:
         return self.add_weight(

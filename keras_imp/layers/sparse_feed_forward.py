@@ -281,7 +281,11 @@ class SparseFeedForward(keras.layers.Layer):
             self.dispatch, tokens.shape[1], self._on_tpu
         )
         slots = _dispatch.to_slots(tokens, assignment, one_hot)
-        slots = self.experts(slots, dropout_seed=dropout_seed)
+        slots = self.experts(
+            slots,
+            gates=_dispatch.slot_gates(assignment),
+            dropout_seed=dropout_seed,
+        )
         outputs = _dispatch.from_slots(slots, tokens, assignment, one_hot)
         return outputs, _dispatch.token_gates(assignment, tokens.shape[1])
 
