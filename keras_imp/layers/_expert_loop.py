@@ -6,12 +6,12 @@ stay in the cache until they are used up. The numbers are the same;
 `benchmarks/moe.py` measures the layers.
 """
 
-import math
 from collections.abc import Callable
 
 import keras
 from keras import ops
 
+from keras_imp.layers._own_gradients import gelu, gelu_and_slope
 from keras_imp.typing import Tensor
 
 # Hidden values of all experts together from which the loop pays: in float32
@@ -39,7 +39,8 @@ def takes_turns(slots_shape: tuple, intermediate_dim: int) -> bool:
         return False
     if backend == "tensorflow" and num_experts > MAX_UNROLLED:
         return False
-    if rows is None:
+    # Unknown, or a symbol of JAX, where only shapes are computed.
+    if not isinstance(rows, int):
         return False
     return num_experts * rows * intermediate_dim >= LOOP_VALUES
 
@@ -57,7 +58,7 @@ def all_at_once(arrays: dict[str, Tensor]) -> Tensor:
     Returns:
         Shape and dtype of `slots`.
     """
-    outputs, *_ = _feed_forward(arrays, lambda x: ops.gelu(x, approximate=True))
+    outputs, *_ = _feed_forward(arrays, gelu)
     return outputs
 
 
@@ -77,7 +78,7 @@ def one_by_one(arrays: dict[str, Tensor]) -> Tensor:
         parts = [_split(array) for array in stacked]
         outputs, *kept = _each(
             lambda *part: _feed_forward(
-                dict(zip(names, part)), lambda x: _gelu_and_slope(x)[0]
+                dict(zip(names, part)), lambda x: gelu_and_slope(x)[0]
             ),
             *parts,
         )
@@ -130,7 +131,7 @@ def _gradients(
             ops.sum(products, axis=-1, keepdims=True), arrays["gates"].dtype
         )
         upstream = upstream * ops.cast(arrays["gates"], upstream.dtype)
-    active, slope = _gelu_and_slope(hidden)
+    active, slope = gelu_and_slope(hidden)
     if "keep" in arrays:
         active, slope = active * arrays["keep"], slope * arrays["keep"]
         # Drawn, not learned: nobody asks for it.
@@ -143,20 +144,6 @@ def _gradients(
         gradients["expand_bias"] = ops.sum(down, axis=-2, keepdims=True)
         gradients["contract_bias"] = ops.sum(upstream, axis=-2, keepdims=True)
     return tuple(gradients[name] for name in arrays)
-
-
-def _gelu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
-    """GELU in its tanh form, and its derivative.
-
-    0.5 (1 + tanh(z)) is sigmoid(2 z), which takes fewer operations.
-    """
-    linear = 2.0 * math.sqrt(2.0 / math.pi)
-    cubic = 0.044715 * linear
-    square = x * x
-    share = ops.sigmoid(x * (linear + cubic * square))
-    active = x * share
-    slope = share + active * (1.0 - share) * (linear + 3.0 * cubic * square)
-    return active, slope
 
 
 def _each(function: Callable, *arrays) -> tuple:

@@ -10,9 +10,10 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, check_rate, message
 from keras_imp.layers._device import runs_on
+from keras_imp.layers._own_gradients import softmax
 from keras_imp.layers._seeds import draw_seeds
 from keras_imp.layers._seeds import dropout as seeded_dropout
-from keras_imp.layers.dense import TokenDense, lecun_normal
+from keras_imp.layers.dense import TokenDense, flatten_leading, lecun_normal
 from keras_imp.typing import Tensor
 
 # Added to the logits of padding: far below any logit, far from infinity, so
@@ -149,9 +150,12 @@ class MultiHeadAttention(keras.layers.Layer):
         dropout_seed: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        q = self._split_heads(self.query(tokens))
-        k = self._split_heads(self.key(tokens))
-        v = self._split_heads(self.value(tokens))
+        # Flat once: each layer would keep a copy for its gradient.
+        rows = flatten_leading(tokens)
+        q, k, v = (
+            self._split_heads(layer(rows), tokens)
+            for layer in (self.query, self.key, self.value)
+        )
         if self.qk_layer_norm:
             q, k = self.query_norm(q), self.key_norm(k)
         use_dropout = bool(training) and self.dropout > 0
@@ -181,11 +185,11 @@ class MultiHeadAttention(keras.layers.Layer):
         norm.build((None, self.num_heads, None, head_dim))
         return norm
 
-    def _split_heads(self, x: Tensor) -> Tensor:
-        """(batch, tokens, hidden) to (batch, heads, tokens, head_dim)."""
-        shape = self._merged_shape(x)
-        head_dim = x.shape[-1] // self.num_heads
-        x = ops.reshape(x, (*shape[:2], self.num_heads, head_dim))
+    def _split_heads(self, rows: Tensor, tokens: Tensor) -> Tensor:
+        """(batch * tokens, hidden) to (batch, heads, tokens, head_dim)."""
+        shape = self._merged_shape(tokens)
+        head_dim = rows.shape[-1] // self.num_heads
+        x = ops.reshape(rows, (*shape[:2], self.num_heads, head_dim))
         return ops.transpose(x, (0, 2, 1, 3))
 
     @staticmethod
@@ -204,7 +208,7 @@ class MultiHeadAttention(keras.layers.Layer):
         if padding_mask is not None:
             real = ops.cast(padding_mask, "bool")[:, None, None, :]
             logits = ops.where(real, logits, MASKED_LOGIT)
-        return ops.softmax(logits, axis=-1)
+        return softmax(logits)
 
     @staticmethod
     def _flash_attention(q, k, v, padding_mask) -> Tensor:

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_positive, check_rate
+from keras_imp.layers._own_gradients import gelu
 from keras_imp.layers._seeds import draw_seeds
 from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense
@@ -73,7 +74,7 @@ class FeedForward(keras.layers.Layer):
         dropout_seed: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        x = ops.gelu(self.expand(tokens), approximate=True)
+        x = gelu(self.expand(tokens))
         if training and self.dropout:
             if dropout_seed is None:
                 dropout_seed = draw_seeds(self.seed_generator, ())

@@ -153,3 +153,14 @@ def test_stack_agrees_with_remat(rng, loops, scan):
 def test_loop_is_for_large_arrays(shape, expected):
     found = _expert_loop.takes_turns(shape, 1536)
     assert found == expected.get(keras.config.backend(), False)
+
+
+def test_layer_of_experts_fits_in_a_model_of_any_batch():
+    inputs = keras.Input((7, WIDTH))
+    outputs = ExpertChoiceMoE(EXPERTS, INNER)(inputs)
+    assert tuple(outputs.shape) == (None, 7, WIDTH)
+    stack = EncoderStack(
+        2, 2, feed_forward=ExpertChoiceMoE(EXPERTS, INNER), scan_layers=True
+    )
+    outputs, report = stack(inputs, return_report=True)
+    assert tuple(report.weights.shape[2:]) == (7, EXPERTS)
