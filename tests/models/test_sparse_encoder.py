@@ -288,7 +288,10 @@ def test_inspect_routing_draws(inspection):
     _, _, routing, folder = inspection
     assert routing["image"].gates.shape == (8, 2, 6, 3)
     assert routing["text"].gates.shape == (8, 2, 6, 3)
-    np.testing.assert_allclose(routing["image"].importance.sum(-1), 1.0)
+    # Float32 shares of three experts: one may round the other way.
+    np.testing.assert_allclose(
+        routing["image"].importance.sum(-1), 1.0, rtol=1e-6
+    )
     assert (folder / "routing_heatmap.png").stat().st_size > 5000
     assert (folder / "routing_overlay.png").stat().st_size > 5000
 
