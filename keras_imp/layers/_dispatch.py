@@ -59,31 +59,18 @@ def to_slots(tokens: Tensor, assignment: Assignment, one_hot: bool) -> Tensor:
         slots = ops.reshape(slots, (-1, num_experts, capacity, width))
         slots = ops.transpose(slots, (1, 0, 2, 3))
     else:
-        slots = _take_rows(_flat(tokens), _rows_by_expert(tokens, assignment))
+        rows = ops.reshape(rows_by_expert(tokens, assignment), (-1,))
+        slots = _take_rows(_flat(tokens), rows)
     return ops.reshape(slots, (num_experts, -1, width))
-
-
-def slot_gates(assignment: Assignment) -> Tensor:
-    """Gate of each slot in the order of `to_slots`.
-
-    Args:
-        assignment: Which token is in which slot.
-
-    Returns:
-        float32, shape `(e, g * c, 1)`; 0 for an empty slot.
-    """
-    num_experts = assignment.gates.shape[1]
-    gates = ops.transpose(assignment.gates, (1, 0, 2))
-    return ops.reshape(gates, (num_experts, -1, 1))
 
 
 def from_slots(
     slots: Tensor, tokens: Tensor, assignment: Assignment, one_hot: bool
 ) -> Tensor:
-    """Sum over the slots that a token is in.
+    """Sum over the slots that a token is in, weighted by its gates.
 
     Args:
-        slots: Experts' outputs times `slot_gates`, shape `(e, g * c, d)`.
+        slots: Experts' outputs, shape `(e, g * c, d)`.
         tokens: What `to_slots` was given.
         assignment: Which token is in which slot.
         one_hot: Whether to use products instead of indices.
@@ -93,20 +80,55 @@ def from_slots(
     """
     num_experts, capacity = assignment.tokens.shape[1:]
     width = slots.shape[-1]
+    gates = ops.cast(assignment.gates, slots.dtype)
     slots = ops.reshape(slots, (num_experts, -1, capacity, width))
     if one_hot:
-        return ops.einsum("gecs,egcd->gsd", _one_hot(tokens, assignment), slots)
+        combine = _one_hot(tokens, assignment) * gates[..., None]
+        return ops.einsum("gecs,egcd->gsd", combine, slots)
     if _maps_groups():
-        slots = ops.transpose(slots, (1, 0, 2, 3))
+        slots = ops.transpose(slots, (1, 0, 2, 3)) * gates[..., None]
         indices = ops.reshape(assignment.tokens, (-1, num_experts * capacity))
         slots = ops.reshape(slots, (-1, num_experts * capacity, width))
         return _add_in_groups(slots, indices, tokens.shape[1])
+    slots = slots * ops.transpose(gates, (1, 0, 2))[..., None]
     sums = _add_rows(
         _flat(slots),
-        _rows_by_expert(tokens, assignment),
+        ops.reshape(rows_by_expert(tokens, assignment), (-1,)),
         ops.shape(tokens)[0] * tokens.shape[1],
     )
     return ops.reshape(sums, (-1, tokens.shape[1], width))
+
+
+def rows_by_expert(tokens: Tensor, assignment: Assignment) -> Tensor:
+    """Row of each slot's token among the tokens of all groups.
+
+    The experts' products want their slots in this order: rows that are
+    gathered in it need not be moved once more.
+
+    Args:
+        tokens: Shape `(g, s, d)`.
+        assignment: Which token is in which slot.
+
+    Returns:
+        int32, shape `(e, g * c)`.
+    """
+    groups = ops.arange(ops.shape(tokens)[0], dtype="int32")[None, :, None]
+    rows = ops.transpose(assignment.tokens, (1, 0, 2))
+    rows = rows + groups * tokens.shape[1]
+    return ops.reshape(rows, (rows.shape[0], -1))
+
+
+def slot_gates(assignment: Assignment) -> Tensor:
+    """Gate of each slot in the order of `rows_by_expert`.
+
+    Args:
+        assignment: Which token is in which slot.
+
+    Returns:
+        float32, shape `(e, g * c)`; 0 for an empty slot.
+    """
+    gates = ops.transpose(assignment.gates, (1, 0, 2))
+    return ops.reshape(gates, (gates.shape[0], -1))
 
 
 def token_gates(assignment: Assignment, num_tokens: int) -> Tensor:
@@ -164,17 +186,6 @@ def _add_in_groups(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
     rows = ops.reshape(indices + groups[:, None] * num_tokens, (-1,))
     sums = _add_rows(_flat(values), rows, ops.shape(indices)[0] * num_tokens)
     return ops.reshape(sums, (-1, num_tokens, values.shape[-1]))
-
-
-def _rows_by_expert(tokens: Tensor, assignment: Assignment) -> Tensor:
-    """Row of each slot's token in `_flat(tokens)`, one expert after the other.
-
-    The experts' products want their slots in this order: rows that are
-    gathered in it need not be moved once more.
-    """
-    groups = ops.arange(ops.shape(tokens)[0], dtype="int32")[None, :, None]
-    rows = ops.transpose(assignment.tokens, (1, 0, 2))
-    return ops.reshape(rows + groups * tokens.shape[1], (-1,))
 
 
 def _take_rows(x: Tensor, rows: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""Many experts' networks: all at once, or one after the other on a CPU.
+"""Large experts of a CPU, one after the other.
 
-One product of all experts writes the hidden values of all of them, and each of
-their gradients, to memory that must be fetched back. In the loop an expert's
-stay in the cache until they are used up. The numbers are the same;
-`benchmarks/moe.py` measures the layers.
+One product of all experts writes the slots and the hidden values of all of
+them, and each of their gradients, to memory that must be fetched back. Here
+what an expert computes is used up before the next one starts, and so stays in
+the cache. The numbers are those of the products; `benchmarks/moe.py` measures
+the layers.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from keras_imp.layers._own_gradients import gelu, gelu_and_slope
+from keras_imp.layers._own_gradients import gelu_and_slope
 from keras_imp.typing import Tensor
 
 # Hidden values of all experts together from which the loop pays: in float32
@@ -21,149 +22,158 @@ LOOP_VALUES = 2**22
 # at once, and each expert takes 0.1 s to compile.
 MAX_UNROLLED = 16
 
+Arrays = dict[str, Tensor]
+Parts = dict[str, Tensor | list[Tensor]]
 
-def takes_turns(slots_shape: tuple, intermediate_dim: int) -> bool:
+
+def takes_turns(num_experts: int, num_slots: int, inner: int) -> bool:
     """Whether the loop is the faster form on a CPU.
 
     Args:
-        slots_shape: `(experts, rows, hidden_dim)`.
-        intermediate_dim: Width inside each expert.
+        num_experts: Number of experts.
+        num_slots: Slots of each.
+        inner: Width inside each.
 
     Returns:
         Not for what fits a cache, nor where a partitioner has the experts on
         several devices, nor on torch, which gains nothing.
     """
-    num_experts, rows = slots_shape[:2]
     backend = keras.config.backend()
     if backend == "torch" or keras.distribution.distribution() is not None:
         return False
     if backend == "tensorflow" and num_experts > MAX_UNROLLED:
         return False
-    # Unknown, or a symbol of JAX, where only shapes are computed.
-    if not isinstance(rows, int):
-        return False
-    return num_experts * rows * intermediate_dim >= LOOP_VALUES
+    return num_experts * num_slots * inner >= LOOP_VALUES
 
 
-def all_at_once(arrays: dict[str, Tensor]) -> Tensor:
-    """Dense, tanh-GELU, Dense of each expert on its own slots.
+def one_by_one(tokens: Tensor, arrays: Arrays) -> Tensor:
+    """Sum over the slots of each token of what the experts make of it.
 
     Args:
-        arrays: With the experts first: `slots` `(e, n, d)`, `expand`
-            `(e, d, h)`, `contract` `(e, h, d)`; and, if there are any,
-            `expand_bias` `(e, 1, h)`, `contract_bias` `(e, 1, d)`, `keep`,
-            the factors of a dropout after the activation, `(e, n, h)`, and
-            `gates`, the factors of the outputs, float32, `(e, n, 1)`.
+        tokens: Shape `(n, d)`.
+        arrays: With the experts first: `rows`, the token in each slot, int32,
+            `(e, c)`; `gates`, the factors of the outputs, float32,
+            `(e, c, 1)`; the weights, `expand` `(e, d, h)`, `contract`
+            `(e, h, d)` and, if there are any, `expand_bias` `(e, 1, h)` and
+            `contract_bias` `(e, 1, d)`; for a dropout after the activation
+            its factors, `keep` `(e, c, h)`.
 
     Returns:
-        Shape and dtype of `slots`.
-    """
-    outputs, *_ = _feed_forward(arrays, gelu)
-    return outputs
-
-
-def one_by_one(arrays: dict[str, Tensor]) -> Tensor:
-    """What `all_at_once` returns, one expert after the other.
-
-    Args:
-        arrays: As there.
-
-    Returns:
-        Shape and dtype of `slots`.
+        Shape and dtype of `tokens`.
     """
     names = list(arrays)
 
     @ops.custom_gradient
-    def run(*stacked):
-        parts = [_split(array) for array in stacked]
-        outputs, *kept = _each(
-            lambda *part: _feed_forward(
-                dict(zip(names, part)), lambda x: gelu_and_slope(x)[0]
-            ),
-            *parts,
-        )
+    def run(tokens, *stacked):
+        parts = dict(zip(names, map(_split, stacked)))
+        sums, kept = _each(_forward, {"slots": tokens}, parts)
 
         def gradient(upstream):
-            found = _each(
-                lambda upstream, hidden, plain, *part: _gradients(
-                    upstream, hidden, plain, dict(zip(names, part))
-                ),
-                _split(upstream),
-                *kept,
-                *parts,
+            sums, found = _each(
+                _backward,
+                {"slots": tokens, "upstream": upstream},
+                {**parts, **kept},
             )
-            return tuple(_join(parts) for parts in found)
+            # None for what is drawn or chosen, not learned.
+            stacked = (
+                _join(found[name]) if name in found else None for name in names
+            )
+            return (sums, *stacked)
 
-        return _join(outputs), gradient
+        return sums, gradient
 
-    return run(*arrays.values())
-
-
-def _feed_forward(
-    arrays: dict[str, Tensor], activation: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs; values before the activation; outputs before the gates."""
-    hidden = ops.matmul(arrays["slots"], arrays["expand"])
-    if "expand_bias" in arrays:
-        hidden = hidden + arrays["expand_bias"]
-    active = activation(hidden)
-    if "keep" in arrays:
-        active = active * arrays["keep"]
-    plain = ops.matmul(active, arrays["contract"])
-    if "contract_bias" in arrays:
-        plain = plain + arrays["contract_bias"]
-    if "gates" not in arrays:
-        return plain, hidden, plain
-    return plain * ops.cast(arrays["gates"], plain.dtype), hidden, plain
+    return run(tokens, *arrays.values())
 
 
-def _gradients(
-    upstream: Tensor,
-    hidden: Tensor,
-    plain: Tensor,
-    arrays: dict[str, Tensor],
-) -> tuple[Tensor, ...]:
-    """Gradients of what is in `arrays`, in its order."""
-    gradients = {}
-    if "gates" in arrays:
-        products = ops.cast(upstream * plain, "float32")
-        gradients["gates"] = ops.cast(
-            ops.sum(products, axis=-1, keepdims=True), arrays["gates"].dtype
-        )
-        upstream = upstream * ops.cast(arrays["gates"], upstream.dtype)
+def _forward(expert: Arrays) -> tuple[Tensor, Arrays]:
+    """One expert's outputs times their gates, and what its gradients need."""
+    hidden = ops.matmul(expert["slots"], expert["expand"])
+    if "expand_bias" in expert:
+        hidden = hidden + expert["expand_bias"]
+    active, _ = _activate(hidden, expert)
+    plain = ops.matmul(active, expert["contract"])
+    if "contract_bias" in expert:
+        plain = plain + expert["contract_bias"]
+    outputs = plain * ops.cast(expert["gates"], plain.dtype)
+    return outputs, {"hidden": hidden, "plain": plain}
+
+
+def _backward(expert: Arrays) -> tuple[Tensor, Arrays]:
+    """Gradients of one expert's slots, and of its arrays."""
+    upstream = expert["upstream"]
+    # In float32: a gate is a float32 number.
+    products = ops.cast(upstream * expert["plain"], "float32")
+    gates = ops.sum(products, axis=-1, keepdims=True)
+    upstream = upstream * ops.cast(expert["gates"], upstream.dtype)
+    active, slope = _activate(expert["hidden"], expert)
+    down = ops.matmul(upstream, _transpose(expert["contract"])) * slope
+    gradients = {
+        "gates": gates,
+        "expand": ops.matmul(_transpose(expert["slots"]), down),
+        "contract": ops.matmul(_transpose(active), upstream),
+    }
+    if "expand_bias" in expert:
+        gradients["expand_bias"] = ops.sum(down, axis=0, keepdims=True)
+        gradients["contract_bias"] = ops.sum(upstream, axis=0, keepdims=True)
+    return ops.matmul(down, _transpose(expert["expand"])), gradients
+
+
+def _activate(hidden: Tensor, expert: Arrays) -> tuple[Tensor, Tensor]:
+    """Values after GELU and dropout, and the slopes of both."""
     active, slope = gelu_and_slope(hidden)
-    if "keep" in arrays:
-        active, slope = active * arrays["keep"], slope * arrays["keep"]
-        # Drawn, not learned: nobody asks for it.
-        gradients["keep"] = ops.zeros_like(hidden)
-    down = ops.matmul(upstream, _transpose(arrays["contract"])) * slope
-    gradients["slots"] = ops.matmul(down, _transpose(arrays["expand"]))
-    gradients["expand"] = ops.matmul(_transpose(arrays["slots"]), down)
-    gradients["contract"] = ops.matmul(_transpose(active), upstream)
-    if "expand_bias" in arrays:
-        gradients["expand_bias"] = ops.sum(down, axis=-2, keepdims=True)
-        gradients["contract_bias"] = ops.sum(upstream, axis=-2, keepdims=True)
-    return tuple(gradients[name] for name in arrays)
+    if "keep" in expert:
+        return active * expert["keep"], slope * expert["keep"]
+    return active, slope
 
 
-def _each(function: Callable, *arrays) -> tuple:
-    """What the function returns, for each expert's part of the arrays."""
+def _each(
+    function: Callable[[Arrays], tuple[Tensor, Arrays]],
+    tables: Arrays,
+    parts: Parts,
+) -> tuple[Tensor, Parts]:
+    """Call the function for each expert and sum what it returns, by token.
+
+    Args:
+        function: From an expert's arrays to the values of its slots, which are
+            summed, and others, which are kept by expert.
+        tables: Arrays by token, of which an expert gets its rows.
+        parts: Arrays by expert, as `_split` returns them.
+
+    Returns:
+        The sums, as large as a table; what is kept.
+    """
+    table = tables["slots"]
     if keras.config.backend() == "jax":
-        return ops.map(lambda parts: function(*parts), arrays)
-    return tuple(zip(*map(function, *arrays)))
+
+        def add(sums, expert):
+            rows = expert["rows"]
+            values, kept = function(expert | _fetch(tables, rows))
+            return ops.scatter_update(sums, rows[:, None], values, "add"), kept
+
+        return ops.scan(add, ops.zeros_like(table), parts)
+    # At once, since to fetch and add in turn is not faster on TensorFlow.
+    rows = ops.stack(parts["rows"])
+    fetched = {k: ops.unstack(v) for k, v in _fetch(tables, rows).items()}
+    arrays = {**parts, **fetched}
+    values, kept = zip(
+        *(function(dict(zip(arrays, x))) for x in zip(*arrays.values()))
+    )
+    indices = ops.reshape(rows, (-1, 1))
+    sums = ops.scatter(indices, ops.concatenate(values), ops.shape(table))
+    return sums, {name: [x[name] for x in kept] for name in kept[0]}
+
+
+def _fetch(tables: Arrays, rows: Tensor) -> Arrays:
+    return {k: ops.take(table, rows, axis=0) for k, table in tables.items()}
 
 
 def _split(array: Tensor) -> Tensor | list[Tensor]:
-    """Parts for `_each`; the loop of JAX takes an array as it is."""
-    if keras.config.backend() == "jax":
-        return array
-    return ops.unstack(array, axis=0)
+    """By expert; the loop of JAX takes an array as it is."""
+    return array if keras.config.backend() == "jax" else ops.unstack(array)
 
 
-def _join(parts: Tensor | tuple[Tensor, ...]) -> Tensor:
-    if keras.config.backend() == "jax":
-        return parts
-    return ops.stack(parts, axis=0)
+def _join(parts: Tensor | list[Tensor]) -> Tensor:
+    return parts if keras.config.backend() == "jax" else ops.stack(parts)
 
 
 def _transpose(x: Tensor) -> Tensor:

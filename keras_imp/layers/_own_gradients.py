@@ -47,8 +47,10 @@ def gelu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     linear = 2.0 * math.sqrt(2.0 / math.pi)
     cubic = 0.044715 * linear
-    # Bounded, or half precision overflows from 256; far below, all is settled.
-    square = ops.minimum(x * x, 144.0)
+    square = x * x
+    if keras.backend.standardize_dtype(x.dtype) == "float16":
+        # It overflows from 256; far below, all is settled.
+        square = ops.minimum(square, 144.0)
     share = ops.sigmoid(x * (linear + cubic * square))
     active = x * share
     slope = share + active * (1.0 - share) * (linear + 3.0 * cubic * square)

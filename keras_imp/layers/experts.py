@@ -4,12 +4,9 @@ import keras
 from keras import ops
 
 from keras_imp.layers._device import runs_on
-from keras_imp.layers._expert_loop import (
-    all_at_once,
-    one_by_one,
-    takes_turns,
-)
+from keras_imp.layers._expert_loop import one_by_one, takes_turns
 from keras_imp.layers._layouts import check_axis_divides
+from keras_imp.layers._own_gradients import gelu
 from keras_imp.layers._seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import lecun_normal
 from keras_imp.typing import Tensor
@@ -27,8 +24,6 @@ class Experts(keras.layers.Layer):
 
     Call arguments:
         slots: Shape `(num_experts, rows, hidden_dim)`.
-        gates: Factors of the outputs, float32, shape
-            `(num_experts, rows, 1)`, or None for none.
         dropout_seed: Seed of the dropout, shape `(2,)`, or None for none.
 
     Returns:
@@ -61,23 +56,64 @@ class Experts(keras.layers.Layer):
             self.expand_bias = self._bias("expand_bias", inner)
             self.contract_bias = self._bias("contract_bias", width)
 
-    def call(
+    def call(self, slots: Tensor, dropout_seed: Tensor | None = None) -> Tensor:
+        weights = self._weights(slots.dtype)
+        x = ops.matmul(slots, weights["expand"])
+        if self.use_bias:
+            x = x + weights["expand_bias"]
+        x = gelu(x)
+        if dropout_seed is not None:
+            x = seeded_dropout(x, self.dropout, dropout_seed)
+        x = ops.matmul(x, weights["contract"])
+        return x + weights["contract_bias"] if self.use_bias else x
+
+    def take_turns(self, groups: int | None, capacity: int) -> bool:
+        """Whether `add_up` is faster than to move tokens, call and move back.
+
+        Args:
+            groups: Groups of tokens, if known.
+            capacity: Slots of each expert for a group.
+
+        Returns:
+            Only for large experts on a CPU.
+        """
+        # Unknown, or a symbol of JAX, where only shapes are computed.
+        if not self._on_cpu or not isinstance(groups, int):
+            return False
+        return takes_turns(
+            self.num_experts, groups * capacity, self.intermediate_dim
+        )
+
+    def add_up(
         self,
-        slots: Tensor,
-        gates: Tensor | None = None,
+        tokens: Tensor,
+        rows: Tensor,
+        gates: Tensor,
         dropout_seed: Tensor | None = None,
     ) -> Tensor:
-        arrays = {"slots": slots, **self._weights(slots.dtype)}
+        """Fetch the tokens, compute and sum, one expert after the other.
+
+        Args:
+            tokens: Shape `(n, hidden_dim)`.
+            rows: Token in each slot, int32, shape `(num_experts, num_slots)`.
+            gates: Factors of the outputs, float32, shape `(num_experts,
+                num_slots)`.
+            dropout_seed: As of the call.
+
+        Returns:
+            Sum over the slots that a token is in. Shape and dtype of `tokens`.
+        """
+        arrays = {
+            "rows": rows,
+            "gates": gates[..., None],
+            **self._weights(tokens.dtype),
+        }
         if dropout_seed is not None:
-            shape = (*ops.shape(slots)[:2], self.intermediate_dim)
+            shape = (*ops.shape(rows), self.intermediate_dim)
             arrays["keep"] = seeded_dropout(
-                ops.ones(shape, slots.dtype), self.dropout, dropout_seed
+                ops.ones(shape, tokens.dtype), self.dropout, dropout_seed
             )
-        if gates is not None:
-            arrays["gates"] = gates
-        if self._on_cpu and takes_turns(slots.shape, self.intermediate_dim):
-            return one_by_one(arrays)
-        return all_at_once(arrays)
+        return one_by_one(tokens, arrays)
 
     def _weights(self, dtype: str) -> dict[str, Tensor]:
         weights = {"expand": self.expand, "contract": self.contract}

@@ -280,14 +280,20 @@ class SparseFeedForward(keras.layers.Layer):
         one_hot = _dispatch.chooses_one_hot(
             self.dispatch, tokens.shape[1], self._on_tpu
         )
+        gates = _dispatch.token_gates(assignment, tokens.shape[1])
+        groups, _, capacity = assignment.tokens.shape
+        if not one_hot and self.experts.take_turns(groups, capacity):
+            outputs = self.experts.add_up(
+                ops.reshape(tokens, (-1, tokens.shape[-1])),
+                _dispatch.rows_by_expert(tokens, assignment),
+                _dispatch.slot_gates(assignment),
+                dropout_seed,
+            )
+            return ops.reshape(outputs, tokens.shape), gates
         slots = _dispatch.to_slots(tokens, assignment, one_hot)
-        slots = self.experts(
-            slots,
-            gates=_dispatch.slot_gates(assignment),
-            dropout_seed=dropout_seed,
-        )
+        slots = self.experts(slots, dropout_seed=dropout_seed)
         outputs = _dispatch.from_slots(slots, tokens, assignment, one_hot)
-        return outputs, _dispatch.token_gates(assignment, tokens.shape[1])
+        return outputs, gates
 
     def _share(self, tokens, padding_mask, weights, seed, training) -> Tensor:
         """The shared expert, with what the gates leave."""

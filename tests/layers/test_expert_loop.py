@@ -1,17 +1,21 @@
-"""The experts one by one compute what they compute all at once."""
+"""Experts in turn compute what products of all of them compute."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_imp.layers import EncoderStack, ExpertChoiceMoE, _expert_loop
+from keras_imp.layers import (
+    EncoderStack,
+    ExpertChoiceMoE,
+    TokenChoiceMoE,
+    _expert_loop,
+)
 from keras_imp.layers.experts import Experts
 from tests.gradients import gradients
 from tests.weights import randomize, to_numpy
 
-EXPERTS, ROWS, WIDTH, INNER = 3, 5, 4, 6
-SLOTS = (EXPERTS, ROWS, WIDTH)
+EXPERTS, WIDTH, INNER = 3, 4, 6
 
 unlooped = pytest.mark.skipif(
     keras.config.backend() == "torch", reason="torch has no loop"
@@ -35,84 +39,87 @@ def loops(monkeypatch):
     return switch
 
 
-def make(rng, **options):
-    experts = Experts(EXPERTS, INNER, **options)
-    experts.build(SLOTS)
+def make(rng, cls=ExpertChoiceMoE, **options):
+    layer = cls(EXPERTS, INNER, **options)
+    layer.build((None, 7, WIDTH))
     # Where the device is a GPU the loop is not taken.
-    experts._on_cpu = True
-    return randomize(experts, rng)
+    layer.experts._on_cpu = True
+    return randomize(layer, rng)
 
 
-def outputs_and_gradients(experts, slots, gates, mode, seed=None):
-    """Of the outputs, the slots, the gates and all weights."""
-    x = keras.Variable(slots, dtype=experts.compute_dtype)
-    g = keras.Variable(gates)
-    upstream = np.linspace(-1, 1, slots.size).reshape(slots.shape)
+@pytest.fixture
+def both(rng, loops):
+    """Outputs and gradients as products and in turn, pair by pair."""
+    values = rng.normal(size=(3, 7, WIDTH))
+
+    def compute(layer, mode="xla", **arguments):
+        found = []
+        for on in (False, True):
+            loops(on)
+            found.append(
+                outputs_and_gradients(layer, values, mode, **arguments)
+            )
+        return zip(*found)
+
+    return compute
+
+
+def outputs_and_gradients(layer, values, mode, **arguments):
+    """Of the outputs, the tokens and all weights."""
+    tokens = keras.Variable(values, dtype=layer.compute_dtype)
+    upstream = np.linspace(-1, 1, values.size).reshape(values.shape)
 
     def run():
-        return experts(x * 1.0, gates=g * 1.0, dropout_seed=seed)
+        # Times 1: a layer is given tensors, not variables.
+        return layer(tokens * 1.0, **arguments)
 
     def loss():
         return ops.sum(ops.cast(run(), "float32") * upstream)
 
-    variables = [x, g, *experts.trainable_variables]
-    # Times 1: a layer is given tensors, not variables.
-    return [to_numpy(run()), *gradients(loss, variables, mode)]
+    variables = [tokens, *layer.trainable_variables]
+    found = [to_numpy(run()), *gradients(loss, variables, mode)]
+    return [np.asarray(x, "float32") for x in found]
 
 
 @unlooped
 @MODES
 @pytest.mark.parametrize("use_bias", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_loop_agrees_with_all_at_once(rng, loops, mode, use_bias, dropout):
-    experts = make(rng, use_bias=use_bias, dropout=dropout)
-    slots = rng.normal(size=SLOTS).astype("float32")
-    gates = rng.uniform(size=(EXPERTS, ROWS, 1)).astype("float32")
-    seed = None
-    if dropout:
-        seed = keras.random.SeedGenerator(3).next()
-    found = {}
-    for on in (False, True):
-        loops(on)
-        found[on] = outputs_and_gradients(experts, slots, gates, mode, seed)
-    for at_once, in_turn in zip(found[False], found[True]):
-        np.testing.assert_allclose(in_turn, at_once, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("cls", [ExpertChoiceMoE, TokenChoiceMoE])
+def test_loop_agrees_with_products(rng, both, mode, use_bias, dropout, cls):
+    layer = make(rng, cls, use_bias=use_bias, dropout=dropout)
+    arguments = {"training": True, "dropout_seed": np.array([3, 4], "uint32")}
+    for products, in_turn in both(layer, mode, **arguments):
+        np.testing.assert_allclose(in_turn, products, rtol=1e-5, atol=1e-5)
 
 
 @unlooped
-def test_loop_agrees_in_half_precision(rng, loops):
-    experts = make(rng, use_bias=True, dtype="mixed_bfloat16")
-    slots = rng.normal(size=SLOTS).astype("float32")
-    gates = rng.uniform(size=(EXPERTS, ROWS, 1)).astype("float32")
-    loops(False)
-    at_once = outputs_and_gradients(experts, slots, gates, "xla")
-    loops(True)
-    in_turn = outputs_and_gradients(experts, slots, gates, "xla")
-    for a, b in zip(at_once, in_turn):
-        a, b = (np.asarray(x, "float32") for x in (a, b))
-        np.testing.assert_allclose(b, a, atol=0.02 * np.abs(a).max())
+def test_loop_agrees_in_half_precision(rng, both):
+    layer = make(rng, use_bias=True, dtype="mixed_bfloat16")
+    for products, in_turn in both(layer):
+        limit = 0.02 * np.abs(products).max()
+        np.testing.assert_allclose(in_turn, products, atol=limit)
 
 
 @unlooped
-def test_layer_agrees_with_padding(rng, loops):
-    layer = ExpertChoiceMoE(EXPERTS, INNER)
-    layer.build((None, 7, WIDTH))
-    layer.experts._on_cpu = True
-    randomize(layer, rng)
-    tokens = keras.Variable(rng.normal(size=(3, 7, WIDTH)))
+def test_loop_agrees_with_padding(rng, both):
+    layer = make(rng)
     mask = np.arange(7) < [[7], [4], [0]]
+    for products, in_turn in both(layer, padding_mask=mask):
+        assert np.isfinite(in_turn).all()
+        np.testing.assert_allclose(in_turn, products, rtol=1e-5, atol=1e-5)
 
-    def loss():
-        outputs = layer(tokens * 1.0, padding_mask=mask)
-        return ops.sum(ops.square(outputs))
 
-    variables = [tokens, *layer.trainable_variables]
-    loops(False)
-    at_once = gradients(loss, variables, "xla")
+@unlooped
+def test_broken_example_stays_alone(rng, loops):
     loops(True)
-    for a, b in zip(at_once, gradients(loss, variables, "xla")):
-        assert np.isfinite(b).all()
-        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5)
+    layer = make(rng)
+    tokens = rng.normal(size=(3, 7, WIDTH)).astype("float32")
+    whole = to_numpy(layer(tokens))
+    tokens[1] = np.nan
+    broken = to_numpy(layer(tokens))
+    np.testing.assert_array_equal(broken[[0, 2]], whole[[0, 2]])
+    assert np.isnan(broken[1]).any()
 
 
 @unlooped
@@ -141,17 +148,19 @@ def test_stack_agrees_with_remat(rng, loops, scan):
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"),
+    ("num_experts", "groups", "expected"),
     [
-        ((16, 416, 384), {"jax": True, "tensorflow": True}),
-        ((64, 128, 384), {"jax": True, "tensorflow": False}),
-        ((16, 104, 384), {}),
-        ((16, None, 384), {}),
+        (16, 32, {"jax": True, "tensorflow": True}),
+        (64, 8, {"jax": True, "tensorflow": False}),
+        (16, 8, {}),
+        (16, None, {}),
     ],
     ids=["large", "many experts", "in the cache", "unknown batch"],
 )
-def test_loop_is_for_large_arrays(shape, expected):
-    found = _expert_loop.takes_turns(shape, 1536)
+def test_loop_is_for_large_arrays(num_experts, groups, expected):
+    experts = Experts(num_experts, 1536)
+    experts._on_cpu = True
+    found = experts.take_turns(groups, 13)
     assert found == expected.get(keras.config.backend(), False)
 
 
