@@ -1,112 +1,28 @@
-"""The sides of `moe.py`: layers and models of one backend, timed in turns."""
+"""The sides of `moe.py`: each function makes one step of a layer or a model.
+
+Layers compute forward and backward on the same tokens; models a train step.
+What differs from ours is in the facts ("differs"), which the table prints.
+"""
 
 import importlib
 import os
-import sys
 from collections.abc import Callable
 
 import keras
 import numpy as np
-from _timing import NotAvailableError, _timed
+from _timing import NotAvailableError
 
 import keras_imp
 
-# Seconds after which a side gets one step per turn instead of several, and
-# only this many turns.
-SLOW, SLOW_TURNS = 2.0, 3
+Prepared = tuple[Callable[[], None], dict]
 
 
-def measure(job: dict) -> dict:
-    """Time all sides of a job in this process, in turns.
-
-    Args:
-        job: What `moe.py` sends.
-
-    Returns:
-        By side its samples, or why it cannot run.
-    """
-    make = _layers if job["kind"] == "layers" else _models
-    sides = make(job)
-    results, steps = {}, {}
-    for name, (prepare, differs) in sides.items():
-        try:
-            steps[name] = prepare()
-        except NotAvailableError as error:
-            results[name] = {"not_available": str(error)}
-            continue
-        first, taken = (_timed(steps[name])["wall"] for _ in range(2))
-        note = f"ready: {name}, first {first:.1f} s, then {taken:.2f} s"
-        print(note, file=sys.stderr, flush=True)
-        results[name] = {
-            "differs": differs,
-            "samples": [],
-            "per_turn": 1 if taken > SLOW else 2,
-        }
-    for turn in range(job["rounds"]):
-        order = list(steps) if turn % 2 == 0 else list(steps)[::-1]
-        for name in order:
-            if results[name]["per_turn"] == 1 and turn >= SLOW_TURNS:
-                continue
-            for _ in range(results[name]["per_turn"]):
-                results[name]["samples"].append(_timed(steps[name]))
-    return results
-
-
-def _layers(job: dict) -> dict:
-    shape = job["shape"]
-    hidden = shape["hidden"]
-    goal = job["goal_experts"]
-    layers = keras_imp.layers
-
-    def keras_side(make: Callable, differs: str = "") -> tuple:
-        return lambda: _gradient_step(make(), shape), differs
-
-    sides = {"dense": keras_side(lambda: layers.FeedForward(hidden))}
-    for count in job["experts"]:
-        for form in ("gather", "one_hot"):
-            if form == "one_hot" and count != goal:
-                continue
-            sides[f"ours, {form}, E={count}"] = keras_side(
-                lambda n=count, f=form: layers.ExpertChoiceMoE(
-                    n, hidden, dispatch=f
-                )
-            )
-    for size in (4 * shape["tokens"], "batch"):
-        sides[f"ours, gather, E={goal}, group {size}"] = keras_side(
-            lambda s=size: layers.ExpertChoiceMoE(goal, hidden, group_size=s)
-        )
-    sides[f"ours, one_hot, E={goal}, group {4 * shape['tokens']}"] = keras_side(
-        lambda: layers.ExpertChoiceMoE(
-            goal, hidden, group_size=4 * shape["tokens"], dispatch="one_hot"
-        )
+def ours(shape: dict, layer: str, **options) -> Prepared:
+    """One of the feed-forward layers of keras_imp."""
+    made = getattr(keras_imp.layers, layer)(
+        intermediate_dim=shape["hidden"], **options
     )
-    sides[f"ours, token choice, E={goal}"] = keras_side(
-        lambda: layers.TokenChoiceMoE(goal, hidden), "drops tokens"
-    )
-    slots = shape["tokens"] // goal
-    sides[f"ours, gather, E={goal}, {slots} slots"] = keras_side(
-        lambda: layers.ExpertChoiceMoE(
-            goal, hidden, capacity_factor=slots * goal / shape["tokens"]
-        )
-    )
-    sides[f"ours, soft, E={goal}"] = keras_side(
-        lambda: layers.SoftMoE(goal, hidden, slots_per_expert=slots)
-    )
-    if keras.config.backend() == "torch":
-        sides[f"st-moe-pytorch top-2, E={goal}"] = (
-            lambda: _st_moe(goal, shape),
-            "gated experts of 2/3 the width, 2 tokens per slot",
-        )
-        sides[f"Hugging Face Switch, E={goal}"] = (
-            lambda: _switch(goal, shape),
-            "drops tokens",
-        )
-    else:
-        sides[f"keras-hub Mixtral top-1, E={goal}"] = (
-            lambda: _mixtral(goal, shape),
-            "gated experts of 2/3 the width; each computes every token",
-        )
-    return sides
+    return _gradient_step(made, shape), {}
 
 
 def _input(shape: dict) -> np.ndarray:
@@ -193,35 +109,26 @@ def _direction(x) -> np.ndarray:
 # --- Peers ------------------------------------------------------------------
 
 
-def _two_thirds(hidden: int) -> int:
-    """Width of a gated network (three matrices) with as many weights."""
-    return hidden * 2 // 3
-
-
-def _mixtral(num_experts: int, shape: dict) -> Callable:
+def mixtral(shape: dict, num_experts: int) -> Prepared:
+    """The block of keras-hub's Mixtral."""
     from keras_hub.src.models.mixtral.mixtral_decoder import (
         MixtralSparseMoeBlock,
     )
 
     layer = MixtralSparseMoeBlock(
         shape["width"],
-        _two_thirds(shape["hidden"]),
+        # A gated network has three matrices: with 2/3 the width, as many
+        # weights.
+        shape["hidden"] * 2 // 3,
         num_experts,
         top_k=1,
     )
-    return _gradient_step(layer, shape)
+    differs = "gated experts of 2/3 the width; each computes every token"
+    return _gradient_step(layer, shape), {"differs": differs}
 
 
-def _import(name: str, package: str):
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise NotAvailableError(
-            f"Not available here ({error}). pip install {package}"
-        ) from error
-
-
-def _st_moe(num_experts: int, shape: dict) -> Callable:
+def st_moe(shape: dict, num_experts: int) -> Prepared:
+    """The layer of st-moe-pytorch."""
     module = _import("st_moe_pytorch", "st-moe-pytorch")
     layer = module.MoE(
         dim=shape["width"],
@@ -231,10 +138,12 @@ def _st_moe(num_experts: int, shape: dict) -> Callable:
         capacity_factor_train=1.0,
     )
     layer.train()
-    return _torch_step(layer, _input(shape))
+    differs = "gated experts of 2/3 the width, 2 tokens per slot"
+    return _torch_step(layer, _input(shape)), {"differs": differs}
 
 
-def _switch(num_experts: int, shape: dict) -> Callable:
+def switch(shape: dict, num_experts: int) -> Prepared:
+    """The layer of Hugging Face's Switch Transformers."""
     module = _import(
         "transformers.models.switch_transformers.modeling_switch_transformers",
         "transformers",
@@ -249,32 +158,34 @@ def _switch(num_experts: int, shape: dict) -> Callable:
     )
     layer = module.SwitchTransformersSparseMLP(config)
     layer.train()
-    return _torch_step(layer, _input(shape))
+    return _torch_step(layer, _input(shape)), {"differs": "drops tokens"}
+
+
+def _import(name: str, package: str):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise NotAvailableError(
+            f"Not available here ({error}). pip install {package}"
+        ) from error
 
 
 # --- Whole models: P6 -------------------------------------------------------
 
 
-def _models(job: dict) -> dict:
-    preset = "imp_moe_tiny" if job["smoke"] else "imp_moe_small"
-    size, batch = (16, 2) if job["smoke"] else (224, 32)
+def model(preset: str, size: int, batch: int, dense: bool) -> Prepared:
+    """A train step of a sparse encoder, or of its dense twin, on pictures."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (batch, size, size, 3)).astype("float32")
     y = rng.integers(0, 1000, batch)
-
-    def step_of(encoder) -> Callable:
-        inputs = {"image": keras.Input((size, size, 3))}
-        pooled = encoder(inputs)["image"]["pooled_output"]
-        model = keras.Model(inputs, keras.layers.Dense(1000)(pooled))
-        model.compile(
-            optimizer=keras.optimizers.Adam(1e-4),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile="auto" if keras.config.backend() != "torch" else False,
-        )
-        return lambda: model.train_on_batch({"image": x}, y)
-
-    sparse = keras_imp.IMPEncoder.from_preset(preset, modalities=("image",))
-    return {
-        "dense twin": (lambda: step_of(sparse.dense_twin()), ""),
-        "sparse": (lambda: step_of(sparse), ""),
-    }
+    encoder = keras_imp.IMPEncoder.from_preset(preset, modalities=("image",))
+    if dense:
+        encoder = encoder.dense_twin()
+    inputs = {"image": keras.Input((size, size, 3))}
+    pooled = encoder(inputs)["image"]["pooled_output"]
+    whole = keras.Model(inputs, keras.layers.Dense(1000)(pooled))
+    whole.compile(
+        optimizer=keras.optimizers.Adam(1e-4),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return lambda: whole.train_on_batch({"image": x}, y), {}

@@ -1,21 +1,20 @@
 """The routed layers against a dense one, the one-hot form and peers.
 
-    python benchmarks/moe.py            # 32 x 196 tokens; about ten minutes
+    python benchmarks/moe.py            # 32 x 196 tokens; twenty minutes
     python benchmarks/moe.py --smoke    # tiny shape: does it run?
 
 See README.md beside this file for what is measured and how to read it.
 """
 
 import argparse
+import functools
 import json
-import os
 import pathlib
-import statistics
-import subprocess
 import sys
 
 import _timing
 from _moe_work import work_table
+from _timing import Side
 
 MODES = {
     "JAX": {"KERAS_BACKEND": "jax"},
@@ -29,6 +28,9 @@ SMOKE = {"batch": 2, "tokens": 12, "width": 16, "hidden": 32}
 EXPERTS = (2, 4, 8, 16, 32, 64)
 GOALS = {"JAX": 1.10, "TensorFlow jit": 1.12, "TensorFlow no jit": 1.05}
 GOAL_EXPERTS, GOAL_MODEL = 16, 1.08
+MODEL_MODES = ("JAX", "TensorFlow jit")
+# Seconds of a step after which a side gets one per turn instead of two.
+SLOW = 2.0
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,67 +47,119 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_mode(job: dict, environment: dict) -> dict:
-    """One process: all sides of a mode in turns."""
-    result = subprocess.run(
-        [sys.executable, __file__, "--worker", json.dumps(job)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    return json.loads(result.stdout.splitlines()[-1])
+def layer_rows(shape: dict, experts: tuple, goal: int, torch: bool) -> dict:
+    """Row of the table: function of _moe_sides.py, its options."""
+
+    def ours(count=goal, layer="ExpertChoiceMoE", **options) -> tuple:
+        return "ours", {"layer": layer, "num_experts": count, **options}
+
+    group = 4 * shape["tokens"]
+    # performance.md counted with the capacity rounded down.
+    fewer = shape["tokens"] // goal
+    factor = fewer * goal / shape["tokens"]
+    rows = {f"ours, gather, E={count}": ours(count) for count in experts}
+    rows |= {
+        f"ours, gather, E={goal}, {fewer} slots": ours(capacity_factor=factor),
+        f"ours, gather, E={goal}, group {group}": ours(group_size=group),
+        f"ours, gather, E={goal}, group batch": ours(group_size="batch"),
+        f"ours, one_hot, E={goal}": ours(dispatch="one_hot"),
+        f"ours, one_hot, E={goal}, group {group}": ours(
+            dispatch="one_hot", group_size=group
+        ),
+        f"ours, token choice, E={goal}": ours(layer="TokenChoiceMoE"),
+        f"ours, soft, E={goal}": ours(layer="SoftMoE", slots_per_expert=fewer),
+    }
+    peers = {
+        f"st-moe-pytorch top-2, E={goal}": "st_moe",
+        f"Hugging Face Switch, E={goal}": "switch",
+    }
+    if not torch:
+        peers = {f"keras-hub Mixtral top-1, E={goal}": "mixtral"}
+    for name, function in peers.items():
+        rows[name] = function, {"num_experts": goal}
+    return rows
+
+
+def make_side(name: str, function: str, options: dict, mode: str) -> Side:
+    job = json.dumps({"function": function, "options": options})
+    environment = {**MODES[mode], "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return Side(name, [sys.executable, __file__, "--worker", job], environment)
 
 
 def work(job: dict) -> None:
-    sys.path.insert(0, str(pathlib.Path(__file__).parent))
+    """Be one side: what the driver starts."""
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
     import _moe_sides
 
-    print(json.dumps(_moe_sides.measure(job)))
+    prepare = getattr(_moe_sides, job["function"])
+    _timing.serve(functools.partial(prepare, **job["options"]))
 
 
-def layer_table(mode: str, sides: dict) -> dict:
-    """Print one mode's layers; return medians and ratios."""
-    dense = statistics.median(s["cpu"] for s in sides["dense"]["samples"])
-    rows, records = [], {}
-    for name, side in sides.items():
-        if "not_available" in side:
-            rows.append([name, "-", "-", "-", side["not_available"]])
-            records[name] = side
-            continue
-        cpu, wall = (
-            statistics.median(s[clock] for s in side["samples"])
-            for clock in ("cpu", "wall")
-        )
-        record = {
-            "cpu_ms": round(cpu / _timing.CORES * 1e3, 1),
-            "wall_ms": round(wall * 1e3, 1),
-            "ratio": round(cpu / dense, 3),
-            "differs": side.get("differs", ""),
-        }
-        records[name] = record
-        rows.append([name, *map(str, record.values())])
+def compare(reference: Side, side: Side, rounds: int) -> dict:
+    """Times of a side, and its ratio to the reference in the same turns."""
+    if not _timing.start_all([side], print):
+        return side.facts
+    reference.samples.clear()
+    steps = 1 if side.facts["second_s"] > SLOW else 2
+    _timing.take_turns([reference, side], rounds, warm=1, steps=steps)
+    side.stop()
+    return {
+        "cpu_ms": round(side.median("cpu") * 1e3, 1),
+        "wall_ms": round(side.median("wall") * 1e3, 1),
+        "ratio": round(side.median("cpu") / reference.median("cpu"), 3),
+        "differs": side.facts.get("differs", ""),
+    }
+
+
+def measure_layers(mode: str, shape: dict, rows: dict, rounds: int) -> dict:
+    """Print one mode's layers against the dense one; return the records."""
+    dense = {"layer": "FeedForward", "shape": shape}
+    reference = make_side("dense", "ours", dense, mode)
+    _timing.start_all([reference], print)
+    records = {}
+    for name, (function, options) in rows.items():
+        side = make_side(name, function, {"shape": shape, **options}, mode)
+        records[name] = compare(reference, side, rounds)
+    reference.stop()
     header = [mode, f"cpu/{_timing.CORES} ms", "wall ms", "ratio", "differs in"]
-    print(_timing.table("", header, rows), flush=True)
+    cells = [
+        [name, *map(str, record.values())]
+        if "ratio" in record
+        else [name, "-", "-", "-", record["not_available"]]
+        for name, record in records.items()
+    ]
+    print(_timing.table("", header, cells), flush=True)
     return records
 
 
-def model_table(mode: str, sides: dict) -> dict:
-    medians = {
-        name: statistics.median(s["cpu"] for s in side["samples"])
-        for name, side in sides.items()
-    }
-    ratio = medians["sparse"] / medians["dense twin"]
-    milliseconds = {
-        name: round(value / _timing.CORES * 1e3)
-        for name, value in medians.items()
-    }
-    print(
-        f"\n{mode}: imp_moe_small, train step: {milliseconds}, ratio "
-        f"{ratio:.3f} (P6 <= {GOAL_MODEL})",
-        flush=True,
+def measure_models(mode: str, smoke: bool, rounds: int) -> dict:
+    """Print and return a sparse model's step against its dense twin's."""
+    preset, size, batch = ("imp_moe_small", 224, 32)
+    if smoke:
+        preset, size, batch = ("imp_moe_tiny", 16, 2)
+    options = {"preset": preset, "size": size, "batch": batch}
+    twin, sparse = (
+        make_side(name, "model", {**options, "dense": dense}, mode)
+        for name, dense in (("dense twin", True), ("sparse", False))
     )
-    return {"cpu_ms": milliseconds, "ratio": round(ratio, 3)}
+    _timing.start_all([twin], print)
+    record = compare(twin, sparse, rounds)
+    twin.stop()
+    record["dense_twin_cpu_ms"] = round(twin.median("cpu") * 1e3, 1)
+    print(f"\n{mode}: {preset}, train step: {record} (P6 <= {GOAL_MODEL})")
+    return record
+
+
+def goals_of(mode: str, records: dict, shape: dict, goal: int) -> dict:
+    """P5 with the layer's own capacity, and rounded down."""
+    if mode not in GOALS:
+        return {}
+    name = f"P5 {mode}, E={GOAL_EXPERTS} (goal <= {GOALS[mode]})"
+    row, slots = f"ours, gather, E={goal}", shape["tokens"] // goal
+    return {
+        name: records[row]["ratio"],
+        f"{name}, {slots} slots": records[f"{row}, {slots} slots"]["ratio"],
+    }
 
 
 def main() -> None:
@@ -113,43 +167,28 @@ def main() -> None:
     if arguments.worker:
         work(json.loads(arguments.worker))
         return
-    shape = SMOKE if arguments.smoke else SHAPE
+    rounds = 1 if arguments.smoke else arguments.rounds
+    shape, experts, goal = SHAPE, EXPERTS, GOAL_EXPERTS
+    if arguments.smoke:
+        shape, experts, goal = SMOKE, EXPERTS[:2], EXPERTS[1]
     wanted = [part for part in arguments.modes.split("|") if part]
-    modes = {
-        name: environment
-        for name, environment in MODES.items()
-        if not wanted or any(part in name for part in wanted)
-    }
+    modes = [
+        mode
+        for mode in MODES
+        if not wanted or any(part in mode for part in wanted)
+    ]
     content: dict = {"shape": shape, "layers": {}, "models": {}, "goals": {}}
     print(f"One feed-forward layer, forward and backward, {shape}")
-    for mode, environment in modes.items():
-        job = {
-            "kind": "layers",
-            "shape": shape,
-            "experts": EXPERTS[:2] if arguments.smoke else EXPERTS,
-            "goal_experts": 4 if arguments.smoke else GOAL_EXPERTS,
-            "rounds": 1 if arguments.smoke else arguments.rounds,
-        }
-        records = layer_table(mode, run_mode(job, environment))
-        content["layers"][mode] = records
-        name = f"ours, gather, E={job['goal_experts']}"
-        if mode in GOALS:
-            goal = f"P5 {mode}, E={GOAL_EXPERTS} (goal <= {GOALS[mode]})"
-            content["goals"][goal] = records[name]["ratio"]
-            slots = shape["tokens"] // job["goal_experts"]
-            # performance.md counted with the capacity rounded down.
-            content["goals"][f"{goal}, {slots} slots"] = records[
-                f"{name}, {slots} slots"
-            ]["ratio"]
     for mode in modes:
-        if arguments.no_model or mode not in ("JAX", "TensorFlow jit"):
-            continue
-        job = {
-            "kind": "models",
-            "smoke": arguments.smoke,
-            "rounds": 1 if arguments.smoke else arguments.rounds,
-        }
-        content["models"][mode] = model_table(mode, run_mode(job, MODES[mode]))
+        rows = layer_rows(shape, experts, goal, "torch" in mode)
+        records = measure_layers(mode, shape, rows, rounds)
+        content["layers"][mode] = records
+        content["goals"] |= goals_of(mode, records, shape, goal)
+    for mode in modes:
+        if mode in MODEL_MODES and not arguments.no_model:
+            content["models"][mode] = measure_models(
+                mode, arguments.smoke, rounds
+            )
     content["work"] = work_table()
     for name, value in content["goals"].items():
         print(f"{name}: {value}")
