@@ -57,6 +57,8 @@ class Experts(keras.layers.Layer):
             self.contract_bias = self._bias("contract_bias", width)
 
     def call(self, slots: Tensor, dropout_seed: Tensor | None = None) -> Tensor:
+        if self.take_turns(slots.shape[1], 1):
+            return self._in_turn(slots, dropout_seed)
         weights = self._weights(slots.dtype)
         x = ops.matmul(slots, weights["expand"])
         if self.use_bias:
@@ -114,6 +116,18 @@ class Experts(keras.layers.Layer):
                 ops.ones(shape, tokens.dtype), self.dropout, dropout_seed
             )
         return one_by_one(tokens, arrays)
+
+    def _in_turn(self, slots: Tensor, dropout_seed: Tensor | None) -> Tensor:
+        """The call as a sum: each slot is the only one of its token."""
+        shape = slots.shape[:2]
+        rows = ops.arange(shape[0] * shape[1], dtype="int32")
+        outputs = self.add_up(
+            ops.reshape(slots, (-1, slots.shape[-1])),
+            ops.reshape(rows, shape),
+            ops.ones(shape, "float32"),
+            dropout_seed,
+        )
+        return ops.reshape(outputs, slots.shape)
 
     def _weights(self, dtype: str) -> dict[str, Tensor]:
         weights = {"expand": self.expand, "contract": self.contract}

@@ -8,6 +8,7 @@ from keras import ops
 from keras_imp.layers import (
     EncoderStack,
     ExpertChoiceMoE,
+    SoftMoE,
     TokenChoiceMoE,
     _expert_loop,
 )
@@ -85,7 +86,7 @@ def outputs_and_gradients(layer, values, mode, **arguments):
 @MODES
 @pytest.mark.parametrize("use_bias", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-@pytest.mark.parametrize("cls", [ExpertChoiceMoE, TokenChoiceMoE])
+@pytest.mark.parametrize("cls", [ExpertChoiceMoE, TokenChoiceMoE, SoftMoE])
 def test_loop_agrees_with_products(rng, both, mode, use_bias, dropout, cls):
     layer = make(rng, cls, use_bias=use_bias, dropout=dropout)
     arguments = {"training": True, "dropout_seed": np.array([3, 4], "uint32")}
