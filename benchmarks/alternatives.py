@@ -192,7 +192,25 @@ def run(backend: str, job: dict) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def summarize(turns: dict[str, list[dict]]) -> dict:
+def block_gflops(arm: str, size: dict) -> float:
+    """Matrix products of the blocks in a pass over all tasks."""
+    way, drops = ARMS[arm]
+    lengths = [
+        round(tokens * (1 - DROPPED.get(name, 0.0) * drops))
+        for name, tokens in TOKENS.items()
+    ]
+    if way == "padded":
+        lengths = [max(lengths)] * len(lengths)
+    width = size["width"]
+    # Forward, and twice that backward: q, k, v, output and both of the
+    # feed-forward layer; scores and their sums of values.
+    products = 3 * sum(
+        12 * width**2 * length + 2 * width * length**2 for length in lengths
+    )
+    return 2 * products * size["layers"] * size["batch"] / 1e9
+
+
+def summarize(turns: dict[str, list[dict]], size: dict) -> dict:
     """Medians of each arm, and the medians of each round's ratios."""
     medians = {
         arm: {
@@ -201,18 +219,30 @@ def summarize(turns: dict[str, list[dict]]) -> dict:
         }
         for arm, taken in turns.items()
     }
+    for arm, figures in medians.items():
+        figures["block_gflops_per_pass"] = block_gflops(arm, size)
 
     def ratio(figure: str, arm: str) -> float:
         pairs = zip(turns["alternating"], turns[arm])
         return statistics.median(a[figure] / b[figure] for a, b in pairs)
 
-    figures = ("examples_per_s", "examples_per_cpu_s", "peak_rss_gb")
-    ratios = {
-        arm: {figure: round(ratio(figure, arm), 3) for figure in figures}
-        for arm in turns
-        if arm != "alternating"
-    }
-    return {"medians": medians, "alternating_over": ratios, "turns": turns}
+    def above_start(arm: str) -> float:
+        figures = medians[arm]
+        return figures["peak_rss_gb"] - figures["rss_before_training_gb"]
+
+    def ratios(arm: str) -> dict[str, float]:
+        figures = ("examples_per_s", "examples_per_cpu_s", "peak_rss_gb")
+        found = {figure: ratio(figure, arm) for figure in figures}
+        found["work"] = block_gflops(arm, size) / block_gflops(
+            "alternating", size
+        )
+        found["memory_above_start"] = above_start("alternating") / above_start(
+            arm
+        )
+        return {name: round(value, 3) for name, value in found.items()}
+
+    over = {arm: ratios(arm) for arm in turns if arm != "alternating"}
+    return {"medians": medians, "alternating_over": over, "turns": turns}
 
 
 def report(backend: str, summary: dict) -> None:
@@ -224,6 +254,7 @@ def report(backend: str, summary: dict) -> None:
         "peak GB",
         "at start GB",
         "wasted tokens",
+        "GF/pass",
         "updates/pass",
     ]
     rows = [
@@ -234,6 +265,7 @@ def report(backend: str, summary: dict) -> None:
             f"{m['peak_rss_gb']:.2f}",
             f"{m['rss_before_training_gb']:.2f}",
             f"{m['wasted_tokens']:.1%}",
+            f"{m['block_gflops_per_pass']:.0f}",
             str(m["updates_per_pass"]),
         ]
         for arm, m in summary["medians"].items()
@@ -245,8 +277,9 @@ def report(backend: str, summary: dict) -> None:
         print(
             f"alternating / {arm}: examples/s "
             f"{ratios['examples_per_s']:.2f}, by processor time "
-            f"{ratios['examples_per_cpu_s']:.2f}, memory "
-            f"{ratios['peak_rss_gb']:.2f}"
+            f"{ratios['examples_per_cpu_s']:.2f}, by what has to be computed "
+            f"{ratios['work']:.2f}, memory {ratios['peak_rss_gb']:.2f}, above "
+            f"the start {ratios['memory_above_start']:.2f}"
         )
     print("P8: examples/s >= 2.5, memory <= 0.35 against the padded batch")
 
@@ -260,12 +293,15 @@ def main() -> None:
     if arguments.passes:
         size = {**size, "passes": arguments.passes}
     rounds = 1 if arguments.smoke else arguments.rounds
-    content = {"size": size, "tokens": TOKENS, "dropped": DROPPED}
     for backend in arguments.backends.split(","):
-        content[backend] = summarize(measure(backend, rounds, size))
-        report(backend, content[backend])
-    name = "tmp/alternatives_smoke" if arguments.smoke else "alternatives"
-    print(f"\nWritten: {_timing.write_json(name, content)}")
+        summary = summarize(measure(backend, rounds, size), size)
+        report(backend, summary)
+        content = {"size": size, "tokens": TOKENS, "dropped": DROPPED}
+        name = f"alternatives_{backend}"
+        if arguments.smoke:
+            name = f"tmp/{name}_smoke"
+        path = _timing.write_json(name, {**content, **summary})
+        print(f"\nWritten: {path}")
 
 
 if __name__ == "__main__":
