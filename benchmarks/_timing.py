@@ -77,22 +77,27 @@ def serve(prepare: Callable[[], tuple[Callable[[], None], dict]]) -> None:
     except NotAvailableError as error:
         answer({"not_available": str(error)})
         return
-    first = _timed(step)
-    second = _timed(step)
+    first = timed(step)
+    second = timed(step)
     answer({**facts, "first_call_s": first["wall"], "second_s": second["wall"]})
     for line in sys.stdin:
         request = json.loads(line)
         for _ in range(request["warm"]):
             step()
-        answer({"samples": [_timed(step) for _ in range(request["steps"])]})
+        answer({"samples": [timed(step) for _ in range(request["steps"])]})
 
 
-def _timed(step: Callable[[], None]) -> dict[str, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    step()
+def timed(work: Callable[[], None]) -> dict[str, float]:
+    """Seconds of some work, processor time, that of the kernel, page faults."""
+    wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    work()
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    system = after.ru_stime - before.ru_stime
     return {
         "wall": time.perf_counter() - wall,
-        "cpu": time.process_time() - cpu,
+        "cpu": after.ru_utime - before.ru_utime + system,
+        "system": system,
+        "faults": after.ru_minflt - before.ru_minflt,
     }
 
 

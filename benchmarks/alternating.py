@@ -9,17 +9,15 @@ the compiled step called in a bare loop on the same batches.
 
 import argparse
 import os
-import resource
 import statistics
 import sys
-import time
 from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
-from _timing import table, write_json
+from _timing import table, timed, write_json
 
 import keras_imp
 from keras_imp.training import schedules
@@ -85,19 +83,6 @@ def batches(scale: int) -> dict[str, list[tuple]]:
         return (x, rng.integers(0, 10, rows).astype("int32"))
 
     return {name: [batch(name) for _ in range(4)] for name in SHAPES}
-
-
-def timed(work: Callable[[], None]) -> dict[str, float]:
-    wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    work()
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    system = after.ru_stime - before.ru_stime
-    return {
-        "wall": time.perf_counter() - wall,
-        "cpu": after.ru_utime - before.ru_utime + system,
-        "system": system,
-        "faults": after.ru_minflt - before.ru_minflt,
-    }
 
 
 def fit(model, data, schedule, steps: int) -> None:

@@ -161,7 +161,7 @@ def _tokenizer(path: Path) -> Tokenizer:
     if path.exists():
         return Tokenizer.load(path, playground_tasks.TEXT_LENGTH)
     tokenizer = playground_tasks.train_tokenizer()
-    write_text(path, tokenizer.tokenizer.to_str(pretty=True))
+    tokenizer.save(path)
     return tokenizer
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import check_positive
+from keras_imp._files import write_text
 from keras_imp._optional import require
 
 PADDING = "[PAD]"
@@ -89,12 +90,12 @@ class Tokenizer:
         return cls(library.Tokenizer.from_file(str(path)), length)
 
     def save(self, path: str | Path) -> None:
-        """Write a `tokenizer.json`.
+        """Write a `tokenizer.json`, or leave the one that is there.
 
         Args:
             path: The file.
         """
-        self.tokenizer.save(str(path))
+        write_text(Path(path), self.tokenizer.to_str(pretty=True))
 
     @property
     def vocabulary_size(self) -> int:
