@@ -73,7 +73,7 @@ def serve(arguments: argparse.Namespace, work: Callable[[dict], dict]) -> bool:
 
 def load_playground() -> tuple:
     """The tokenizer, the training and the test split of the playground."""
-    from keras_imp.cli import playground_tasks
+    from keras_imp.evaluation.playground import tasks as playground_tasks
 
     tokenizer = playground_tasks.train_tokenizer()
     train, test = (
@@ -94,7 +94,7 @@ def scores(model, test, tokenizer) -> dict[str, float]:
     Returns:
         The headline figures by task.
     """
-    from keras_imp.cli import playground_report
+    from keras_imp.evaluation.playground import report as playground_report
 
     rows = playground_report.evaluate(model, test, tokenizer)
     values = {row.what: row.value for row in rows}

@@ -78,7 +78,7 @@ def short_shapes() -> dict:
 def make_plans(encoder) -> dict:
     """The plan of each arm."""
     import keras_imp
-    from keras_imp.cli.playground_tasks import BATCH_SIZES
+    from keras_imp.evaluation.playground.tasks import BATCH_SIZES
 
     shapes = full_shapes()
     one = keras_imp.TokenBudget(tokens_per_batch=1000).plan(encoder, shapes)
@@ -103,7 +103,7 @@ def work(job: dict) -> dict:
     """Be one run: train and evaluate one arm with one seed."""
     import keras
 
-    from keras_imp.cli import playground_tasks
+    from keras_imp.evaluation.playground import tasks as playground_tasks
 
     keras.utils.set_random_seed(job["seed"])
     tokenizer, train, test = _study.load_playground()
@@ -130,7 +130,7 @@ def work(job: dict) -> dict:
 
 def print_plans() -> None:
     """The plan of each arm as a table."""
-    from keras_imp.cli import playground_tasks
+    from keras_imp.evaluation.playground import tasks as playground_tasks
 
     tokenizer = playground_tasks.train_tokenizer()
     encoder = playground_tasks.build_model(tokenizer, steps=1).encoder

@@ -63,7 +63,7 @@ def train(data, way: str, tasks: tuple, batches: int, seed: int) -> tuple:
     import keras
 
     import keras_imp
-    from keras_imp.cli import playground_tasks
+    from keras_imp.evaluation.playground import tasks as playground_tasks
 
     keras.utils.set_random_seed(seed)
     tokenizer, train_split, test_split = data

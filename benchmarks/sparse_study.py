@@ -27,7 +27,7 @@ def work(job: dict) -> dict:
     """Be one run: train and evaluate one arm with one seed."""
     import keras
 
-    from keras_imp.cli import playground_tasks
+    from keras_imp.evaluation.playground import tasks as playground_tasks
 
     keras.utils.set_random_seed(job["seed"])
     tokenizer, train, test = _study.load_playground()

@@ -1,6 +1,6 @@
 """Callbacks for `fit`: what a run of weeks needs."""
 
-from keras_imp.training.backup import Backup, StoppedBySignal
-from keras_imp.training.csv_log import ResumableCSVLogger
+from keras_imp.training.checkpoint.backup import Backup, StoppedBySignal
+from keras_imp.training.monitoring.csv_log import ResumableCSVLogger
 
 __all__ = ["Backup", "ResumableCSVLogger", "StoppedBySignal"]

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from playground_build import emoji, fashion, sounds
 
-DATA = Path(__file__).parents[1] / "keras_imp" / "data" / "playground_files"
+DATA = Path(__file__).parents[1] / "keras_imp" / "data" / "playground" / "files"
 DEBIAN_DOC = "usr/share/doc"
 
 # What is kept by hand beside the built files.

@@ -10,7 +10,6 @@ and reports on the test split. Needs scikit-learn; all data come from
 import json
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -23,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from keras_imp.data import playground
 from keras_imp.data.audio import LogMel
 
-TARGET = Path(playground.__file__).parent / "playground_files"
+TARGET = playground.FILES
 Row = dict[str, str | float | int]
 Results = dict[str, Row]
 

@@ -15,8 +15,9 @@ BACKENDS = ("jax", "tensorflow", "torch")
 
 
 def is_for_another_backend(path):
-    others = (f"_{b}_" for b in BACKENDS if b != keras.config.backend())
-    return path.name.startswith(tuple(others))
+    """Files are named after their backend: `jax.py`, `tensorflow_scan.py`."""
+    others = {b for b in BACKENDS if b != keras.config.backend()}
+    return path.stem.split("_")[0] in others
 
 
 def module_name(path):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import keras_imp
-from tests.data import test_resized_arrays
-from tests.training import test_schedules_by_weight
+from tests.data.shapes import test_resized_arrays
+from tests.training.schedules import test_weighted as test_schedules_by_weight
 
 ROOT = Path(__file__).parents[1]
 BACKENDS = {"keras", "keras_hub", "jax", "tensorflow", "torch"}
@@ -58,8 +58,8 @@ forget()
 import keras_imp.models as m
 assert m.IMPEncoder and m.PRESETS
 note("models")
-from tests.data import test_resized_arrays as arrays
-from tests.training import test_schedules_by_weight as schedules
+from tests.data.shapes import test_resized_arrays as arrays
+from tests.training.schedules import test_weighted as schedules
 print(json.dumps(["digests", [arrays.digest(), schedules.digest()]]))
 """
 

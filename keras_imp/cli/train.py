@@ -15,13 +15,14 @@ import keras_imp
 from keras_imp._errors import message
 from keras_imp._files import write_text
 from keras_imp.callbacks import Backup, ResumableCSVLogger
-from keras_imp.cli import playground_report, playground_tasks
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation import (
     RoutingHeatMap,
     inspect_routing,
     plot_learning_curves,
 )
+from keras_imp.evaluation.playground import report as playground_report
+from keras_imp.evaluation.playground import tasks as playground_tasks
 from keras_imp.models import PRESETS
 
 EPOCHS = 10

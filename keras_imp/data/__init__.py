@@ -4,24 +4,18 @@ Names load when they are first used, so that `from keras_imp.data import
 playground` costs no more than the module it names.
 """
 
-import importlib
-from typing import Any
+from keras_imp._lazy import lazy
 
 _HOMES = {
     "Arrays": "keras_imp.data.arrays",
     "LogMel": "keras_imp.data.audio",
-    "ResizedArrays": "keras_imp.data.resized_arrays",
-    "Shape": "keras_imp.data.shapes",
+    "ResizedArrays": "keras_imp.data.shapes.resized_arrays",
+    "Shape": "keras_imp.data.shapes.shape",
     "Tokenizer": "keras_imp.data.text",
-    "drop_tokens": "keras_imp.data.dropping",
+    "drop_tokens": "keras_imp.data.shapes.dropping",
+    "playground": "keras_imp.data.playground",
 }
 
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(globals(), _HOMES)

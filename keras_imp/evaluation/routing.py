@@ -10,7 +10,7 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp._optional import require
 from keras_imp.evaluation.report import new_figure, save_figure
-from keras_imp.layers.routing import statistics_by_layer
+from keras_imp.layers.moe.routing import statistics_by_layer
 from keras_imp.models.imp_encoder import IMPEncoder
 
 # Pictures in the overlay.

@@ -6,7 +6,7 @@ from keras_imp.layers.drop_token import DropToken
 from keras_imp.layers.encoder_block import EncoderBlock
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.feed_forward import FeedForward
-from keras_imp.layers.mixture_of_experts import (
+from keras_imp.layers.moe.layers import (
     ExpertChoiceMoE,
     SoftMoE,
     TokenChoiceMoE,

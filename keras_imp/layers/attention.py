@@ -9,10 +9,10 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, check_rate, message
-from keras_imp.layers._device import runs_on
-from keras_imp.layers._own_gradients import softmax
-from keras_imp.layers._seeds import draw_seeds
-from keras_imp.layers._seeds import dropout as seeded_dropout
+from keras_imp.layers._runtime.device import runs_on
+from keras_imp.layers._runtime.own_gradients import softmax
+from keras_imp.layers._runtime.seeds import draw_seeds
+from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense, flatten_leading, lecun_normal
 from keras_imp.typing import Tensor
 

@@ -6,12 +6,12 @@ import keras
 from keras import ops
 
 from keras_imp._errors import message
-from keras_imp.layers._config import arguments_of, layer_from
-from keras_imp.layers._seeds import draw_seeds
-from keras_imp.layers._seeds import dropout as seeded_dropout
+from keras_imp.layers._runtime.config import arguments_of, layer_from
+from keras_imp.layers._runtime.seeds import draw_seeds
+from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.attention import MultiHeadAttention
 from keras_imp.layers.feed_forward import FeedForward
-from keras_imp.layers.sparse_feed_forward import SparseFeedForward
+from keras_imp.layers.moe.base import SparseFeedForward
 from keras_imp.typing import Tensor
 
 # Attention probabilities, first residual, feed-forward, second residual.

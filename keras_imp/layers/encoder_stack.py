@@ -13,15 +13,15 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_positive
-from keras_imp.layers._config import arguments_of, layer_from
-from keras_imp.layers._layer_loop import layer_loop
-from keras_imp.layers._seeds import draw_seeds
+from keras_imp.layers._runtime.config import arguments_of, layer_from
+from keras_imp.layers._runtime.layer_loop import layer_loop
+from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers.encoder_block import (
     SEEDS_PER_BLOCK,
     EncoderBlock,
     check_one_feed_forward,
 )
-from keras_imp.layers.sparse_feed_forward import (
+from keras_imp.layers.moe.base import (
     RoutingReport,
     SparseFeedForward,
 )

@@ -9,7 +9,7 @@ from keras_imp._lazy import lazy
 _HOMES = {
     "IMPEncoder": "keras_imp.models.imp_encoder",
     "PRESETS": "keras_imp.models.presets",
-    "upcycle": "keras_imp.models.upcycling",
+    "upcycle": "keras_imp.models.sparse.upcycling",
 }
 
 __all__ = sorted(_HOMES)

@@ -9,7 +9,11 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, check_rate, message
-from keras_imp.layers._config import arguments_of
+from keras_imp.layers._runtime.config import arguments_of
+from keras_imp.layers.moe.base import (
+    RoutingReport,
+    SparseFeedForward,
+)
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
     AttentionPooling,
@@ -17,18 +21,14 @@ from keras_imp.layers.pooling import (
     MaskedMeanPooling,
 )
 from keras_imp.layers.position_embedding import PositionEmbedding
-from keras_imp.layers.sparse_feed_forward import (
-    RoutingReport,
-    SparseFeedForward,
-)
 from keras_imp.layers.token_embedding import TokenEmbedding
+from keras_imp.models.body import EncoderBody
 from keras_imp.models.embedders import Embedded, Embedder
-from keras_imp.models.encoder_body import EncoderBody
 from keras_imp.models.modalities import MODALITIES, check_modality, check_rank
 from keras_imp.models.patching import Patching, check_patches
 from keras_imp.models.presets import PRESETS
-from keras_imp.models.routing_metric import RoutingMetric
-from keras_imp.models.sparse import check_sparse, routed_layer, runs
+from keras_imp.models.sparse.metric import RoutingMetric
+from keras_imp.models.sparse.placement import check_sparse, routed_layer, runs
 from keras_imp.models.weight_places import place_weights
 from keras_imp.typing import Tensor
 

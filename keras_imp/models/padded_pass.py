@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_imp.layers.routing import statistics_by_layer
-from keras_imp.layers.sparse_feed_forward import RoutingReport
+from keras_imp.layers.moe.base import RoutingReport
+from keras_imp.layers.moe.routing import statistics_by_layer
 from keras_imp.models.embedders import Embedded
 from keras_imp.typing import Tensor
 

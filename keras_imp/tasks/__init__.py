@@ -2,12 +2,12 @@
 
 from keras_imp.tasks.classification import Classification
 from keras_imp.tasks.combined import Combined
-from keras_imp.tasks.contrastive import Contrastive
-from keras_imp.tasks.contrastive_losses import (
+from keras_imp.tasks.contrastive.losses import (
     contrastive_loss,
     sigmoid_contrastive_loss,
 )
-from keras_imp.tasks.masked_modeling import MaskedModeling
+from keras_imp.tasks.contrastive.task import Contrastive
+from keras_imp.tasks.masked.task import MaskedModeling
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.tasks.regression import Regression
 from keras_imp.tasks.task import Task

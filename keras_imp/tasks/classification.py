@@ -5,8 +5,8 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_positive, check_rate, message
+from keras_imp.tasks._targets import check_rows, target_array
 from keras_imp.tasks.linear_task import LinearTask
-from keras_imp.tasks.target_checks import check_rows, target_array
 from keras_imp.tasks.task import count_examples, weighted_mean
 from keras_imp.typing import Tensor
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, message
-from keras_imp.layers._config import arguments_of, layer_from
+from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.tasks.shared_passes import SharedPasses
 from keras_imp.tasks.task import Task
 from keras_imp.typing import Tensor

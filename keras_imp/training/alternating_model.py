@@ -1,7 +1,7 @@
 """One model, many tasks: each training step takes one of them.
 
 What a Keras user calls is here. What a step does with a batch is in
-`task_step.py`, and its gradient and update in `_<backend>_step.py`.
+`step/program.py`, and its gradient and update in `step/<backend>.py`.
 """
 
 import contextlib
@@ -13,16 +13,9 @@ import keras
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.task import Task, count_examples
-from keras_imp.training.backup import Backup
-from keras_imp.training.callbacks import (
-    DecideRounds,
-    MixturePosition,
-    StopAtNonFiniteLoss,
-    TaskProgress,
-    WarnOfSkippedSteps,
-    seen,
-)
-from keras_imp.training.checks import (
+from keras_imp.training.checkpoint.backup import Backup
+from keras_imp.training.checkpoint.training_state import TrainingState
+from keras_imp.training.input.checks import (
     by_modality,
     check_inputs,
     check_items,
@@ -35,16 +28,22 @@ from keras_imp.training.checks import (
     check_tasks,
     named,
 )
-from keras_imp.training.schedule_state import ScheduleState
+from keras_imp.training.input.position import MixturePosition
+from keras_imp.training.input.task_mixture import TaskMixture
+from keras_imp.training.monitoring.non_finite import (
+    StopAtNonFiniteLoss,
+    WarnOfSkippedSteps,
+)
+from keras_imp.training.monitoring.progress import TaskProgress, seen
 from keras_imp.training.schedules import AdaptiveSchedule
-from keras_imp.training.task_mixture import TaskMixture
-from keras_imp.training.task_step import TaskStep
-from keras_imp.training.training_state import TrainingState
+from keras_imp.training.schedules.callback import DecideRounds
+from keras_imp.training.schedules.state import ScheduleState
+from keras_imp.training.step.program import TaskStep
 from keras_imp.typing import Tensor
 
 # The one place where the backend is chosen: the base class of the model.
 BackendStep: Any = importlib.import_module(
-    f"keras_imp.training._{keras.config.backend()}_step"
+    f"keras_imp.training.step.{keras.config.backend()}"
 ).BackendStep
 
 

@@ -16,9 +16,9 @@ from keras_imp.models.padded_pass import padded_pass
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.tasks.task import Task
 from keras_imp.training.alternating_model import AlternatingModel
-from keras_imp.training.checks import check_items
-from keras_imp.training.task_mixture import TaskMixture
-from keras_imp.training.task_step import Batch, total_weight
+from keras_imp.training.input.checks import check_items
+from keras_imp.training.input.task_mixture import TaskMixture
+from keras_imp.training.step.program import Batch, total_weight
 from keras_imp.typing import Tensor
 
 # Where a padded step tells the share of padding; no task can have the name.

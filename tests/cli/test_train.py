@@ -13,9 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import keras_imp
-from keras_imp.cli import playground_report, playground_tasks, train
+from keras_imp.cli import train
 from keras_imp.cli.commands import app
 from keras_imp.data import Tokenizer, playground
+from keras_imp.evaluation.playground import report as playground_report
+from keras_imp.evaluation.playground import tasks as playground_tasks
 from keras_imp.models import PRESETS
 
 STEPS = 4

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_imp.data.audio import LogMel, mel_weights
-from tests.compiled import in_one
+from tests.helpers.compiled import in_one
 
 
 def oracle(

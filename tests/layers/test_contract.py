@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from keras_imp import layers
-from tests import oracles
-from tests.gradients import gradients
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.gradients import gradients
+from tests.helpers.weights import randomize, to_numpy
 from tests.layers.layer_contract import BATCH, CASES, LayerCase
-from tests.weights import randomize, to_numpy
 
 SEED = 7
 

@@ -8,8 +8,13 @@ from keras_imp.layers.dense import (
     lecun_normal,
     restore_leading,
 )
-from tests import oracles
-from tests.weights import assert_near, named_weights, randomize, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.weights import (
+    assert_near,
+    named_weights,
+    randomize,
+    to_numpy,
+)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from keras_imp.layers import DropToken
 from keras_imp.layers.drop_token import draw_kept
-from tests.weights import to_numpy
+from tests.helpers.weights import to_numpy
 
 
 def numbered_tokens(batch=5, count=13):

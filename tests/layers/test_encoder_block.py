@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from keras_imp.layers import EncoderBlock
-from tests import oracles
-from tests.weights import assert_near, named_weights, randomize, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.weights import (
+    assert_near,
+    named_weights,
+    randomize,
+    to_numpy,
+)
 
 WIDTH, HEADS, INNER = 10, 2, 23
 

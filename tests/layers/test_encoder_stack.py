@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from keras_imp.layers import EncoderStack
-from tests import oracles
-from tests.compiled import compiled, in_one
-from tests.gradients import gradients
-from tests.weights import (
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.compiled import compiled, in_one
+from tests.helpers.gradients import gradients
+from tests.helpers.weights import (
     assert_near,
     copy_weights,
     randomize,

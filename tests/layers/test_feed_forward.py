@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from keras_imp.layers import FeedForward
-from tests import oracles
-from tests.weights import assert_near, named_weights, randomize, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.weights import (
+    assert_near,
+    named_weights,
+    randomize,
+    to_numpy,
+)
 
 
 @pytest.mark.parametrize("use_bias", [False, True])

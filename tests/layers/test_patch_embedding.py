@@ -6,8 +6,13 @@ import pytest
 
 from keras_imp.layers import PatchEmbedding
 from keras_imp.layers.patch_embedding import patchify
-from tests import oracles
-from tests.weights import assert_near, named_weights, randomize, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.weights import (
+    assert_near,
+    named_weights,
+    randomize,
+    to_numpy,
+)
 
 VISION_AXES = ("frames", "height", "width")
 

@@ -8,9 +8,14 @@ from keras_imp.layers import (
     FirstTokenPooling,
     MaskedMeanPooling,
 )
-from tests import oracles
-from tests.gradients import sum_gradients
-from tests.weights import assert_near, named_weights, randomize, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.gradients import sum_gradients
+from tests.helpers.weights import (
+    assert_near,
+    named_weights,
+    randomize,
+    to_numpy,
+)
 
 WIDTH = 10
 

@@ -9,9 +9,14 @@ from keras_imp.layers.position_embedding import (
     bucket_ids,
     interpolation_weights,
 )
-from tests import oracles
-from tests.compiled import in_one
-from tests.weights import assert_near, named_weights, randomize, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.compiled import in_one
+from tests.helpers.weights import (
+    assert_near,
+    named_weights,
+    randomize,
+    to_numpy,
+)
 
 VISION = (16, 32, 32)
 EVEN_ROWS = list(range(0, 32, 2))

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 
 from keras_imp.layers import CommonSpace, ProjectionHead
-from tests import oracles
-from tests.gradients import sum_gradients
-from tests.weights import assert_near, named_weights, randomize, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.gradients import sum_gradients
+from tests.helpers.weights import (
+    assert_near,
+    named_weights,
+    randomize,
+    to_numpy,
+)
 
 WIDTHS = {"image": (None, 5), "text": (None, 7), "audio": (None, 11)}
 PAIRS = [("image", "text"), ("text", "audio")]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_imp.layers import TokenEmbedding
-from tests import oracles
-from tests.weights import named_weights, to_numpy
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.weights import named_weights, to_numpy
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "int8"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_imp.models.modalities import MODALITIES, check_modality
-from tests.models.encoders import ALL, small_encoder
+from tests.helpers.encoders import ALL, small_encoder
 
 CHOICES = "('image', 'video', 'audio', 'waveform', 'text')"
 RENAME = "Rename the key, or add the modality to `modalities` of the encoder."

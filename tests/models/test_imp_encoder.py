@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 
 import keras_imp
-from tests import oracles
-from tests.compiled import in_one
-from tests.models.encoders import (
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.compiled import in_one
+from tests.helpers.encoders import (
     ALL,
     BATCH,
     TOKENS,
     all_inputs,
     small_encoder,
 )
-from tests.weights import assert_near, copy_weights, named_weights, to_numpy
+from tests.helpers.weights import (
+    assert_near,
+    copy_weights,
+    named_weights,
+    to_numpy,
+)
 
 POOLINGS = ("mean", "token", "attention")
 PARTS = {"sequence_output", "padding_mask", "pooled_output"}

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from keras_imp.models.padded_pass import padded_pass
-from tests.compiled import in_one
-from tests.models.encoders import BATCH, TOKENS, all_inputs, small_encoder
-from tests.weights import randomize, to_numpy
+from tests.helpers.compiled import in_one
+from tests.helpers.encoders import BATCH, TOKENS, all_inputs, small_encoder
+from tests.helpers.weights import randomize, to_numpy
 
 ROUTERS = {
     "expert_choice": {},

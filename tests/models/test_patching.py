@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from keras_imp.layers.patch_embedding import patchify
-from tests import oracles
-from tests.models.encoders import ALL, BATCH, TOKENS, all_inputs, small_encoder
+from tests.helpers import layer_oracles as oracles
+from tests.helpers.encoders import ALL, BATCH, TOKENS, all_inputs, small_encoder
+from tests.helpers.weights import copy_weights, to_numpy
 from tests.models.test_imp_encoder import assert_equal_features
-from tests.weights import copy_weights, to_numpy
 
 DENSE = [name for name in ALL if name != "text"]
 KEPT = 3

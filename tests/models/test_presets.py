@@ -7,7 +7,7 @@ import pytest
 
 import keras_imp
 from keras_imp.models import PRESETS
-from tests.weights import to_numpy
+from tests.helpers.weights import to_numpy
 
 # The table's exact counts of the encoder; sizes printed to 0.01M follow.
 EXACT = {"imp_small": 21_243_648, "imp_base": 84_954_624}

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_imp.tasks import Classification
-from tests.tasks import oracles
-from tests.weights import assert_near
+from tests.helpers import task_oracles as oracles
+from tests.helpers.weights import assert_near
 
 CLASSES = 5
 BATCH = 7

@@ -15,9 +15,9 @@ from keras_imp.tasks import (
     Regression,
 )
 from keras_imp.tasks.shared_passes import SharedPasses
-from tests.compiled import in_one
-from tests.training import parts
-from tests.weights import to_numpy
+from tests.helpers import models
+from tests.helpers.compiled import in_one
+from tests.helpers.weights import to_numpy
 
 BATCH = 6
 
@@ -48,10 +48,10 @@ def batch(rng):
 
 
 def built(task, encoder=None):
-    return keras_imp.AlternatingModel(encoder or parts.TinyEncoder(), [task])
+    return keras_imp.AlternatingModel(encoder or models.TinyEncoder(), [task])
 
 
-class CountingEncoder(parts.TinyEncoder):
+class CountingEncoder(models.TinyEncoder):
     """Counts its calls by modality."""
 
     def __init__(self, **kwargs):
@@ -139,7 +139,7 @@ def test_other_tensors_and_other_options_are_passes_of_their_own():
 
 def test_equal_losses_added_by_the_encoder_count_once(rng):
     x, y, _ = batch(rng)
-    model = built(combined(), parts.TinyEncoder(added=0.25))
+    model = built(combined(), models.TinyEncoder(added=0.25))
     _, added = model.run_task(model.unpack({"all": (x, y)}), training=True)
     assert float(added) == pytest.approx(0.5)  # One for image, one for text.
 
@@ -166,10 +166,10 @@ def test_a_symbolic_call_has_the_shapes_of_a_real_one(rng):
 
 
 def test_it_trains_and_logs_each_part(rng):
-    model = parts.make_model([combined()])
+    model = models.make_model([combined()])
     data = [batch(rng)[:2] for _ in range(2)]
     history = model.fit(
-        parts.in_turn({"all": data}), steps_per_epoch=8, epochs=4, verbose=0
+        models.in_turn({"all": data}), steps_per_epoch=8, epochs=4, verbose=0
     ).history
     assert sorted(history) == [
         "all/kind/accuracy",
@@ -190,15 +190,15 @@ def test_it_trains_and_logs_each_part(rng):
 
 
 def test_it_is_saved_and_loaded_with_its_parts(rng, tmp_path):
-    model = parts.make_model(
-        [combined(reduce="mean", microbatches=2)], **parts.few_steps()
+    model = models.make_model(
+        [combined(reduce="mean", microbatches=2)], **models.few_steps()
     )
     x, y, _ = batch(rng)
-    mixture = lambda: parts.in_turn({"all": [(x, y)]})
+    mixture = lambda: models.in_turn({"all": [(x, y)]})
     model.fit(mixture(), steps_per_epoch=2, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    parts.assert_same(parts.state(loaded), parts.state(model))
+    models.assert_same(models.state(loaded), models.state(model))
     task = loaded.tasks["all"]
     assert [part.name for part in task.tasks] == ["kind", "size", "match"]
     assert (task.reduce, task.microbatches) == ("mean", 2)

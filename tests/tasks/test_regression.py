@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from keras_imp.tasks import Regression
-from tests.tasks import oracles
-from tests.training import parts
-from tests.weights import assert_near, to_numpy
+from tests.helpers import models
+from tests.helpers import task_oracles as oracles
+from tests.helpers.weights import assert_near, to_numpy
 
 BATCH = 7
 LOSSES = {
@@ -76,9 +76,9 @@ def test_the_head_is_linear_and_in_float32(rng):
 @pytest.mark.parametrize("name", LOSSES)
 def test_it_trains_in_fit(name):
     task = Regression("heights", "image", loss=name)
-    model = parts.make_model([task])
+    model = models.make_model([task])
     history = model.fit(
-        parts.in_turn({"heights": parts.make_data()["objects"]}),
+        models.in_turn({"heights": models.make_data()["objects"]}),
         steps_per_epoch=9,
         epochs=4,
         verbose=0,

@@ -6,7 +6,7 @@ import pytest
 
 from keras_imp.tasks import Classification, Contrastive, Task
 from keras_imp.tasks.task import count_examples, weighted_mean
-from tests.weights import to_numpy
+from tests.helpers.weights import to_numpy
 
 
 class Nothing(Task):

@@ -4,15 +4,15 @@ import keras
 import pytest
 
 import keras_imp
-from tests.training import parts
+from tests.helpers import models
 
 
 @pytest.fixture(scope="session")
 def trained():
     """A model after four epochs, and its history. Tests must not change it."""
-    model = parts.make_model()
+    model = models.make_model()
     history = model.fit(
-        parts.in_turn(), steps_per_epoch=9, epochs=4, verbose=0
+        models.in_turn(), steps_per_epoch=9, epochs=4, verbose=0
     ).history
     return model, history
 

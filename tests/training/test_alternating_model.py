@@ -6,9 +6,9 @@ import pytest
 
 import keras_imp
 from keras_imp.training.alternating_model import AlternatingModel
-from tests.training import parts
-from tests.training.parts import data_of, one_task, two_tasks
-from tests.weights import assert_near, to_numpy
+from tests.helpers import models
+from tests.helpers.models import data_of, one_task, two_tasks
+from tests.helpers.weights import assert_near, to_numpy
 
 BACKEND = keras.config.backend()
 compiling = pytest.mark.skipif(BACKEND == "torch", reason="compiles nothing")
@@ -22,7 +22,7 @@ class Only(keras_imp.schedules.Schedule):
 
 
 def objects_only(steps=4):
-    return parts.in_turn(schedule=Only(), steps_per_epoch=steps)
+    return models.in_turn(schedule=Only(), steps_per_epoch=steps)
 
 
 def of_task(model, name):
@@ -79,12 +79,12 @@ class Counting(AlternatingModel):
 
 @compiling
 def test_each_task_and_shape_compiles_once():
-    model = Counting(parts.TinyEncoder(), two_tasks())
-    model.compile(keras.optimizers.SGD(0.1), jit_compile=parts.default_jit())
+    model = Counting(models.TinyEncoder(), two_tasks())
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=models.default_jit())
     data = data_of("objects", "sounds")
     x, y = data["objects"][0]
     data["objects"] = [(x, y), ({"image": x["image"][:5]}, y[:5])]
-    model.fit(parts.in_turn(data), steps_per_epoch=8, verbose=0)
+    model.fit(models.in_turn(data), steps_per_epoch=8, verbose=0)
     shapes = [
         ("objects", ("5x5_5",)),
         ("objects", ("6x5_6",)),
@@ -92,7 +92,7 @@ def test_each_task_and_shape_compiles_once():
     ]
     assert sorted(model.traced) == shapes
     # A second epoch, and a second call of `fit`, compile nothing.
-    model.fit(parts.in_turn(data), steps_per_epoch=8, epochs=2, verbose=0)
+    model.fit(models.in_turn(data), steps_per_epoch=8, epochs=2, verbose=0)
     assert sorted(model.traced) == shapes
 
 
@@ -101,11 +101,11 @@ def test_each_task_and_shape_compiles_once():
 
 def test_a_step_leaves_everything_it_does_not_reach_as_it_is(trained):
     source, _ = trained
-    model = parts.make_model()
+    model = models.make_model()
     model.set_weights(source.get_weights())
     decay = keras.optimizers.AdamW(1e-2, weight_decay=0.1)
-    model.compile(decay, jit_compile=parts.default_jit())
-    model.fit(parts.in_turn(), steps_per_epoch=3, verbose=0)
+    model.compile(decay, jit_compile=models.default_jit())
+    model.fit(models.in_turn(), steps_per_epoch=3, verbose=0)
     idle = [
         *of_task(model, "captions"),
         *of_task(model, "sounds"),
@@ -120,28 +120,28 @@ def test_a_step_leaves_everything_it_does_not_reach_as_it_is(trained):
     ]
     assert len(moments) == 2 * len(idle)
     used = [*of_task(model, "objects"), *model.encoder.shared.weights]
-    before, used_before = parts.values(idle + moments), parts.values(used)
+    before, used_before = models.values(idle + moments), models.values(used)
     model.fit(objects_only(), verbose=0)
-    for path, value in parts.values(idle + moments).items():
+    for path, value in models.values(idle + moments).items():
         np.testing.assert_array_equal(value, before[path], err_msg=path)
-    for path, value in parts.values(used).items():
+    for path, value in models.values(used).items():
         assert (value != used_before[path]).any(), path
 
 
 def test_update_all_decays_what_a_step_does_not_reach():
     rate, decay, steps = 1e-2, 0.1, 4
-    model = parts.make_model(
+    model = models.make_model(
         two_tasks,
         update="all",
         optimizer=keras.optimizers.AdamW(rate, weight_decay=decay),
     )
     idle = of_task(model, "sounds")
-    before = parts.values(idle)
+    before = models.values(idle)
     data = data_of("objects", "sounds")
     model.fit(
-        parts.in_turn(data, schedule=Only()), steps_per_epoch=steps, verbose=0
+        models.in_turn(data, schedule=Only()), steps_per_epoch=steps, verbose=0
     )
-    for path, value in parts.values(idle).items():
+    for path, value in models.values(idle).items():
         # No gradient and no moments: only the decay is left.
         expected = before[path] * (1 - rate * decay) ** steps
         np.testing.assert_allclose(value, expected, rtol=1e-6, err_msg=path)
@@ -151,7 +151,7 @@ def test_update_all_decays_what_a_step_does_not_reach():
 
 
 def test_a_task_not_drawn_is_nan_in_the_history_and_not_in_the_bar(capsys):
-    model = parts.make_model()
+    model = models.make_model()
     history = model.fit(objects_only(), epochs=2, verbose=1).history
     for name in ("captions/loss", "sounds/loss", "sounds/accuracy"):
         assert np.isnan(history[name]).all()
@@ -165,16 +165,16 @@ def test_a_task_not_drawn_is_nan_in_the_history_and_not_in_the_bar(capsys):
 
 def test_validation_logs_equal_an_evaluation(trained):
     source, _ = trained
-    model = parts.make_model()
+    model = models.make_model()
     model.set_weights(source.get_weights())
     val = data_of("objects", "sounds")
     history = model.fit(
         objects_only(),
-        validation_data=parts.all_once(val),
+        validation_data=models.all_once(val),
         epochs=2,
         verbose=0,
     ).history
-    found = model.evaluate(parts.all_once(val), verbose=0)
+    found = model.evaluate(models.all_once(val), verbose=0)
     assert sorted(found) == [
         "loss",
         "objects/accuracy",
@@ -190,13 +190,13 @@ def test_validation_logs_equal_an_evaluation(trained):
 def test_evaluation_equals_the_loss_of_each_batch(trained):
     model, _ = trained
     data = data_of("sounds")
-    found = model.evaluate(parts.all_once(data), verbose=0)
+    found = model.evaluate(models.all_once(data), verbose=0)
     task, losses = model.tasks["sounds"], []
     for x, y in data["sounds"]:
         y_pred = model({"sounds": x}, training=False)
         losses.append(float(to_numpy(task.compute_loss(x, y, y_pred))))
     assert found["sounds/loss"] == pytest.approx(np.mean(losses), rel=1e-5)
-    listed = model.evaluate(parts.all_once(data), verbose=0, return_dict=False)
+    listed = model.evaluate(models.all_once(data), verbose=0, return_dict=False)
     assert listed == list(found.values())
 
 
@@ -205,7 +205,7 @@ def test_evaluation_equals_the_loss_of_each_batch(trained):
 
 def test_predictions_of_a_named_task(trained):
     model, _ = trained
-    x, _ = parts.make_data()["objects"][0]
+    x, _ = models.make_data()["objects"][0]
     logits = model.predict(x, task="objects", batch_size=4, verbose=0)
     assert logits.shape == (6, 3)
     assert_near(model({"objects": x}), logits, 1e-5)
@@ -213,7 +213,7 @@ def test_predictions_of_a_named_task(trained):
 
 def test_a_contrastive_task_predicts_for_some_of_its_modalities(trained):
     model, _ = trained
-    (x,) = parts.make_data()["captions"][0]
+    (x,) = models.make_data()["captions"][0]
     both = model.predict(x, task="captions", verbose=0)
     text = model.predict({"text": x["text"]}, task="captions", verbose=0)
     assert sorted(both) == ["image_to_text", "text_to_image"]
@@ -224,8 +224,8 @@ def test_a_contrastive_task_predicts_for_some_of_its_modalities(trained):
 
 
 def test_a_model_with_one_task_needs_no_name_for_it():
-    model = parts.make_model(one_task)
-    x, _ = parts.make_data()["objects"][0]
+    model = models.make_model(one_task)
+    x, _ = models.make_data()["objects"][0]
     assert model.predict(x, verbose=0).shape == (6, 3)
 
 
@@ -233,10 +233,10 @@ def test_a_model_with_one_task_needs_no_name_for_it():
 
 
 def test_initial_epoch_and_steps_per_epoch():
-    model = parts.make_model(two_tasks)
+    model = models.make_model(two_tasks)
     data = data_of("objects", "sounds")
     history = model.fit(
-        parts.in_turn(data, steps_per_epoch=100),
+        models.in_turn(data, steps_per_epoch=100),
         steps_per_epoch=4,
         initial_epoch=2,
         epochs=5,
@@ -247,15 +247,15 @@ def test_initial_epoch_and_steps_per_epoch():
 
 
 def test_callbacks_of_keras_work(tmp_path):
-    model = parts.make_model(two_tasks)
+    model = models.make_model(two_tasks)
     data = data_of("objects", "sounds")
     rates = []
     history = model.fit(
-        parts.in_turn(data),
+        models.in_turn(data),
         steps_per_epoch=4,
         epochs=9,
         verbose=0,
-        validation_data=parts.all_once(data_of("objects")),
+        validation_data=models.all_once(data_of("objects")),
         callbacks=[
             keras.callbacks.ModelCheckpoint(
                 tmp_path / "best.keras",
@@ -288,7 +288,7 @@ def test_callbacks_of_keras_work(tmp_path):
     assert len(rows) == 3
     assert float(rows[0]["objects/loss"]) == history["objects/loss"][0]
     best = keras.models.load_model(tmp_path / "best.keras")
-    found = best.evaluate(parts.all_once(data_of("objects")), verbose=0)
+    found = best.evaluate(models.all_once(data_of("objects")), verbose=0)
     expected = min(history["val_objects/loss"])
     assert found["objects/loss"] == pytest.approx(expected, rel=1e-5)
 
@@ -297,9 +297,9 @@ def test_callbacks_of_keras_work(tmp_path):
 def test_mixed_precision_keeps_variables_and_losses_in_float32(policy):
     keras.config.set_dtype_policy(policy)
     try:
-        model = parts.make_model(lambda: parts.tasks()[1:2])
+        model = models.make_model(lambda: models.tasks()[1:2])
         history = model.fit(
-            parts.in_turn(data_of("captions")),
+            models.in_turn(data_of("captions")),
             steps_per_epoch=12,
             epochs=4,
             verbose=0,
@@ -328,18 +328,18 @@ def test_mixed_precision_keeps_variables_and_losses_in_float32(policy):
 def test_any_way_to_run_gives_the_same_losses(options):
     losses = []
     for option in ({}, options):
-        model = parts.make_model(
+        model = models.make_model(
             one_task, optimizer=keras.optimizers.SGD(0.1), **option
         )
         history = model.fit(
-            parts.in_turn(data_of("objects")), steps_per_epoch=3, verbose=0
+            models.in_turn(data_of("objects")), steps_per_epoch=3, verbose=0
         ).history
         losses.append(history["objects/loss"][0])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_a_loss_of_unequal_batches_is_the_mean_over_examples():
-    model = parts.make_model(parts.one_task)
+    model = models.make_model(models.one_task)
     x = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
     y = np.arange(9) % 3
 
@@ -354,7 +354,7 @@ def test_a_loss_of_unequal_batches_is_the_mean_over_examples():
 
 
 def test_a_batch_without_weight_does_not_count():
-    model = parts.make_model(parts.one_task)
+    model = models.make_model(models.one_task)
     x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
     y = np.arange(4) % 3
     counted = ({"image": x}, y, np.ones(4, "float32"))
@@ -368,10 +368,10 @@ def test_a_batch_without_weight_does_not_count():
 
 
 def test_a_callback_list_gets_the_callbacks_of_a_mixture():
-    model = parts.make_model(parts.one_task)
+    model = models.make_model(models.one_task)
     callbacks = keras.callbacks.CallbackList(add_history=True, model=model)
     history = model.fit(
-        parts.make_mixture(parts.data_of("objects"), steps_per_epoch=2),
+        models.make_mixture(models.data_of("objects"), steps_per_epoch=2),
         epochs=2,
         verbose=0,
         callbacks=callbacks,
@@ -386,7 +386,7 @@ def test_keras_does_not_search_the_state_between_steps_for_layers():
         def on_train_batch_end(self, batch, logs=None):
             kinds.add(type(model._jax_state))
 
-    kinds, model = set(), parts.make_model(parts.one_task)
-    mixture = parts.make_mixture(parts.data_of("objects"), steps_per_epoch=2)
+    kinds, model = set(), models.make_model(models.one_task)
+    mixture = models.make_mixture(models.data_of("objects"), steps_per_epoch=2)
     model.fit(mixture, verbose=0, callbacks=[Look()])
     assert kinds == {dict}

@@ -8,9 +8,9 @@ import pytest
 
 from keras_imp import AlternatingModel, TaskMixture, schedules
 from keras_imp.tasks import Classification
-from keras_imp.training.sources import open_source
-from tests.training import parts
-from tests.training.bad import (
+from keras_imp.training.input.sources import open_source
+from tests.helpers import models
+from tests.helpers.bad_batches import (
     GOOD,
     IMAGES,
     LABELS,
@@ -103,9 +103,9 @@ def test_accumulated_gradients_need_all_updates():
         "gradient_accumulation_steps=2, update='touched'."
     )
     optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
-    fresh = parts.make_model(optimizer=optimizer)
+    fresh = models.make_model(optimizer=optimizer)
     with exactly(ValueError, text):
-        fresh.fit(parts.in_turn(), steps_per_epoch=1)
+        fresh.fit(models.in_turn(), steps_per_epoch=1)
 
 
 def test_an_unknown_way_to_update_is_refused(refusing):
@@ -113,7 +113,7 @@ def test_an_unknown_way_to_update_is_refused(refusing):
         "`update` must be one of ('touched', 'all'). Received: update='some'."
     )
     with exactly(ValueError, text):
-        AlternatingModel(refusing.encoder, parts.tasks(), update="some")
+        AlternatingModel(refusing.encoder, models.tasks(), update="some")
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def test_a_prediction_that_cannot_be_made_is_refused(refusing, task, x, text):
 
 
 def test_a_task_of_one_modality_takes_its_array_alone():
-    one = parts.make_model(lambda: parts.tasks()[:1])
-    x, y = parts.make_data()["objects"][0]
+    one = models.make_model(lambda: models.tasks()[:1])
+    x, y = models.make_data()["objects"][0]
     one.fit(
-        parts.in_turn({"objects": [(x["image"], y)]}),
+        models.in_turn({"objects": [(x["image"], y)]}),
         steps_per_epoch=1,
         verbose=0,
     )
@@ -270,7 +270,7 @@ def test_arguments_for_arrays_are_refused(refusing, method, name):
         "source is made, such as keras_imp.data.Arrays."
     )
     with exactly(ValueError, rule):
-        getattr(refusing, method)(parts.make_mixture(), **{name: 8})
+        getattr(refusing, method)(models.make_mixture(), **{name: 8})
 
 
 def test_dropping_tokens_of_another_modality_is_refused(refusing):
@@ -292,4 +292,4 @@ def test_dropping_tokens_needs_an_encoder_that_counts_them():
         "the host."
     )
     with exactly(ValueError, text):
-        AlternatingModel(parts.TinyEncoder(), [task])
+        AlternatingModel(models.TinyEncoder(), [task])

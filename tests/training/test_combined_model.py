@@ -10,27 +10,28 @@ from keras import ops
 import keras_imp
 from keras_imp.models.embedders import Embedder
 from keras_imp.training.combined_model import CombinedModel
-from tests.compiled import in_one
-from tests.training import interrupted, parts
-from tests.training.bad import exactly
-from tests.weights import to_numpy
+from tests.helpers import interruption as interrupted
+from tests.helpers import models
+from tests.helpers.bad_batches import exactly
+from tests.helpers.compiled import in_one
+from tests.helpers.weights import to_numpy
 
 BACKEND = keras.config.backend()
 RATE = 0.5
 EXPERTS = {"num_experts": 3, "num_moe_layers": 1, "router_z_loss": 0.0}
 
 
-def combined(make_tasks=parts.tasks, encoder=None, seed=1, **options):
+def combined(make_tasks=models.tasks, encoder=None, seed=1, **options):
     """A compiled model whose weights depend on the seed only."""
     keras.utils.set_random_seed(seed)
     names = ("strategy", "update")
     model = CombinedModel(
-        encoder() if encoder else parts.TinyEncoder(),
+        encoder() if encoder else models.TinyEncoder(),
         make_tasks(),
         **{name: options.pop(name) for name in names if name in options},
     )
     options.setdefault("optimizer", keras.optimizers.SGD(RATE))
-    options.setdefault("jit_compile", parts.default_jit())
+    options.setdefault("jit_compile", models.default_jit())
     # Quicker than to trace graphs of a few steps.
     options.setdefault("run_eagerly", BACKEND == "tensorflow")
     model.compile(**options)
@@ -38,7 +39,7 @@ def combined(make_tasks=parts.tasks, encoder=None, seed=1, **options):
 
 
 def together(data=None, steps=1):
-    data = data or parts.make_data()
+    data = data or models.make_data()
     return keras_imp.TaskMixture.together(data, steps_per_epoch=steps)
 
 
@@ -89,9 +90,9 @@ def token_data():
 
 def step(model, mixture):
     """Logs of one step, and what it added to each weight."""
-    before = parts.values(model.trainable_variables)
+    before = models.values(model.trainable_variables)
     logs = model.fit(mixture, steps_per_epoch=1, verbose=0).history
-    after = parts.values(model.trainable_variables)
+    after = models.values(model.trainable_variables)
     moved = [after[path] - before[path] for path in before]
     return {name: value[0] for name, value in logs.items()}, moved
 
@@ -105,23 +106,23 @@ def assert_same_changes(model, found, expected):
 
 
 def weighted_tasks():
-    objects, captions, sounds = parts.tasks()
+    objects, captions, sounds = models.tasks()
     captions.loss_weight = 3.0
     return [objects, captions, sounds]
 
 
 def test_a_step_takes_the_gradient_of_the_sum_of_all_losses():
-    data = parts.make_data()
+    data = models.make_data()
     model = combined(weighted_tasks)
     logs, moved = step(model, together())
     losses, changes = {}, []
     for name in data:
         # The same weights, but one task alone: the first of the mixture.
-        alone = parts.make_model(
+        alone = models.make_model(
             weighted_tasks, optimizer=keras.optimizers.SGD(RATE)
         )
         first = {n: data[n] for n in (name, *data)}
-        found, change = step(alone, parts.in_turn(first))
+        found, change = step(alone, models.in_turn(first))
         changes.append(change)
         losses[f"{name}/loss"] = found[f"{name}/loss"]
     assert_same_changes(model, moved, [sum(c) for c in zip(*changes)])
@@ -275,10 +276,10 @@ def test_evaluation_and_prediction_pad_nothing(monkeypatch):
         return found
 
     monkeypatch.setattr(Embedder, "call", noting)
-    found = model.evaluate(parts.all_once(data), verbose=0)
+    found = model.evaluate(models.all_once(data), verbose=0)
     assert "padding/wasted_tokens" not in found
     summed = combined(token_tasks, small_encoder)
-    expected = summed.evaluate(parts.all_once(data), verbose=0)
+    expected = summed.evaluate(models.all_once(data), verbose=0)
     assert found == pytest.approx(expected, rel=1e-5)
     x = data["objects"][0][0]
     logits = model.predict(x, task="objects", verbose=0)
@@ -297,7 +298,7 @@ def fitted():
         together(steps=9),
         epochs=4,
         verbose=0,
-        validation_data=parts.all_once(),
+        validation_data=models.all_once(),
     ).history
     return model, history
 
@@ -329,9 +330,9 @@ def test_each_task_has_logs_of_its_own(fitted):
 
 def test_items_of_all_tasks_can_be_evaluated_too(fitted):
     model, _ = fitted
-    data = {name: batches[:1] for name, batches in parts.make_data().items()}
+    data = {name: batches[:1] for name, batches in models.make_data().items()}
     at_once = model.evaluate(together(data), verbose=0)
-    apart = model.evaluate(parts.all_once(data), verbose=0)
+    apart = model.evaluate(models.all_once(data), verbose=0)
     total = sum(apart[f"{name}/loss"] for name in data)
     assert at_once.pop("loss") == pytest.approx(total, rel=1e-5)
     apart.pop("loss")
@@ -349,13 +350,13 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert type(loaded) is CombinedModel
     assert loaded.strategy == "padded"
-    parts.assert_same(parts.state(loaded), parts.state(model))
+    models.assert_same(models.state(loaded), models.state(model))
     histories = [
         m.fit(together(token_data(), steps=3), verbose=0).history
         for m in (model, loaded)
     ]
     assert histories[0] == histories[1]
-    parts.assert_same(parts.state(loaded), parts.state(model))
+    models.assert_same(models.state(loaded), models.state(model))
 
 
 def test_a_run_that_breaks_off_goes_on_within_the_epoch(tmp_path):
@@ -393,9 +394,9 @@ def test_config_round_trip():
 def test_an_alternating_model_takes_the_weights(tmp_path):
     model = combined()
     model.save_weights(tmp_path / "model.weights.h5")
-    other = parts.make_model(seed=2)
+    other = models.make_model(seed=2)
     other.load_weights(tmp_path / "model.weights.h5")
-    parts.assert_same(
+    models.assert_same(
         [to_numpy(v) for v in model.weights],
         [to_numpy(v) for v in other.weights],
     )
@@ -410,15 +411,15 @@ def test_all_tasks_compile_as_one_graph():
             type(self).traced += 1
             return super().batch_loss(batch, training)
 
-    model = Counting(parts.TinyEncoder(), parts.tasks())
-    model.compile("sgd", jit_compile=parts.default_jit())
+    model = Counting(models.TinyEncoder(), models.tasks())
+    model.compile("sgd", jit_compile=models.default_jit())
     for _ in range(2):
         model.fit(together(steps=4), verbose=0)
     assert Counting.traced == 1
 
 
 def with_bad_sounds():
-    data = parts.make_data()
+    data = models.make_data()
     x, y = data["sounds"][1]
     data["sounds"][1] = ({"audio": np.full_like(x["audio"], np.nan)}, y)
     return data
@@ -432,7 +433,7 @@ def test_a_loss_that_is_not_finite_names_its_task_and_spoils_nothing():
     assert caught.value.cause == "Its input 'audio' is not finite in row 0."
     good = combined(optimizer=keras.optimizers.AdamW(1e-2))
     good.fit(together(steps=1), verbose=0)
-    parts.assert_same(
+    models.assert_same(
         [to_numpy(v) for v in model.trainable_variables],
         [to_numpy(v) for v in good.trainable_variables],
     )
@@ -451,9 +452,9 @@ def test_a_skipped_step_counts_for_its_task():
 
 
 def test_a_gradient_alone_is_that_of_all_tasks():
-    model = combined(parts.two_tasks)
+    model = combined(models.two_tasks)
     losses = {"objects@": ops.ones(()), "sounds@": ops.ones(())}
-    data = parts.data_of("objects", "sounds")
+    data = models.data_of("objects", "sounds")
     batch = model.unpack({f"{name}@": data[name][0] for name in data})
     assert to_numpy(model.blamed(batch, ({}, losses))).tolist() == [True, True]
     losses["sounds@"] = ops.convert_to_tensor(np.inf, "float32")
@@ -482,19 +483,19 @@ def test_a_mixture_of_the_other_kind_is_refused():
         "is_together=False. Use TaskMixture.together, or an AlternatingModel."
     )
     with exactly(ValueError, text):
-        combined().fit(parts.in_turn(), steps_per_epoch=1)
+        combined().fit(models.in_turn(), steps_per_epoch=1)
     text = (
         "`{}` must have a batch of one task in each item. Received: "
         "is_together=True. Use TaskMixture, or a CombinedModel."
     )
-    alternating = parts.make_model()
+    alternating = models.make_model()
     with exactly(ValueError, text.format("x")):
         alternating.fit(together())
     with exactly(ValueError, text.format("x")):
         alternating.evaluate(together())
     with exactly(ValueError, text.format("validation_data")):
         alternating.fit(
-            parts.in_turn(), steps_per_epoch=1, validation_data=together()
+            models.in_turn(), steps_per_epoch=1, validation_data=together()
         )
 
 
@@ -531,7 +532,7 @@ def test_microbatches_are_refused():
 
 
 def test_a_missing_task_is_refused():
-    data = parts.data_of("objects", "captions")
+    data = models.data_of("objects", "captions")
     text = "The mixture must have a source for each task of the model."
     with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
         combined().fit(together(data))

@@ -10,12 +10,12 @@ import keras_imp
 from keras_imp import TaskMixture, schedules
 from keras_imp.data import Arrays, Tokenizer, playground
 from keras_imp.tasks import Combined, Contrastive, MaskedModeling
-from tests.training import parts
-from tests.training.bad import exactly
+from tests.helpers import models
+from tests.helpers.bad_batches import exactly
 
 LENGTH = 12
 SMALL = {"width": 8, "num_layers": 1}
-FEW_STEPS = {"compile_options": parts.few_steps()}
+FEW_STEPS = {"compile_options": models.few_steps()}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def make_model(
     optimizer = optimizer or keras.optimizers.SGD(0.1, momentum=0.9)
     model.compile(
         optimizer,
-        jit_compile=parts.default_jit(),
+        jit_compile=models.default_jit(),
         **(compile_options or {}),
     )
     return model
@@ -136,13 +136,13 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(data, tmp_path):
     keras.utils.set_random_seed(99)
     loaded = keras.models.load_model(tmp_path / "model.keras")
     # The states of both random generators are among these.
-    parts.assert_same(parts.state(loaded), parts.state(model))
+    models.assert_same(models.state(loaded), models.state(model))
     histories = [
         m.fit(mixture(data), steps_per_epoch=4, verbose=0).history
         for m in (model, loaded)
     ]
     assert histories[0] == histories[1]
-    parts.assert_same(parts.state(loaded), parts.state(model))
+    models.assert_same(models.state(loaded), models.state(model))
 
 
 def test_the_weights_of_the_encoder_are_saved_once(data):
@@ -180,7 +180,7 @@ def test_captions_are_matched_and_masked_in_one_step(data):
             MaskedModeling("words", "text", mask_id=data["mask_id"]),
         ],
     )
-    model = parts.make_model([task], encoder, **parts.few_steps())
+    model = models.make_model([task], encoder, **models.few_steps())
     history = model.fit(
         TaskMixture({"both": Arrays(x, batch_size=16)}),
         steps_per_epoch=3,

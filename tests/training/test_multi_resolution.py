@@ -7,10 +7,10 @@ from keras import ops
 
 import keras_imp
 from keras_imp.data import Arrays, ResizedArrays, Shape, drop_tokens
-from tests.gradients import gradients
-from tests.training import parts
+from tests.helpers import models
+from tests.helpers.gradients import gradients
+from tests.helpers.weights import to_numpy
 from tests.training.test_alternating_model import Counting, compiling
-from tests.weights import to_numpy
 
 ROWS = 24
 SHAPES = {
@@ -60,7 +60,7 @@ def make_model(
     model = cls(make_encoder(), tasks())
     # Fewer operations to compile than AdamW, and a state to resume too.
     optimizer = optimizer or keras.optimizers.SGD(0.1, momentum=0.9)
-    model.compile(optimizer, jit_compile=parts.default_jit(), **options)
+    model.compile(optimizer, jit_compile=models.default_jit(), **options)
     return model
 
 
@@ -88,7 +88,7 @@ def make_plan(encoder):
 
 def make_mixture(plan, seed=0, **options):
     x, y = pictures()
-    return parts.in_turn(
+    return models.in_turn(
         {
             "objects": ResizedArrays(
                 x, y, shapes=plan["objects"], seed=seed, **options
@@ -181,7 +181,7 @@ def test_cut_inputs_go_through_in_parts():
         )
         mixture = keras_imp.TaskMixture({"objects": [(cut, y)]})
         model.fit(mixture, steps_per_epoch=1, verbose=0)
-        found.append(parts.values(model.trainable_variables))
+        found.append(models.values(model.trainable_variables))
     for path, value in found[0].items():
         np.testing.assert_allclose(
             found[1][path], value, atol=1e-5, err_msg=path
@@ -231,7 +231,7 @@ def dropping(seed=1):
             )
         ]
 
-    return make_model(tasks, seed=seed, **parts.few_steps())
+    return make_model(tasks, seed=seed, **models.few_steps())
 
 
 def tokens_seen(model, training):
@@ -258,7 +258,7 @@ def test_a_task_trains_on_fewer_tokens_and_predicts_on_all():
 def test_a_run_that_drops_tokens_resumes_exactly(tmp_path):
     def fit(model, epochs, **options):
         source = Arrays(*pictures(), batch_size=8)
-        mixture = parts.in_turn({"objects": source}, steps_per_epoch=4)
+        mixture = models.in_turn({"objects": source}, steps_per_epoch=4)
         model.fit(mixture, epochs=epochs, verbose=0, **options)
 
     whole = dropping()
@@ -269,7 +269,7 @@ def test_a_run_that_drops_tokens_resumes_exactly(tmp_path):
             tmp_path, delete_checkpoint=False
         )
         fit(resumed, epochs=epochs, callbacks=[backup])
-    parts.assert_same(parts.state(resumed), parts.state(whole))
+    models.assert_same(models.state(resumed), models.state(whole))
 
 
 def test_a_saved_model_drops_the_same_tokens_on(tmp_path):

@@ -6,9 +6,9 @@ import pytest
 from keras import ops
 
 import keras_imp
-from tests.training import parts
-from tests.training.parts import data_of, two_tasks
-from tests.weights import to_numpy
+from tests.helpers import models
+from tests.helpers.models import data_of, two_tasks
+from tests.helpers.weights import to_numpy
 
 
 def test_a_functional_model_is_an_encoder():
@@ -16,9 +16,9 @@ def test_a_functional_model_is_an_encoder():
     x = keras.layers.Dense(8, activation="tanh")(image)
     encoder = keras.Model({"image": image}, {"image": {"pooled_output": x}})
     task = keras_imp.tasks.Classification("objects", "image", 3)
-    model = parts.make_model([task], encoder, hidden_dim=8)
+    model = models.make_model([task], encoder, hidden_dim=8)
     history = model.fit(
-        parts.in_turn(data_of("objects")),
+        models.in_turn(data_of("objects")),
         steps_per_epoch=3,
         epochs=4,
         verbose=0,
@@ -55,11 +55,11 @@ class Regression(keras_imp.tasks.Task):
 
 def test_a_task_of_ones_own_trains_beside_the_others():
     sounds = two_tasks()[1]
-    model = parts.make_model([Regression("heights"), sounds])
+    model = models.make_model([Regression("heights"), sounds])
     data = data_of("objects", "sounds")
     data["heights"] = data.pop("objects")
     history = model.fit(
-        parts.in_turn(data), steps_per_epoch=6, epochs=5, verbose=0
+        models.in_turn(data), steps_per_epoch=6, epochs=5, verbose=0
     ).history
     for name in ("heights/loss", "heights/absolute_error", "sounds/loss"):
         assert history[name][-1] < history[name][0]
@@ -69,13 +69,13 @@ def test_a_multi_label_task_trains():
     task = keras_imp.tasks.Classification(
         "tags", "image", 3, multi_label=True, label_smoothing=0.1
     )
-    model = parts.make_model([task])
+    model = models.make_model([task])
     batches = [
         (x, np.eye(3, dtype="float32")[y], np.linspace(0.5, 1.5, len(y)))
         for x, y in data_of("objects")["objects"]
     ]
     history = model.fit(
-        parts.in_turn({"tags": batches}),
+        models.in_turn({"tags": batches}),
         steps_per_epoch=6,
         epochs=3,
         verbose=0,
@@ -85,12 +85,12 @@ def test_a_multi_label_task_trains():
 
 
 def test_losses_that_a_layer_adds_count():
-    model = parts.make_model(encoder=parts.TinyEncoder(added=0.25))
-    plain = parts.make_model()
+    model = models.make_model(encoder=models.TinyEncoder(added=0.25))
+    plain = models.make_model()
     plain.set_weights(model.get_weights())
     # The encoder runs twice for captions.
     for name, added in {"objects": 0.25, "captions": 0.5}.items():
-        data = {name: parts.make_data()[name][0]}
+        data = {name: models.make_data()[name][0]}
         found, _ = model.batch_loss(model.unpack(data), training=True)
         expected, _ = plain.batch_loss(plain.unpack(data), training=True)
         difference = float(to_numpy(found)) - float(to_numpy(expected))
@@ -100,7 +100,7 @@ def test_losses_that_a_layer_adds_count():
 def test_the_weight_of_a_task_scales_its_loss():
     losses = []
     for weight in (1.0, 2.5):
-        model = parts.make_model(
+        model = models.make_model(
             lambda: [
                 keras_imp.tasks.Classification(
                     "objects",
@@ -111,6 +111,6 @@ def test_the_weight_of_a_task_scales_its_loss():
             ],
             compiled=False,
         )
-        batch = model.unpack({"objects": parts.make_data()["objects"][0]})
+        batch = model.unpack({"objects": models.make_data()["objects"][0]})
         losses.append(float(to_numpy(model.batch_loss(batch, False)[0])))
     assert losses[1] == pytest.approx(2.5 * losses[0], rel=1e-6)

@@ -7,10 +7,10 @@ from keras import ops
 
 from keras_imp.models.weight_places import Place
 from keras_imp.training.optimizers import AdamW, CosineWithWarmup
-from tests.training import parts as training
-from tests.training.optimizers.parts import AdamWOracle, take_step
-from tests.training.parts import data_of, two_tasks
-from tests.weights import to_numpy
+from tests.helpers import models as training
+from tests.helpers.models import data_of, two_tasks
+from tests.helpers.optimizers import AdamWOracle, take_step
+from tests.helpers.weights import to_numpy
 
 BACKEND = keras.config.backend()
 SHAPES = {"a/kernel": (3, 2), "a/bias": (2,), "b/kernel": (4, 1, 2), "c": ()}

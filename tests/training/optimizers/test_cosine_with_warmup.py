@@ -6,7 +6,7 @@ import pytest
 
 from keras_imp.training.optimizers import CosineWithWarmup
 from keras_imp.training.optimizers.recipes import RATES
-from tests.weights import to_numpy
+from tests.helpers.weights import to_numpy
 
 LARGE = RATES["large"]
 

@@ -8,7 +8,7 @@ import pytest
 
 import keras_imp
 from keras_imp.training.optimizers import AdamW
-from tests.training import parts
+from tests.helpers import models
 
 STEPS = 6
 # A stack of two layers of which one is frozen; a sparse layer that is.
@@ -38,7 +38,7 @@ def make_model(update, optimizer, layers):
         update=update,
     )
     model.compile(
-        optimizer, jit_compile=parts.default_jit(), **parts.few_steps()
+        optimizer, jit_compile=models.default_jit(), **models.few_steps()
     )
     return model
 
@@ -90,10 +90,10 @@ def test_frozen_weights_do_not_change_by_a_bit(update, use_ema, encoder):
     )
     model = make_model(update, optimizer, layers)
     whole, split = frozen_paths(model)
-    before = parts.values(model.trainable_variables)
+    before = models.values(model.trainable_variables)
     model.fit(make_mixture(), verbose=0)
     assert int(model.step_counter) == STEPS
-    for path, value in parts.values(model.trainable_variables).items():
+    for path, value in models.values(model.trainable_variables).items():
         if path in whole:
             np.testing.assert_array_equal(value, before[path], err_msg=path)
         elif path in split:
@@ -106,7 +106,7 @@ def test_frozen_weights_do_not_change_by_a_bit(update, use_ema, encoder):
 
 def assert_no_moments(model, whole, split):
     """Nothing is waiting to move a frozen weight later."""
-    moments = parts.values(model.optimizer.variables)
+    moments = models.values(model.optimizer.variables)
     for path in whole | split:
         for kind in ("momentum", "velocity"):
             (found,) = (
@@ -120,20 +120,20 @@ def assert_no_moments(model, whole, split):
 
 @pytest.mark.parametrize("update", ["touched", "all"])
 def test_layers_that_are_not_trainable_have_no_moments(update):
-    model = parts.make_model(
-        parts.two_tasks, compiled=False, encoder=parts.TinyEncoder(),
+    model = models.make_model(
+        models.two_tasks, compiled=False, encoder=models.TinyEncoder(),
         update=update,
     )  # fmt: skip
     frozen = model.encoder.own["audio"]
     frozen.trainable = False
     optimizer = AdamW(1e-2, 0.5)
     model.compile(
-        optimizer, jit_compile=parts.default_jit(), **parts.few_steps()
+        optimizer, jit_compile=models.default_jit(), **models.few_steps()
     )
-    before = parts.values(model.weights)
-    data = parts.data_of("objects", "sounds")
-    model.fit(parts.in_turn(data), steps_per_epoch=4, verbose=0)
-    after = parts.values(model.weights)
+    before = models.values(model.weights)
+    data = models.data_of("objects", "sounds")
+    model.fit(models.in_turn(data), steps_per_epoch=4, verbose=0)
+    after = models.values(model.weights)
     for v in frozen.weights:
         np.testing.assert_array_equal(after[v.path], before[v.path])
         name = v.path.replace("/", "_")
@@ -143,8 +143,8 @@ def test_layers_that_are_not_trainable_have_no_moments(update):
 
 
 def test_a_change_of_what_is_trainable_needs_a_new_optimizer():
-    model = parts.make_model(parts.two_tasks)
-    mixture = parts.in_turn(parts.data_of("objects", "sounds"))
+    model = models.make_model(models.two_tasks)
+    mixture = models.in_turn(models.data_of("objects", "sounds"))
     model.fit(mixture, steps_per_epoch=2, verbose=0)
     model.encoder.own["audio"].trainable = False
     count = len(model.trainable_variables)
@@ -156,7 +156,7 @@ def test_a_change_of_what_is_trainable_needs_a_new_optimizer():
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         model.fit(mixture, steps_per_epoch=2, verbose=0)
-    model.compile(AdamW(1e-2), jit_compile=parts.default_jit())
+    model.compile(AdamW(1e-2), jit_compile=models.default_jit())
     model.fit(mixture, steps_per_epoch=2, verbose=0)
 
 
@@ -166,11 +166,11 @@ def test_a_step_that_reaches_only_frozen_weights_changes_nothing():
         0.5,
         learning_rate_multipliers={"shared|sounds|audio": 0.0},
     )
-    model = parts.make_model(parts.two_tasks, optimizer=optimizer)
-    before = parts.values(model.trainable_variables)
-    data = parts.data_of("objects", "sounds")
-    mixture = parts.in_turn(data, schedule=parts.Always("sounds"))
+    model = models.make_model(models.two_tasks, optimizer=optimizer)
+    before = models.values(model.trainable_variables)
+    data = models.data_of("objects", "sounds")
+    mixture = models.in_turn(data, schedule=models.Always("sounds"))
     model.fit(mixture, steps_per_epoch=2, verbose=0)
     assert int(optimizer.iterations) == 2
-    for path, value in parts.values(model.trainable_variables).items():
+    for path, value in models.values(model.trainable_variables).items():
         np.testing.assert_array_equal(value, before[path], err_msg=path)

@@ -9,8 +9,8 @@ from keras import ops
 
 import keras_imp
 from keras_imp.training.optimizers import AdamW
-from tests.training import parts
-from tests.training.optimizers.parts import AdamWOracle
+from tests.helpers import models
+from tests.helpers.optimizers import AdamWOracle
 
 RATE, DECAY, STEPS = 1e-3, 0.1, 1500
 NAMES = ("never", "once", "late", "seldom", "often")
@@ -54,14 +54,14 @@ class Given(keras_imp.schedules.Schedule):
 def trajectory(update):
     """All slopes after 300, 301, 401 and 1500 steps, from a real run."""
     model = keras_imp.AlternatingModel(
-        parts.TinyEncoder(), [Slope(name) for name in NAMES], update=update
+        models.TinyEncoder(), [Slope(name) for name in NAMES], update=update
     )
     model.compile(
         AdamW(RATE, DECAY, global_clipnorm=None),
-        jit_compile=parts.default_jit(),
+        jit_compile=models.default_jit(),
     )
     x = {"image": np.zeros((1, 5), "float32")}
-    mixture = parts.make_mixture(
+    mixture = models.make_mixture(
         {name: [(x,)] for name in NAMES}, schedule=Given()
     )
     found = {}
@@ -148,13 +148,13 @@ def test_a_seldom_drawn_weight_travels_further_if_idle_ones_move():
 def test_the_clip_does_not_know_idle_weights(update):
     """keras_agd.md 3: the global norm is the same in both ways."""
     model = keras_imp.AlternatingModel(
-        parts.TinyEncoder(), [Slope("never"), Slope("often")], update=update
+        models.TinyEncoder(), [Slope("never"), Slope("often")], update=update
     )
     optimizer = keras.optimizers.SGD(1.0, global_clipnorm=0.25)
-    model.compile(optimizer, jit_compile=parts.default_jit())
+    model.compile(optimizer, jit_compile=models.default_jit())
     x = {"image": np.zeros((1, 5), "float32")}
-    mixture = parts.make_mixture(
-        {"never": [(x,)], "often": [(x,)]}, schedule=parts.Always("often")
+    mixture = models.make_mixture(
+        {"never": [(x,)], "often": [(x,)]}, schedule=models.Always("often")
     )
     model.fit(mixture, steps_per_epoch=2, verbose=0)
     slope = float(ops.convert_to_numpy(model.tasks["often"].slope))

@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 
 from keras_imp.training.optimizers import AdamW
-from tests.training import parts
-from tests.training.parts import data_of, two_tasks
+from tests.helpers import models
+from tests.helpers.models import data_of, two_tasks
 
 MOMENTUM = 0.8
 
 
 def make_model():
     optimizer = AdamW(1e-2, use_ema=True, ema_momentum=MOMENTUM)
-    return parts.make_model(two_tasks, optimizer=optimizer)
+    return models.make_model(two_tasks, optimizer=optimizer)
 
 
 def mixture():
-    return parts.in_turn(data_of("objects", "sounds"))
+    return models.in_turn(data_of("objects", "sounds"))
 
 
 def averages(model):
@@ -39,13 +39,13 @@ class Record(keras.callbacks.Callback):
         self.weights, self.averages = [], []
 
     def on_epoch_end(self, epoch, logs=None):
-        self.weights.append(parts.values(self.model.trainable_variables))
+        self.weights.append(models.values(self.model.trainable_variables))
         self.averages.append(averages(self.model))
 
 
 def test_all_weights_are_averaged_at_each_step_idle_ones_too():
     model, record = make_model(), Record()
-    start = parts.values(model.trainable_variables)
+    start = models.values(model.trainable_variables)
     model.fit(
         mixture(), steps_per_epoch=1, epochs=6, callbacks=[record], verbose=0
     )
@@ -74,7 +74,7 @@ def test_training_ends_with_the_averages_in_the_model():
     model.fit(
         mixture(), steps_per_epoch=3, epochs=2, callbacks=[record], verbose=0
     )
-    for path, value in parts.values(model.trainable_variables).items():
+    for path, value in models.values(model.trainable_variables).items():
         np.testing.assert_array_equal(value, record.averages[-1][path])
         reached = "words" not in path and "video" not in path
         assert (value != record.weights[-1][path]).any() == reached, path
@@ -90,7 +90,7 @@ def test_validation_uses_the_averages_and_training_does_not(tmp_path):
         found.append(
             model.fit(
                 mixture(),
-                validation_data=parts.all_once(data_of("objects", "sounds")),
+                validation_data=models.all_once(data_of("objects", "sounds")),
                 steps_per_epoch=4,
                 epochs=3,
                 verbose=0,
@@ -102,7 +102,7 @@ def test_validation_uses_the_averages_and_training_does_not(tmp_path):
     assert found[0]["val_loss"] != found[1]["val_loss"]
     # Both models hold the averages of the last step now.
     loss = plain.evaluate(
-        parts.all_once(data_of("objects", "sounds")), verbose=0
+        models.all_once(data_of("objects", "sounds")), verbose=0
     )["loss"]
     assert found[1]["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
     assert found[0]["val_loss"][-1] != pytest.approx(loss, rel=1e-5)
@@ -128,7 +128,7 @@ def test_a_checkpoint_may_hold_the_averages(tmp_path):
     )
     for epoch in (1, 2):
         saved = keras.models.load_model(tmp_path / f"{epoch}.keras")
-        found = parts.values(saved.trainable_variables)
+        found = models.values(saved.trainable_variables)
         for path, value in record.averages[epoch - 1].items():
             np.testing.assert_allclose(
                 found[path], value, rtol=1e-6, atol=1e-7, err_msg=path

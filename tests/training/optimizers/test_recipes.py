@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_imp.training.optimizers import imp_recipe
-from tests.weights import to_numpy
+from tests.helpers.weights import to_numpy
 
 SIZES = ("small", "base", "large")
 

@@ -8,8 +8,8 @@ import keras_imp
 from keras_imp.models.weight_places import place_of
 from keras_imp.training.optimizers import AdamW
 from keras_imp.training.optimizers.variable_rules import variable_rules
-from tests.models.encoders import ALL, small_encoder
-from tests.training import parts
+from tests.helpers import models
+from tests.helpers.encoders import ALL, small_encoder
 
 # Which layers have experts: 1 and 2 of 4, so stacks of one kind repeat.
 UNIFORM = {
@@ -319,7 +319,7 @@ def test_a_foreign_encoder_has_no_layers(options):
         "weights of an `IMPEncoder`, and none is among the trainable ones. Use "
         "`learning_rate_multipliers` with patterns of paths."
     )
-    model = parts.make_model(parts.two_tasks, compiled=False)
+    model = models.make_model(models.two_tasks, compiled=False)
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         AdamW(**options).build(model.trainable_variables)
 

@@ -1,0 +1,1 @@
+"""Any size: shapes of a task, token budgets, resizing, dropped tokens."""

@@ -1,0 +1,184 @@
+"""Batches in several shapes from arrays in memory.
+
+Batch sizes differ from shape to shape, but every pass takes each example once.
+Shapes come in decks, shuffled anew each time: a deck holds each shape as often
+as its weight says, and so a known number of examples. That is why the place of
+any batch in the data is known at once, without counting from the start.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_imp._errors import message
+from keras_imp.data.arrays import Arrays, Augment
+from keras_imp.data.shapes.dropping import check_rates, drop_tokens
+from keras_imp.data.shapes.plan import PlannedShape
+from keras_imp.data.shapes.resizing import check_size, resize
+
+
+class ResizedArrays(Arrays):
+    """`Arrays` in several shapes: resized, cropped and thinned on the host.
+
+    The shape of batch `i` and its examples are a pure function of (seed, i):
+    the same in every process, and a resumed run goes on exactly. Passes follow
+    each other without a gap, so a batch may end one and begin the next; if
+    there are at least three times the examples of the largest batch, none is
+    twice in a batch. What is done to a batch: `augment`, then `data.resizing`,
+    then `data.drop_tokens`.
+
+    Args:
+        x: Inputs by modality, arrays with one row per example, at their full
+            size.
+        y: Targets with one row per example, or None.
+        sample_weight: Weight of each example, or None.
+        shapes: The shapes, with their batch sizes: `plan[task]` of a
+            `TokenBudget`.
+        drop_on_host: Whether to drop the tokens that the shapes say. Set it to
+            False if the task has `drop_tokens`.
+        augment: As in `Arrays`; it gets the batch at its full size.
+        seed: Seed of everything.
+        **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`.
+
+    Raises:
+        ValueError: If rows do not agree, there are fewer than a batch, or an
+            input cannot be brought to a shape.
+
+    Example:
+        >>> import numpy as np, keras_imp
+        >>> from keras_imp.data import ResizedArrays, Shape
+        >>> encoder = keras_imp.IMPEncoder.from_preset(
+        ...     "imp_tiny", modalities=("image",))
+        >>> plan = keras_imp.TokenBudget(tokens_per_batch=256).plan(
+        ...     encoder, {"objects": [Shape(image=(16, 16)),
+        ...                           Shape(image=(32, 32))]})
+        >>> pictures = np.zeros((50, 32, 32, 3), "uint8")
+        >>> data = ResizedArrays({"image": pictures}, shapes=plan["objects"])
+        >>> sorted({data.batch_at(i)[0]["image"].shape for i in range(4)})
+        [(4, 32, 32, 3), (16, 16, 16, 3)]
+    """
+
+    def __init__(
+        self,
+        x: dict[str, np.ndarray],
+        y: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
+        *,
+        shapes: Sequence[PlannedShape],
+        drop_on_host: bool = True,
+        augment: Augment | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        if not shapes:
+            raise ValueError(
+                message(
+                    "`shapes` must have at least one shape.",
+                    "Give the shapes of a task, plan[task].",
+                    shapes=shapes,
+                )
+            )
+        super().__init__(
+            x,
+            y,
+            sample_weight,
+            batch_size=max(one.batch_size for one in shapes),
+            augment=augment,
+            seed=seed,
+            **kwargs,
+        )
+        self.shapes = tuple(shapes)
+        self.drop_on_host = drop_on_host
+        self._check_shapes()
+        # Indices of the shapes in a deck, in order.
+        self._deck = np.repeat(
+            np.arange(len(shapes)), [one.shape.weight for one in shapes]
+        )
+        self._sizes = np.array([one.batch_size for one in shapes])
+
+    def __len__(self) -> int:
+        """Batches that begin in the first pass."""
+        first = self.rows // int(self._sizes[self._deck].sum())
+        return next(
+            index
+            for index in itertools.count(first * len(self._deck))
+            if self._place(index)[1] >= self.rows
+        )
+
+    def batch_at(self, index: int) -> tuple:
+        """Batch `index`, counted over all passes through the data.
+
+        Args:
+            index: From 0, without end.
+
+        Returns:
+            `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+        """
+        planned, start = self._place(index)
+        batch = self._batch_of(self._rows_from(start, planned), index)
+        generator = self._generator(2, index)
+        x: dict[str, Any] = dict(batch[0])
+        for name in planned.shape.sizes:
+            size = planned.shape.size_of(name)
+            x[name] = resize(name, x[name], size, generator)
+        if self.drop_on_host and planned.shape.drop:
+            x = drop_tokens(x, planned.shape.drop, planned.patchings, generator)
+        return (x, *batch[1:])
+
+    def _place(self, index: int) -> tuple[PlannedShape, int]:
+        """Shape of a batch, and examples before it over all passes."""
+        deck, place = divmod(index, len(self._deck))
+        order = self._generator(3, deck).permutation(self._deck)
+        sizes = self._sizes[order]
+        before = deck * sizes.sum() + sizes[:place].sum()
+        return self.shapes[order[place]], int(before)
+
+    def _rows_from(self, start: int, planned: PlannedShape) -> np.ndarray:
+        """Rows of one batch, from one pass or from two."""
+        number, position = divmod(start, self.rows)
+        stop = position + planned.batch_size
+        rows = self._rows_of_pass(number)[position:stop]
+        missing = planned.batch_size - len(rows)
+        if not missing:
+            return rows
+        following = self._rows_of_pass(number + 1)[:missing]
+        return np.concatenate([rows, following])
+
+    def _shuffled(self, number: int) -> np.ndarray:
+        """Rows of a pass; the first are none of the last of the pass before.
+
+        What a batch takes from two passes is then different examples. Rows
+        move from the head to the middle only, so that the tail of a pass is
+        known without the passes before it.
+        """
+        order = super()._shuffled(number)
+        if number == 0:
+            return order
+        most = self.size
+        tail = super()._shuffled(number - 1)[-most:]
+        head = np.flatnonzero(np.isin(order[:most], tail))
+        fresh = ~np.isin(order[most : self.rows - most], tail)
+        middle = most + np.flatnonzero(fresh)[: len(head)]
+        head = head[: len(middle)]
+        order[head], order[middle] = order[middle], order[head]
+        return order
+
+    def _check_shapes(self) -> None:
+        for planned in self.shapes:
+            shape = planned.shape
+            for name in shape.sizes:
+                if name not in self.x:
+                    raise ValueError(
+                        message(
+                            "Each shape must have sizes of inputs in `x`, "
+                            f"{tuple(self.x)}.",
+                            modality=name,
+                        )
+                    )
+                check_size(name, self.x[name].shape, shape.size_of(name))
+            if self.drop_on_host:
+                check_rates(shape.drop, self.x, planned.patchings)
+                for name in shape.drop:
+                    planned.patchings[name].grid(shape.size_of(name))

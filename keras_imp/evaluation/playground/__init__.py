@@ -1,0 +1,1 @@
+"""The bundled playground as tasks, and the report on them."""

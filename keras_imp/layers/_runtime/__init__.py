@@ -1,0 +1,1 @@
+"""What layers need to run on each backend; not for users."""

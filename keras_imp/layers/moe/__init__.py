@@ -1,0 +1,1 @@
+"""Routed feed-forward layers: who computes what, and how tokens get there."""

@@ -1,0 +1,1 @@
+"""What a sparse encoder adds: placement, metrics, upcycling."""

@@ -1,0 +1,1 @@
+"""Saving and resuming the whole state of a run."""

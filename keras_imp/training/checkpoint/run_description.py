@@ -1,0 +1,179 @@
+"""What makes a training run this one: tasks, shapes, arguments, data order.
+
+A backup holds this description, so that another run's backup is refused with
+the argument that differs, and not loaded into a model that it half fits.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_imp.training.input.task_mixture import TaskMixture
+from keras_imp.training.schedules import Schedule
+
+# Not the user's choice, or of no effect once the state is restored: Keras
+# numbers names within a process, and seeds only set the first random states.
+NOT_COMPARED = (
+    "name",
+    "seed",
+    "module",
+    "registered_name",
+    "build_config",
+    "inbound_nodes",
+    "input_layers",
+    "output_layers",
+)
+MISSING = "nothing"
+
+
+class Difference(NamedTuple):
+    """Where two descriptions differ first.
+
+    Attributes:
+        where: Dotted path, such as `"optimizer.weight_decay"`.
+        backup: The value in the backup.
+        now: The value in this run.
+    """
+
+    where: str
+    backup: Any
+    now: Any
+
+
+def describe(model: keras.Model, mixture: TaskMixture) -> dict[str, Any]:
+    """Describe a run, before it starts or is restored.
+
+    Args:
+        model: An `AlternatingModel` whose optimizer is built.
+        mixture: Its training data.
+
+    Returns:
+        A description that JSON can hold, the same on each backend.
+    """
+    optimizer = _plain(keras.saving.serialize_keras_object(model.optimizer))
+    optimizer.pop("learning_rate", None)
+    description = {
+        "tasks": list(model.tasks),
+        "model": {"class": type(model).__name__, **_model_config(model)},
+        "optimizer": {**optimizer, "learning_rate": learning_rate(model)},
+        "weights": _shapes(model.weights),
+        "random_states": len(model.variables) - len(model.weights),
+        "optimizer_weights": _shapes(model.optimizer.variables),
+        "mixture": {
+            "steps_per_epoch": mixture.num_batches,
+            "schedule": _schedule(mixture.schedule),
+            "batches": {
+                name: source.num_batches
+                for name, source in mixture.sources.items()
+            },
+        },
+    }
+    # As it will come back from a file: tuples are lists.
+    return json.loads(json.dumps(description))
+
+
+def learning_rate(model: keras.Model) -> Any:
+    """The learning rate: a number, which callbacks may change, or a schedule.
+
+    Args:
+        model: A compiled model.
+
+    Returns:
+        A float, or the schedule's config.
+    """
+    return _plain(model.optimizer.get_config().get("learning_rate"))
+
+
+def first_difference(
+    backup: Any, now: Any, where: str = ""
+) -> Difference | None:
+    """Compare two descriptions.
+
+    Args:
+        backup: The one of a backup.
+        now: The one of this run.
+        where: Path that leads here.
+
+    Returns:
+        The first `Difference`, or None.
+
+    Example:
+        >>> from keras_imp.training.checkpoint import run_description
+        >>> run_description.first_difference({"a": {"b": 1}}, {"a": {"b": 2}})
+        Difference(where='a.b', backup=1, now=2)
+    """
+    if isinstance(backup, dict) and isinstance(now, dict):
+        for key in [*now, *(key for key in backup if key not in now)]:
+            found = first_difference(
+                backup.get(key, MISSING),
+                now.get(key, MISSING),
+                f"{where}.{key}" if where else key,
+            )
+            if found:
+                return found
+        return None
+    if isinstance(backup, list) and isinstance(now, list) and _is_long(now):
+        if len(backup) != len(now):
+            return Difference(f"len({where})", len(backup), len(now))
+        found_in = (
+            first_difference(old, new, f"{where}[{i}]")
+            for i, (old, new) in enumerate(zip(backup, now))
+        )
+        return next(filter(None, found_in), None)
+    return None if backup == now else Difference(where, backup, now)
+
+
+def _model_config(model: keras.Model) -> dict[str, Any]:
+    """Config of the model, as far as its encoder has one."""
+    try:
+        return _plain(model.get_config())
+    except NotImplementedError:
+        # The user's encoder does not tell its arguments; its weights' shapes
+        # are compared all the same.
+        return {"encoder": type(model.encoder).__name__}
+
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    """Class and public attributes of a schedule."""
+    attributes = {k: v for k, v in vars(schedule).items() if k[0] != "_"}
+    # The seed decides which task each step gets.
+    return {
+        "class": type(schedule).__name__,
+        **_plain(attributes),
+        "seed": schedule.seed,
+    }
+
+
+def _shapes(variables: list) -> list[str]:
+    return [f"{v.dtype} {tuple(v.shape)}" for v in variables]
+
+
+def _plain(value: Any) -> Any:
+    """A config without what Keras numbers, and with plain values only."""
+    if isinstance(value, dict):
+        if "class_name" in value and isinstance(value.get("config"), dict):
+            config = value["config"]
+            # A dtype policy is its name; a layer's name is no argument.
+            if value["class_name"].endswith("DTypePolicy"):
+                return config.get("name")
+            return {"class": value["class_name"], **_plain(config)}
+        return {
+            str(key): _plain(part)
+            for key, part in value.items()
+            if key not in NOT_COMPARED
+        }
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return type(value).__name__
+
+
+def _is_long(values: list) -> bool:
+    """Whether only the part that differs is worth showing."""
+    nested = any(isinstance(value, dict | list) for value in values)
+    return nested or len(values) > 8

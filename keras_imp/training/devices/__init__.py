@@ -1,0 +1,1 @@
+"""One or several devices: where batches and weights are."""

@@ -1,0 +1,1 @@
+"""From a source of each task to checked batches."""

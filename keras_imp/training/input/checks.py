@@ -1,0 +1,352 @@
+"""Checks on the host: a compiled step cannot raise a readable error."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_imp._errors import message
+from keras_imp.tasks.combined import Combined
+from keras_imp.tasks.task import Task, count_examples
+from keras_imp.training.input.task_mixture import TaskMixture
+
+# Arguments of Keras' `fit` and `evaluate` that would have no effect.
+ARGUMENTS_FOR_ARRAYS = (
+    "y",
+    "batch_size",
+    "sample_weight",
+    "class_weight",
+    "validation_batch_size",
+)
+
+
+def check_mixture(
+    mixture: Any, tasks: dict[str, Task], argument: str, all_tasks: bool
+) -> None:
+    """Raise unless a mixture fits the tasks of a model.
+
+    Args:
+        mixture: What the user gave.
+        tasks: Tasks of the model by name.
+        argument: Name of the argument, for the message.
+        all_tasks: Whether each task must have a source.
+
+    Raises:
+        TypeError: If it is no mixture.
+        ValueError: If one has a task that the other does not have.
+    """
+    if not isinstance(mixture, TaskMixture):
+        raise TypeError(
+            message(
+                f"`{argument}` must be a keras_imp.TaskMixture.",
+                "Wrap the data of each task: TaskMixture({task name: source}).",
+                type=type(mixture).__name__,
+            )
+        )
+    both = {"mixture": list(mixture.names), "model": list(tasks)}
+    for name in mixture.names:
+        if name not in tasks:
+            raise ValueError(
+                message(
+                    f"`{argument}` has the task {name!r}, which the model does "
+                    "not have.",
+                    "Add the task to the model, or take its source out of the "
+                    "mixture.",
+                    **both,
+                )
+            )
+    missing = [name for name in tasks if name not in mixture.names]
+    if all_tasks and missing:
+        raise ValueError(
+            message(
+                "The mixture must have a source for each task of the model.",
+                f"Add a source for {missing}, or build the model without them.",
+                **both,
+            )
+        )
+
+
+def check_items(mixture: TaskMixture, argument: str, together: bool) -> None:
+    """Raise unless the items of a mixture are of one task, or of all.
+
+    Args:
+        mixture: The mixture.
+        argument: Name of the argument, for the message.
+        together: Whether each item must have a batch of every task.
+
+    Raises:
+        ValueError: If the items are of the other kind.
+    """
+    if together and not mixture.is_together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of every task in each item.",
+                "Use TaskMixture.together, or an AlternatingModel.",
+                is_together=False,
+            )
+        )
+    if mixture.is_together and not together:
+        raise ValueError(
+            message(
+                f"`{argument}` must have a batch of one task in each item.",
+                "Use TaskMixture, or a CombinedModel.",
+                is_together=True,
+            )
+        )
+
+
+def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
+    """Raise unless a schedule decides its rounds before they are read.
+
+    Args:
+        every: Steps of a round of an adaptive schedule.
+        prefetch: Batches that its mixture holds ready.
+        steps_per_execution: Steps between two calls of callbacks.
+
+    Raises:
+        ValueError: If rounds are too short.
+    """
+    # A round may end at the first of the steps of an execution; while it runs,
+    # the next execution and the batches to prefetch are read. Two to spare.
+    needed = prefetch + 2 * steps_per_execution + 2
+    if every < needed:
+        raise ValueError(
+            message(
+                "A round of an adaptive schedule must have at least `prefetch "
+                f"+ 2 * steps_per_execution + 2` steps, {needed} here: its "
+                "batches are read while the round before it runs.",
+                "Use longer rounds.",
+                every=every,
+                prefetch=prefetch,
+                steps_per_execution=steps_per_execution,
+            )
+        )
+
+
+def check_no_arguments_for_arrays(method: str, given: dict[str, Any]) -> None:
+    """Raise if an argument says how to cut arrays, which a mixture does.
+
+    Args:
+        method: Name of the method, for the message.
+        given: Arguments by name.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name in ARGUMENTS_FOR_ARRAYS:
+        if given.get(name) is not None:
+            raise ValueError(
+                message(
+                    f"`{name}` of `{method}` is for arrays: a mixture has "
+                    "batches, with their targets and weights.",
+                    "Set it where the source is made, such as "
+                    "keras_imp.data.Arrays.",
+                    **{name: given[name]},
+                )
+            )
+
+
+def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
+    """Raise unless a batch has a task's modalities, in a form that fits.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+        encoder: Its `check_inputs`, if it has one, checks the values.
+        some: Whether a part of the modalities is enough.
+
+    Raises:
+        ValueError: If a modality is missing or does not fit.
+    """
+    have = sorted(x) if isinstance(x, dict) else type(x).__name__
+    missing = (
+        [name for name in task.modalities if name not in x]
+        if isinstance(x, dict)
+        else list(task.modalities)
+    )
+    if len(missing) == len(task.modalities) or (missing and not some):
+        raise ValueError(
+            f"Task {task.name!r} needs the inputs {list(task.modalities)}, "
+            f"but its batch has {have}. Add {missing} to the task's data, "
+            "or choose a task with other modalities."
+        )
+    if hasattr(encoder, "check_inputs"):
+        inputs = {name: x[name] for name in task.modalities if name in x}
+        with named(task):
+            arrays = {name: _to_arrays(v) for name, v in inputs.items()}
+            encoder.check_inputs(task.encoder_inputs(arrays))
+
+
+def _to_arrays(values: Any) -> Any:
+    """An input as an array, or one that was cut on the host as several."""
+    if isinstance(values, dict):
+        return {name: np.asarray(part) for name, part in values.items()}
+    return np.asarray(values)
+
+
+def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
+    """Raise unless there is one weight for each example.
+
+    Args:
+        x: Inputs by modality.
+        sample_weight: Weights, or None.
+
+    Raises:
+        ValueError: If the number of weights differs, or one is negative, NaN
+            or infinite.
+    """
+    if sample_weight is None:
+        return
+    examples = count_examples(x)
+    if np.shape(sample_weight) != (examples,):
+        raise ValueError(
+            message(
+                f"`sample_weight` must have shape {(examples,)}, one weight "
+                "for each example.",
+                shape=np.shape(sample_weight),
+            )
+        )
+    weights = np.asarray(sample_weight)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise ValueError(
+            message(
+                "`sample_weight` must be finite and at least 0.",
+                weight=float(weights[wrong[0]]),
+                row=int(wrong[0]),
+            )
+        )
+
+
+def check_lengths(task: Task, x: dict[str, Any]) -> None:
+    """Raise unless all inputs of a prediction have as many examples.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+
+    Raises:
+        ValueError: If they differ, or there is no example.
+    """
+    counts = {name: count_examples(values) for name, values in x.items()}
+    if len(set(counts.values())) > 1 or not all(counts.values()):
+        raise ValueError(
+            message(
+                f"Task {task.name!r}: all inputs must have the same number of "
+                "examples, at least one.",
+                examples=counts,
+            )
+        )
+
+
+def check_parts(task: Task, x: dict[str, Any]) -> None:
+    """Raise unless a batch can be cut into the task's microbatches.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+
+    Raises:
+        ValueError: If the parts would not be equal.
+    """
+    examples = count_examples(x)
+    if examples % task.microbatches:
+        raise ValueError(
+            message(
+                "The number of examples of a batch must be a multiple of "
+                "`microbatches`.",
+                "Use another batch size or another number of parts.",
+                batch_size=examples,
+                microbatches=task.microbatches,
+            )
+        )
+
+
+def by_modality(task: Task, x: Any) -> Any:
+    """Inputs as a dict; a task of one modality takes its array alone."""
+    if isinstance(x, dict) or len(task.modalities) > 1:
+        return x
+    return {task.modalities[0]: x}
+
+
+@contextlib.contextmanager
+def named(task: Task) -> Iterator[None]:
+    """Put the task's name in front of an error about its data."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        # Some of their subclasses cannot be made from one message.
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Task {task.name!r}: {error}") from error
+
+
+def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
+    """Raise unless tasks and encoder can make one model.
+
+    Args:
+        tasks: Tasks of the model.
+        encoder: Its `modalities`, if it has them, are what tasks may use.
+        hidden_dim: Width of the pooled output, or None if unknown.
+
+    Raises:
+        ValueError: If there is no task, two have one name, the width is not
+            known, or the encoder lacks a modality.
+    """
+    if not tasks:
+        raise ValueError("`tasks` must have at least one task.")
+    names = [task.name for task in tasks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            message(
+                f"Each task needs a name of its own, but {twice[0]!r} is there "
+                "more than once.",
+                names=names,
+            )
+        )
+    if hidden_dim is None:
+        raise ValueError(
+            message(
+                "`hidden_dim` must be given for an encoder without an "
+                "attribute `hidden_dim`.",
+                encoder=type(encoder).__name__,
+            )
+        )
+    known = getattr(encoder, "modalities", ())
+    for task in tasks:
+        unknown = [m for m in task.modalities if known and m not in known]
+        if unknown:
+            raise ValueError(
+                message(
+                    f"Task {task.name!r} uses the modality {unknown[0]!r}, "
+                    "which the encoder does not have.",
+                    f"Add {unknown[0]!r} to the encoder's `modalities`.",
+                    modalities=tuple(known),
+                )
+            )
+        _check_drop_tokens(task, encoder)
+
+
+def _check_drop_tokens(task: Task, encoder: Any) -> None:
+    for part in task.tasks if isinstance(task, Combined) else ():
+        _check_drop_tokens(part, encoder)
+    for name in task.drop_tokens:
+        if name not in task.modalities:
+            raise ValueError(
+                message(
+                    f"`drop_tokens` of task {task.name!r} must name some of "
+                    f"its modalities {tuple(task.modalities)}.",
+                    modality=name,
+                )
+            )
+    if task.drop_tokens and not hasattr(encoder, "num_tokens"):
+        raise ValueError(
+            message(
+                f"`drop_tokens` of task {task.name!r} needs an encoder that "
+                "tells its number of tokens.",
+                "Give the encoder a method num_tokens(name, shape) and a call "
+                "argument `kept`, or drop tokens on the host.",
+                encoder=type(encoder).__name__,
+            )
+        )

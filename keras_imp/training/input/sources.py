@@ -1,0 +1,223 @@
+"""One way to read every kind of data source: batch i of a task.
+
+Random access (a `PyDataset`, a list of batches, `keras_imp.data.Arrays`) gives
+any batch at once. A stream (a `tf.data.Dataset`, a generator function, any
+iterable) is read in order, started anew when it ends, and skipped forward
+after a resume.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from keras_imp._errors import message
+
+
+class Source(Protocol):
+    """Batches of one task, by number."""
+
+    def batch(self, index: int) -> Any:
+        """Batch `index`, counted over all passes through the data."""
+
+    def __len__(self) -> int:
+        """Batches in one pass."""
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches in one pass, None if only reading them would tell."""
+
+    @property
+    def num_examples(self) -> int | None:
+        """Examples in one pass, None if the data does not tell."""
+
+
+class RandomAccessSource:
+    """Batches that can be read in any order.
+
+    Args:
+        task: Name of the task, for errors.
+        data: Has `__getitem__` and `__len__`, and may have `batch_at(index)`
+            for an index beyond one pass, to shuffle each pass anew; or
+            `on_epoch_end()`, called after each pass, as Keras does.
+
+    Raises:
+        ValueError: If it is empty.
+    """
+
+    def __init__(self, task: str, data: Any):
+        self.data = data
+        self._pass = 0
+        if len(data) == 0:
+            raise ValueError(
+                f"Task {task!r} has an empty source: it needs at least one "
+                "batch. Received: len(source)=0. Give it data, or a smaller "
+                "batch size."
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def num_batches(self) -> int | None:
+        return len(self.data)
+
+    @property
+    def num_examples(self) -> int | None:
+        return getattr(self.data, "num_examples", None)
+
+    def batch(self, index: int) -> Any:
+        if hasattr(self.data, "batch_at"):
+            return self.data.batch_at(index)
+        number, position = divmod(index, len(self.data))
+        # A PyDataset may put its batches into another order there. A resumed
+        # run calls it for each pass that it goes over.
+        while self._pass < number and hasattr(self.data, "on_epoch_end"):
+            self.data.on_epoch_end()
+            self._pass += 1
+        return self.data[position]
+
+
+class StreamSource:
+    """Batches that come in order, from an iterable or a generator function.
+
+    Args:
+        task: Name of the task, for errors.
+        data: An iterable, or a function without arguments that returns one.
+    """
+
+    def __init__(self, task: str, data: Any):
+        self.task = task
+        self.data = data
+        self._iterator: Iterator | None = None
+        self._position = 0
+
+    def __len__(self) -> int:
+        """Batches in one pass, by reading one; it must end."""
+        if hasattr(self.data, "__len__"):
+            return len(self.data)
+        return sum(1 for _ in self._open())
+
+    @property
+    def num_batches(self) -> int | None:
+        if not hasattr(self.data, "__len__"):
+            return None
+        try:
+            return len(self.data)
+        except TypeError:  # tf.data that is endless, or cannot tell.
+            return None
+
+    @property
+    def num_examples(self) -> int | None:
+        return getattr(self.data, "num_examples", None)
+
+    def batch(self, index: int) -> Any:
+        if index < self._position:
+            again = self._open()
+            if again is self._iterator:
+                raise ValueError(self._cannot_go_back(index))
+            self._iterator, self._position = again, 0
+        while self._position < index:
+            self._next()
+        return self._next()
+
+    def _next(self) -> Any:
+        if self._iterator is None:
+            self._iterator = self._open()
+        try:
+            item = next(self._iterator)
+        except StopIteration:
+            self._iterator = self._open()
+            item = next(self._iterator, None)
+            if item is None:
+                raise ValueError(self._exhausted()) from None
+        self._position += 1
+        return item
+
+    def _open(self) -> Iterator:
+        return iter(self.data() if callable(self.data) else self.data)
+
+    def _cannot_go_back(self, index: int) -> str:
+        return (
+            f"The source of task {self.task!r} has given {self._position} "
+            f"batches and cannot go back to batch {index}. Received: "
+            f"{type(self.data).__name__}. Give the function that makes the "
+            "generator, not the generator itself."
+        )
+
+    def _exhausted(self) -> str:
+        if self._position == 0:
+            return (
+                f"Task {self.task!r} has an empty source: its iterator gave no "
+                "batch. Give it data."
+            )
+        return (
+            f"The source of task {self.task!r} is exhausted after "
+            f"{self._position} batches and cannot be started again. Received: "
+            f"{type(self.data).__name__}. Give the function that makes the "
+            "generator, not the generator itself."
+        )
+
+
+def sizes(sources: dict[str, Source]) -> dict[str, int | None]:
+    """What is known of the sizes of all sources without reading them.
+
+    Args:
+        sources: The sources by name of the task.
+
+    Returns:
+        Examples of one pass if each source tells them, else batches of one
+        pass: one unit for all. None for a source that tells neither.
+
+    Example:
+        >>> from keras_imp.training.input.sources import open_source, sizes
+        >>> sizes({"sounds": open_source("sounds", [("x0",), ("x1",)])})
+        {'sounds': 2}
+    """
+    examples = {name: s.num_examples for name, s in sources.items()}
+    if None not in examples.values():
+        return examples
+    return {name: s.num_batches for name, s in sources.items()}
+
+
+def open_source(task: str, data: Any) -> Source:
+    """Wrap whatever a user gave as the data of a task.
+
+    Args:
+        task: Name of the task, for errors.
+        data: Random access, iterable, or function that returns an iterable.
+
+    Returns:
+        The source.
+
+    Raises:
+        TypeError: If it is none of these, or arrays without a batch size.
+        ValueError: If it is empty.
+
+    Example:
+        >>> from keras_imp.training.input.sources import open_source
+        >>> open_source("sounds", [("x0",), ("x1",)]).batch(3)
+        ('x1',)
+    """
+    if isinstance(data, tuple | dict):
+        raise TypeError(
+            f"The source of task {task!r} must give batches. Received: a "
+            f"{type(data).__name__} of arrays. Wrap it: "
+            "keras_imp.data.Arrays(x, y, batch_size=32)."
+        )
+    # tf.data has a length, and since 2.16 something like indexing, but order
+    # is what it promises.
+    is_tf_data = hasattr(data, "element_spec")
+    if (
+        hasattr(data, "__getitem__")
+        and hasattr(data, "__len__")
+        and not is_tf_data
+    ):
+        return RandomAccessSource(task, data)
+    if isinstance(data, Callable) or hasattr(data, "__iter__"):  # type: ignore[arg-type]
+        return StreamSource(task, data)
+    raise TypeError(
+        message(
+            f"The source of task {task!r} must be a PyDataset, a list of "
+            "batches, an iterable, or a function that returns one.",
+            type=type(data).__name__,
+        )
+    )

@@ -1,0 +1,1 @@
+"""What a run tells: progress, logs, steps that are not finite."""

@@ -1,0 +1,1 @@
+"""Taking one step: the same program, an engine for each backend."""

@@ -1,0 +1,239 @@
+"""The train step on TensorFlow, and how its trainer reads a mixture."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_imp.training.devices.tensorflow import Devices
+from keras_imp.training.input.task_mixture import SKIP
+from keras_imp.training.step.accumulation import is_float, merge, split
+
+
+class BackendStep(Devices):
+    """`train_step` and `test_step` as Keras' TensorFlow trainer calls them."""
+
+    def train_step(self, data):
+        if SKIP in data:
+            return self.logs_so_far()
+        batch = self.unpack(data)
+        state = [tf.identity(variable.value) for variable in self.layer_state]
+        in_parts = batch.microbatches > 1
+        differentiate = self._in_parts if in_parts else self._at_once
+        with self.as_replica(batch if in_parts else None):
+            gradients, loss, y_pred = differentiate(batch)
+        gradients, loss = self.mean_over_replicas(gradients, loss)
+        variables = self.trainable_variables
+        if self.update == "all":
+            gradients = [
+                tf.zeros_like(v.value) if g is None else g
+                for g, v in zip(gradients, variables)
+            ]
+        pairs = [(g, v) for g, v in zip(gradients, variables) if g is not None]
+        norm = tf.linalg.global_norm([gradient for gradient, _ in pairs])
+        norm = norm / self._loss_scale()
+        update, logs = self.finish_step(batch, y_pred, loss, norm)
+        # Refuse the update of a loss that is not finite.
+        self.apply_if(update, pairs)
+        for variable, before in zip(self.layer_state, state):
+            variable.assign(tf.where(update, variable.value, before))
+        return logs
+
+    def keep_state(self) -> contextlib.AbstractContextManager:
+        """Variables keep their values here whatever happens."""
+        return contextlib.nullcontext()
+
+    def test_step(self, data):
+        batch = self.unpack(data)
+        with self.as_replica():
+            loss, y_pred = self.batch_loss(batch, training=False)
+            loss = loss + self.run_errands()
+        _, loss = self.mean_over_replicas([], loss)
+        return self.record(batch, y_pred, loss)
+
+    # Gradients ---------------------------------------------------------------
+
+    def _at_once(self, batch):
+        """Gradients, loss and predictions of a whole batch."""
+        variables = [v.value for v in self.trainable_variables]
+        with tf.GradientTape() as tape:
+            loss, y_pred = self.batch_loss(batch, training=True)
+            loss = loss + self.run_errands()
+            scaled = self.optimizer.scale_loss(loss)
+        return _dense(tape.gradient(scaled, variables)), loss, y_pred
+
+    def _in_parts(self, batch):
+        """The same of a batch whose parts go through the encoder in turn."""
+        parts = split(batch.arrays, batch.task.microbatches)
+        if batch.task.accumulate == "mean":
+            return self._mean_of_parts(batch, parts)
+        return self._two_passes(batch, parts)
+
+    def _mean_of_parts(self, batch, parts):
+        count = batch.task.microbatches
+
+        def one_part(arrays):
+            gradients, *rest = self._at_once(batch.with_arrays(arrays))
+            return [None if g is None else g / count for g in gradients], rest
+
+        gradients, (losses, y_pred) = _in_turn(one_part, parts, count)
+        return gradients, tf.reduce_mean(losses), merge(y_pred)
+
+    def _two_passes(self, batch, parts):
+        """Exact: the loss sees the whole batch, the encoder a part at a time.
+
+        The first pass keeps nothing but predictions, the second one repeats
+        each part from the same random state, with the gradient of the loss
+        towards its predictions.
+        """
+        count = batch.task.microbatches
+        variables = [v.value for v in self.trainable_variables]
+        before = self._state()
+        _, (y_pred, added) = _in_turn(
+            lambda arrays: ([], self._run(batch, arrays)), parts, count
+        )
+        y_pred = merge(y_pred)
+        after = self._state()
+        floats = [y for y in keras.tree.flatten(y_pred) if is_float(y)]
+        with tf.GradientTape() as tape:
+            tape.watch(floats)
+            loss = self.loss_of(batch, y_pred)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients, towards = tape.gradient(scaled, (variables, floats))
+
+        def second(item):
+            arrays, towards = item
+            with tf.GradientTape() as tape:
+                y_pred, added = self._run(batch, arrays)
+                floats = [y for y in keras.tree.flatten(y_pred) if is_float(y)]
+                pull = self.optimizer.scale_loss(added / count)
+                for y, towards_y in zip(floats, towards):
+                    pull += tf.reduce_sum(y * towards_y)
+            return _dense(tape.gradient(pull, variables)), ()
+
+        self._set_state(before)
+        towards = split(towards, count)
+        gradients, _ = _in_turn(
+            second, (parts, towards), count, _dense(gradients)
+        )
+        self._set_state(after)
+        return gradients, loss + tf.reduce_mean(added), y_pred
+
+    # Helpers -----------------------------------------------------------------
+
+    def _run(self, batch, arrays):
+        return self.run_task(batch.with_arrays(arrays), training=True)
+
+    def _state(self) -> list[tf.Tensor]:
+        """Random states, counters and metrics, as they are now."""
+        return [tf.identity(v.value) for v in self._state_variables()]
+
+    def _set_state(self, values: list[tf.Tensor]) -> None:
+        for variable, value in zip(self._state_variables(), values):
+            variable.assign(value)
+
+    def _state_variables(self):
+        return [*self.non_trainable_variables, *self.metrics_variables]
+
+    def _loss_scale(self) -> tf.Tensor:
+        """What mixed float16 multiplies the loss by; 1 otherwise."""
+        return self.optimizer.scale_loss(tf.ones(()))
+
+
+def one_at_a_time(
+    keyed: Callable[[Callable], Iterator],
+    placement: Callable[[Any], Any] | None = None,
+) -> tf.distribute.DistributedDataset:
+    """A mixture as something whose items may each have another structure.
+
+    Keras builds a `tf.data.Dataset` with one element spec from anything else.
+    It leaves a `tf.distribute.DistributedDataset` alone and then calls its
+    one-step function, a `tf.function` that keeps one graph per structure.
+
+    Args:
+        keyed: From a conversion of an item to an iterator.
+        placement: Puts an item on several devices; None for one device.
+
+    Returns:
+        An iterable of that public interface.
+    """
+
+    class OneAtATime(tf.distribute.DistributedDataset):
+        def __iter__(self):
+            return keyed(placement or _to_tensors)
+
+    return OneAtATime()
+
+
+def _to_tensors(item: Any) -> Any:
+    return keras.tree.map_structure(
+        lambda a: None if a is None else tf.convert_to_tensor(a), item
+    )
+
+
+def _dense(gradients: list) -> list:
+    """Gradients as tensors: the norm of slices would count rows twice."""
+    return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+
+
+def _in_turn(
+    function: Callable, arrays: Any, count: int, total: list | None = None
+) -> tuple[list, Any]:
+    """Call `gradients, outputs = function(arrays of part i)` for each part.
+
+    A loop needs to know beforehand which variables have a gradient and what the
+    outputs look like: a trace that is thrown away tells.
+
+    Args:
+        function: From nested tensors to a list of gradients, where None is
+            allowed, and nested tensors.
+        arrays: Nested tensors of shape `(count, ...)`, or None.
+        count: Number of parts.
+        total: What to add the gradients to.
+
+    Returns:
+        Sum of the gradients, and the outputs, stacked.
+    """
+    spec = keras.tree.map_structure(_one_part, arrays)
+    traced = tf.function(function).get_concrete_function(spec)
+    gradients, outputs = traced.structured_outputs
+    total = [
+        tf.zeros(g.shape, g.dtype) if t is None and g is not None else t
+        for t, g in zip(total or [None] * len(gradients), gradients)
+    ]
+    used = [i for i, gradient in enumerate(gradients) if gradient is not None]
+    written = [
+        tf.TensorArray(y.dtype, count, element_shape=y.shape)
+        for y in keras.tree.flatten(outputs)
+    ]
+
+    def step(i, sums, written):
+        part = keras.tree.map_structure(
+            lambda array: None if array is None else array[i], arrays
+        )
+        gradients, outputs = function(part)
+        sums = [s + gradients[k] for s, k in zip(sums, used)]
+        flat = keras.tree.flatten(outputs)
+        written = [a.write(i, y) for a, y in zip(written, flat)]
+        return i + 1, sums, written
+
+    _, sums, written = tf.while_loop(
+        lambda i, *_: i < count,
+        step,
+        (tf.constant(0), [total[i] for i in used], written),
+        # One part at a time is in memory.
+        parallel_iterations=1,
+        maximum_iterations=count,
+    )
+    for i, value in zip(used, sums):
+        total[i] = value
+    stacked = [array.stack() for array in written]
+    return total, keras.tree.pack_sequence_as(outputs, stacked)
+
+
+def _one_part(array: tf.Tensor | None) -> tf.TensorSpec | None:
+    if array is None:
+        return None
+    return tf.TensorSpec(array.shape[1:], array.dtype)

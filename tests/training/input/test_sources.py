@@ -1,0 +1,221 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from keras_imp.training.input.sources import (
+    RandomAccessSource,
+    StreamSource,
+    open_source,
+    sizes,
+)
+
+BATCHES = [("x0",), ("x1",), ("x2",)]
+
+
+class Sequence(keras.utils.PyDataset):
+    def __len__(self):
+        return len(BATCHES)
+
+    def __getitem__(self, index):
+        return BATCHES[index]
+
+
+class Shuffled:
+    """Like `keras_imp.data.Arrays`: another order in each pass."""
+
+    def __len__(self):
+        return len(BATCHES)
+
+    def __getitem__(self, index):
+        raise IndexError("batch_at is there")
+
+    def batch_at(self, index):
+        epoch, place = divmod(index, len(BATCHES))
+        return BATCHES[(place + epoch) % len(BATCHES)]
+
+
+class Again:
+    """An iterable that starts anew, without a length."""
+
+    def __init__(self):
+        self.starts = 0
+
+    def __iter__(self):
+        self.starts += 1
+        yield from BATCHES
+
+
+def generator():
+    yield from BATCHES
+
+
+@pytest.mark.parametrize(
+    "data", [BATCHES, Sequence()], ids=["list", "PyDataset"]
+)
+def test_random_access_repeats_its_batches(data):
+    source = open_source("a", data)
+    assert isinstance(source, RandomAccessSource)
+    assert len(source) == 3
+    assert [source.batch(i) for i in (4, 0, 2)] == [("x1",), ("x0",), ("x2",)]
+
+
+def test_batch_at_gives_batches_beyond_one_pass():
+    source = open_source("a", Shuffled())
+    assert [source.batch(i) for i in (0, 3, 5)] == [("x0",), ("x1",), ("x0",)]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: generator, Again], ids=["function", "iterable"]
+)
+def test_a_stream_starts_anew_when_it_ends(make):
+    source = open_source("a", make())
+    assert isinstance(source, StreamSource)
+    assert [source.batch(i) for i in range(7)] == (3 * BATCHES)[:7]
+    assert len(source) == 3
+
+
+def test_a_stream_skips_forward_and_goes_back():
+    source = open_source("a", generator)
+    assert source.batch(4) == ("x1",)
+    assert source.batch(5) == ("x2",)
+    assert source.batch(0) == ("x0",)
+
+
+def test_a_stream_is_read_once_for_each_pass():
+    data = Again()
+    source = open_source("a", data)
+    for index in range(3):
+        source.batch(index)
+    assert data.starts == 1
+
+
+def test_a_stream_may_restart_with_other_batches():
+    passes = iter([[("a",)], [("b",)], [("c",)]])
+    source = open_source("a", lambda: next(passes))
+    assert [source.batch(i) for i in range(3)] == [("a",), ("b",), ("c",)]
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="needs TensorFlow"
+)
+def test_a_tf_dataset_is_a_stream():
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices(
+        ({"image": np.arange(6.0)}, np.arange(6))
+    ).batch(2)
+    source = open_source("a", data)
+    assert isinstance(source, StreamSource)
+    assert len(source) == 3
+    x, y = source.batch(4)
+    np.testing.assert_array_equal(x["image"], [2.0, 3.0])
+    np.testing.assert_array_equal(y, [2, 3])
+
+
+def test_an_empty_list_is_refused():
+    text = (
+        "Task 'a' has an empty source: it needs at least one batch. Received: "
+        "len(source)=0. Give it data, or a smaller batch size."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        open_source("a", [])
+
+
+@pytest.mark.parametrize(
+    "data", [lambda: [], iter([])], ids=["function", "iterator"]
+)
+def test_an_empty_stream_is_refused_when_it_is_read(data):
+    text = (
+        "Task 'a' has an empty source: its iterator gave no batch. Give it "
+        "data."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        open_source("a", data).batch(0)
+
+
+def test_a_generator_that_cannot_restart_is_refused_at_its_end():
+    source = open_source("a", generator())
+    assert source.batch(2) == ("x2",)
+    text = (
+        "The source of task 'a' is exhausted after 3 batches and cannot be "
+        "started again. Received: generator. Give the function that makes the "
+        "generator, not the generator itself."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        source.batch(3)
+
+
+@pytest.mark.parametrize("wrap", [False, True], ids=["itself", "function"])
+def test_a_generator_that_cannot_go_back_is_refused(wrap):
+    # What was read ahead of a stop is read again after it.
+    data = generator()
+    source = open_source("a", (lambda: data) if wrap else data)
+    assert source.batch(1) == ("x1",)
+    kind = "function" if wrap else "generator"
+    text = (
+        "The source of task 'a' has given 2 batches and cannot go back to "
+        f"batch 1. Received: {kind}. Give the function that makes the "
+        "generator, not the generator itself."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        source.batch(1)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ((np.zeros((4, 2)), np.zeros(4)), "tuple"),
+        ({"image": np.zeros((4, 2))}, "dict"),
+    ],
+)
+def test_arrays_without_a_batch_size_are_refused(data, kind):
+    text = (
+        f"The source of task 'a' must give batches. Received: a {kind} of "
+        "arrays. Wrap it: keras_imp.data.Arrays(x, y, batch_size=32)."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+        open_source("a", data)
+
+
+def test_anything_else_is_refused():
+    text = (
+        "The source of task 'a' must be a PyDataset, a list of batches, an "
+        "iterable, or a function that returns one. Received: type='int'."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+        open_source("a", 3)
+
+
+# Sizes ----------------------------------------------------------------------
+
+
+class Told:
+    """A stream that tells its number of examples."""
+
+    num_examples = 77
+
+    def __iter__(self):
+        raise AssertionError("read")
+
+
+def sized(**data):
+    return sizes({name: open_source(name, d) for name, d in data.items()})
+
+
+def test_sizes_have_one_unit():
+    assert sized(a=Told(), b=Told()) == {"a": 77, "b": 77}
+    assert sized(a=[()] * 3, b=[()]) == {"a": 3, "b": 1}
+    assert sized(a=Told(), b=[()] * 5) == {"a": None, "b": 5}
+
+
+def test_a_length_that_cannot_be_told_is_unknown():
+    class Endless:
+        def __len__(self):
+            raise TypeError("The dataset is infinite.")
+
+        def __iter__(self):
+            raise AssertionError("read")
+
+    assert sized(a=Endless(), b=[()]) == {"a": None, "b": 1}
