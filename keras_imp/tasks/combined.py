@@ -9,7 +9,7 @@ from keras import ops
 from keras_imp._errors import check_choice, message
 from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.tasks.shared_passes import SharedPasses
-from keras_imp.tasks.task import Task
+from keras_imp.tasks.task import Task, check_no_owner, set_owner
 from keras_imp.typing import Tensor
 
 
@@ -52,7 +52,7 @@ class Combined(Task):
 
     Raises:
         ValueError: If there is no part, two have one name, one belongs to
-            another task already or has microbatches of its own, or
+            another task or a model already or has microbatches of its own, or
             `drop_tokens` is given here.
 
     Example:
@@ -88,6 +88,7 @@ class Combined(Task):
         self.tasks = [layer_from(part) for part in tasks]
         self.reduce = reduce
         _check_parts(self.tasks)
+        set_owner(self.tasks, f"the task {name!r}")
         for part in self.tasks:
             for metric in part.metrics:
                 metric.name = f"{name}/{metric.name}"
@@ -209,16 +210,7 @@ def _check_parts(parts: list[Task]) -> None:
             )
         )
     for part in parts:
-        if part.loss_metric.name != f"{part.name}/loss":
-            owner = part.loss_metric.name.split("/")[0]
-            raise ValueError(
-                message(
-                    "A part must belong to one task only, but this one is of "
-                    f"{owner!r} too.",
-                    "Make a new one.",
-                    part=part.name,
-                )
-            )
+        check_no_owner(part)
         if part.microbatches > 1:
             raise ValueError(
                 message(

@@ -101,6 +101,8 @@ class Task(keras.layers.Layer):
         if self.drop_tokens:
             self.drop_generator = keras.random.SeedGenerator(drop_seed)
         self.loss_metric = self.track(keras.metrics.Mean(name="loss"))
+        # The model, or the task of several parts, that trains it.
+        self._owner: str | None = None
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -241,6 +243,49 @@ class Task(keras.layers.Layer):
             batch = ops.shape(values)[0]
             kept[name] = draw_kept(self.drop_generator, batch, tokens, rate)
         return kept
+
+
+def check_no_owner(task: Task) -> None:
+    """Raise if a task is in another model, or a part of another task, already.
+
+    Two owners would share its head: training one would change the predictions
+    of the other.
+
+    Args:
+        task: The task.
+
+    Raises:
+        ValueError: If it has an owner.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.tasks.task import check_no_owner
+        >>> check_no_owner(keras_imp.tasks.Regression("price", "image"))
+    """
+    owner = getattr(task, "_owner", None)
+    if owner is not None:
+        raise ValueError(
+            message(
+                f"Task {task.name!r} already belongs to {owner}: its head "
+                "would be shared, so that training one changes what the other "
+                "predicts.",
+                "Make the tasks anew for each model, such as in a function "
+                "that returns them; the encoder may be shared. To copy one: "
+                "type(task).from_config(task.get_config()).",
+                task=task.name,
+            )
+        )
+
+
+def set_owner(tasks: list[Task], owner: str) -> None:
+    """Note what the tasks belong to; see `check_no_owner`.
+
+    Args:
+        tasks: Tasks without an owner.
+        owner: Such as `"the model 'alternating_model'"`.
+    """
+    for task in tasks:
+        task._owner = owner
 
 
 def count_examples(values: Any) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_imp._errors import check_choice, check_positive, message
-from keras_imp.tasks.task import Task, count_examples
+from keras_imp.tasks.task import Task, count_examples, set_owner
 from keras_imp.training.checkpoint.backup import Backup
 from keras_imp.training.checkpoint.training_state import TrainingState
 from keras_imp.training.input.checks import (
@@ -35,6 +35,7 @@ from keras_imp.training.monitoring.non_finite import (
     WarnOfSkippedSteps,
 )
 from keras_imp.training.monitoring.progress import TaskProgress, seen
+from keras_imp.training.optimizers.stacked_weights import check_stacked_weights
 from keras_imp.training.schedules import AdaptiveSchedule
 from keras_imp.training.schedules.callback import DecideRounds
 from keras_imp.training.schedules.state import ScheduleState
@@ -74,8 +75,8 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
         What the task's `call` returns.
 
     Raises:
-        ValueError: If two tasks have one name, there is none, or the encoder
-            does not know a task's modality.
+        ValueError: If two tasks have one name, there is none, one belongs to
+            another model, or the encoder does not know a task's modality.
 
     Example:
         >>> import keras, keras_imp, numpy as np
@@ -134,6 +135,7 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
                 task.build(
                     dict.fromkeys(task.modalities, (None, self.hidden_dim))
                 )
+        set_owner(self.task_list, f"the model {self.name!r}")
         self.built = True
 
     @property
@@ -168,8 +170,9 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
                 `jit_compile`; not `loss` and `metrics`, which tasks have.
 
         Raises:
-            ValueError: If `loss` or `metrics` is given, or `on_non_finite` is
-                unknown.
+            ValueError: If `loss` or `metrics` is given, `on_non_finite` is
+                unknown, or the optimizer is Keras' Muon and the encoder's
+                kernels are stacked.
         """
         check_choice(("raise", "skip"), on_non_finite=on_non_finite)
         self.on_non_finite = on_non_finite
@@ -183,6 +186,7 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
                     )
                 )
         super().compile(optimizer=optimizer, **kwargs)
+        check_stacked_weights(self.optimizer, self._flatten_layers())
         # The tracker of "loss"; Keras makes it only when a loss is given, and
         # lists it by itself: tracked as an attribute it would be there twice.
         self.__dict__["_loss_tracker"] = keras.metrics.Mean(name="loss")

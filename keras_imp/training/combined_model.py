@@ -118,13 +118,16 @@ class CombinedModel(AlternatingModel):
         **kwargs,
     ):
         check_choice(("sum", "padded"), strategy=strategy)
+        # Before the tasks are this model's.
+        tasks = list(tasks)
+        _check_parts(tasks)
+        if strategy == "padded":
+            _check_padded(encoder)
         super().__init__(
             encoder, tasks, update=update, hidden_dim=hidden_dim, **kwargs
         )
-        _check_parts(self.task_list)
         self.strategy = strategy
         if strategy == "padded":
-            _check_padded(encoder)
             self.padding_metric = TaskMetric(
                 keras.metrics.Mean(), name="padding/wasted_tokens"
             )

@@ -273,8 +273,11 @@ def test_masked_modeling_and_classification_of_one_picture(rng):
         ),
         (
             lambda: Combined("b", Combined("a", some_parts()).tasks),
-            "A part must belong to one task only, but this one is of 'a' too. "
-            "Received: part='kind'. Make a new one.",
+            "Task 'kind' already belongs to the task 'a': its head would be "
+            "shared, so that training one changes what the other predicts. "
+            "Received: task='kind'. Make the tasks anew for each model, such "
+            "as in a function that returns them; the encoder may be shared. "
+            "To copy one: type(task).from_config(task.get_config()).",
         ),
         (
             lambda: Combined(

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.tasks.combined import Combined
-from keras_imp.tasks.task import Task, count_examples
+from keras_imp.tasks.task import Task, check_no_owner, count_examples
 from keras_imp.training.input.task_mixture import TaskMixture
 
 # Arguments of Keras' `fit` and `evaluate` that would have no effect.
@@ -290,8 +290,9 @@ def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
         hidden_dim: Width of the pooled output, or None if unknown.
 
     Raises:
-        ValueError: If there is no task, two have one name, the width is not
-            known, or the encoder lacks a modality.
+        ValueError: If there is no task, two have one name, one belongs to
+            another model, the width is not known, or the encoder lacks a
+            modality.
     """
     if not tasks:
         raise ValueError("`tasks` must have at least one task.")
@@ -315,6 +316,7 @@ def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
         )
     known = getattr(encoder, "modalities", ())
     for task in tasks:
+        check_no_owner(task)
         unknown = [m for m in task.modalities if known and m not in known]
         if unknown:
             raise ValueError(
