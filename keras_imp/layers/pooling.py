@@ -1,5 +1,7 @@
 """A sequence of tokens in, one vector out."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,6 +10,8 @@ from keras_imp.layers.attention import MASKED_LOGIT, check_heads
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.feed_forward import FeedForward
 from keras_imp.typing import Tensor
+
+POOLINGS = ("mean", "token", "attention")
 
 
 class _Pooling(keras.layers.Layer):
@@ -173,3 +177,29 @@ class AttentionPooling(_Pooling):
         x = ops.reshape(x, (-1, 1, width))
         x = self.output_projection(x)
         return (x + self.feed_forward(self.norm(x)))[:, 0]
+
+
+def make_pooling(
+    pooling: str, num_heads: int, intermediate_dim: int, **kwargs: Any
+) -> keras.layers.Layer:
+    """The pooling layer of a name.
+
+    Args:
+        pooling: One of `POOLINGS`.
+        num_heads: Heads of `AttentionPooling`.
+        intermediate_dim: Width inside the network of `AttentionPooling`.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
+
+    Returns:
+        The layer.
+
+    Example:
+        >>> from keras_imp.layers.pooling import make_pooling
+        >>> type(make_pooling("mean", 2, 8)).__name__
+        'MaskedMeanPooling'
+    """
+    if pooling == "mean":
+        return MaskedMeanPooling(**kwargs)
+    if pooling == "token":
+        return FirstTokenPooling(**kwargs)
+    return AttentionPooling(num_heads, intermediate_dim, **kwargs)

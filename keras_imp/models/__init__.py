@@ -1,4 +1,4 @@
-"""Layers put together: the encoder and its sizes.
+"""Layers put together: the encoder, its modalities and its sizes.
 
 `IMPEncoder` needs keras-hub, which loads TensorFlow on any backend: what only
 uses another module of this package should not wait for it.
@@ -7,8 +7,16 @@ uses another module of this package should not wait for it.
 from keras_imp._lazy import lazy
 
 _HOMES = {
+    "Embedder": "keras_imp.models.embedders",
+    "EmbedderOptions": "keras_imp.models.modality",
+    "Encoder": "keras_imp.models.protocols",
     "IMPEncoder": "keras_imp.models.imp_encoder",
+    "Modality": "keras_imp.models.modality",
     "PRESETS": "keras_imp.models.presets",
+    "TokenEncoder": "keras_imp.models.protocols",
+    "patch_embedder": "keras_imp.models.embedders",
+    "register_modality": "keras_imp.models.modalities",
+    "token_embedder": "keras_imp.models.embedders",
     "upcycle": "keras_imp.models.sparse.upcycling",
 }
 

@@ -1,7 +1,5 @@
 """All layers of the encoder in a row, and what the routed ones report."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -29,7 +27,12 @@ class EncoderBody(keras.layers.Layer):
         feed_forward: The routed layer, copied into each routed block; None if
             no layer is routed.
         modalities: Names of the modalities to count for.
-        options: Further arguments of `EncoderStack`.
+        qk_layer_norm: Whether queries and keys are normalized per head.
+        dropout: Dropout rate.
+        dropout_broadcast: Whether to drop whole heads and channels.
+        qkv_init: Initialization of queries, keys and values.
+        scan_layers: As for `EncoderStack`.
+        remat: As for `EncoderStack`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
@@ -52,7 +55,12 @@ class EncoderBody(keras.layers.Layer):
         intermediate_dim: int,
         feed_forward: SparseFeedForward | None,
         modalities: tuple[str, ...],
-        options: dict[str, Any],
+        qk_layer_norm: bool = False,
+        dropout: float = 0.0,
+        dropout_broadcast: bool = False,
+        qkv_init: str = "conventional",
+        scan_layers: bool | None = None,
+        remat: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,9 +70,14 @@ class EncoderBody(keras.layers.Layer):
                 num_heads,
                 None if run.is_routed else intermediate_dim,
                 feed_forward=feed_forward if run.is_routed else None,
+                qk_layer_norm=qk_layer_norm,
+                dropout=dropout,
+                dropout_broadcast=dropout_broadcast,
+                qkv_init=qkv_init,
+                scan_layers=scan_layers,
+                remat=remat,
                 dtype=self.dtype_policy,
                 name="sparse_stack" if run.is_routed else "stack",
-                **options,
             )
             for run in runs
         ]

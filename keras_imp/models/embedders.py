@@ -11,9 +11,15 @@ from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
-from keras_imp.models.modalities import axes_of
+from keras_imp.models.modality import EmbedderOptions, Modality
 from keras_imp.models.patching import PATCHES, POSITIONS, Patching
 from keras_imp.typing import Tensor
+
+# Standard deviations of a token's and a position's vector at the start. The
+# original implementation has 1 / sqrt(hidden_dim) and 1: positions then drown
+# tokens, and a contrastive loss stays at chance for hundreds of steps.
+TOKEN_STDDEV = 0.5
+POSITION_SCALE = 0.1
 
 
 class Embedded(NamedTuple):
@@ -36,7 +42,7 @@ class Embedder(keras.layers.Layer):
     """Embedding, positions and the two projections around the encoder.
 
     tokens = Dense(embedding + positions) before the encoder; after it, another
-    Dense of the same width (imp.md 3.6).
+    Dense of the same width.
 
     Args:
         tokens: `PatchEmbedding` or `TokenEmbedding`.
@@ -52,6 +58,21 @@ class Embedder(keras.layers.Layer):
     Returns:
         A dict with `tokens`, shape `(batch, tokens, hidden_dim)`, and
         `padding_mask`, shape `(batch, tokens)`, or None if all tokens are real.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.layers import PositionEmbedding, TokenEmbedding
+        >>> from keras_imp.models import Embedder
+        >>> embedder = Embedder(
+        ...     TokenEmbedding(10, hidden_dim=4),
+        ...     PositionEmbedding((16,), dilated=False))
+        >>> embedder.build()
+        >>> embedded = embedder(keras.ops.array([[5, 7, 0]]))
+        >>> tuple(embedded["tokens"].shape)
+        (1, 3, 4)
+
+    Reference:
+        docs/method.md, Modalities and tokenization.
     """
 
     def __init__(
@@ -86,7 +107,7 @@ class Embedder(keras.layers.Layer):
         if isinstance(inputs, dict):
             x = self._embed_cut(inputs, kept)
             return {"tokens": self.before(x), "padding_mask": None}
-        mask = self.tokens.padding_mask(inputs) if self.is_text else None
+        mask = self.tokens.padding_mask(inputs) if self.has_ids else None
         if mask is not None and kept is not None:
             mask = keep_tokens(mask, kept)
         tokens = self.tokens(inputs, kept=kept)
@@ -101,35 +122,35 @@ class Embedder(keras.layers.Layer):
         tokens = keras.KerasTensor(
             (*shape, self.tokens.hidden_dim), dtype=self.compute_dtype
         )
-        mask = keras.KerasTensor(shape, dtype="bool") if self.is_text else None
+        mask = keras.KerasTensor(shape, dtype="bool") if self.has_ids else None
         return {"tokens": tokens, "padding_mask": mask}
 
     @property
-    def is_text(self) -> bool:
-        """Whether the input is token ids, and not patches."""
+    def has_ids(self) -> bool:
+        """Whether the input is token ids, and not a grid of values."""
         return isinstance(self.tokens, TokenEmbedding)
 
     @property
     def axis_names(self) -> tuple[str, ...]:
         """Names of the axes, one per position table."""
-        return axes_of("text") if self.is_text else self.tokens.axis_names
+        return ("length",) if self.has_ids else self.tokens.axis_names
 
-    def patching(self, name: str) -> Patching:
+    def patching(self, modality: Modality) -> Patching:
         """How a modality of this embedder is cut into patches.
 
         Args:
-            name: Modality of patches.
+            modality: Modality of patches.
 
         Returns:
             The patching, as plain data.
         """
-        axes = len(axes_of(name))
+        axes = len(modality.size_axes)
         return Patching(
-            name,
-            self.tokens.patch_size[-axes:],
-            self.tokens.num_channels,
-            self.positions.buckets,
-            self.positions.coordinates,
+            modality=modality.name,
+            patch_size=self.tokens.patch_size[-axes:],
+            num_channels=self.tokens.num_channels,
+            buckets=self.positions.buckets,
+            coordinates=self.positions.coordinates,
         )
 
     def _embed_cut(self, inputs: dict, kept: Tensor | None) -> Tensor:
@@ -169,7 +190,7 @@ class Embedder(keras.layers.Layer):
                 the vocabulary.
         """
         grid = self.grid(values.shape)
-        if not self.is_text or not values.size:
+        if not self.has_ids or not values.size:
             return
         self.tokens.check_ids(values)
         self.positions.check_grid(grid, None)
@@ -188,3 +209,92 @@ class Embedder(keras.layers.Layer):
                     row=row,
                 )
             )
+
+
+def patch_embedder(
+    options: EmbedderOptions,
+    patch_size: tuple[int, ...],
+    buckets: tuple[int, ...],
+    axis_names: tuple[str, ...],
+    num_channels: int = 1,
+) -> Embedder:
+    """The embedder of a modality whose inputs are cut into patches.
+
+    Args:
+        options: What the encoder gives to `make_embedder` of a `Modality`.
+        patch_size: Length of a patch along each axis.
+        buckets: Rows of the position table of each axis.
+        axis_names: Names of the axes, for errors.
+        num_channels: Values per grid point; inputs of a modality with one
+            channel have no axis for it.
+
+    Returns:
+        The embedder, not built.
+
+    Example:
+        >>> from keras_imp.models import EmbedderOptions, patch_embedder
+        >>> embedder = patch_embedder(
+        ...     EmbedderOptions(name="depth", hidden_dim=8), patch_size=(8, 8),
+        ...     buckets=(32, 32), axis_names=("height", "width"))
+        >>> embedder.grid((2, 64, 48))
+        (8, 6)
+    """
+    tokens = PatchEmbedding(
+        options.hidden_dim,
+        patch_size,
+        num_channels=num_channels,
+        axis_names=axis_names,
+        padding=options.padding,
+        dtype=options.dtype,
+        name="tokens",
+    )
+    return _embedder(options, tokens, buckets, dilated=True)
+
+
+def token_embedder(
+    options: EmbedderOptions, vocabulary_size: int, max_length: int
+) -> Embedder:
+    """The embedder of a modality whose inputs are token ids, 0 = padding.
+
+    Args:
+        options: What the encoder gives to `make_embedder` of a `Modality`.
+        vocabulary_size: Number of ids, padding included.
+        max_length: Rows of the position table; longer inputs are refused.
+
+    Returns:
+        The embedder, not built.
+
+    Example:
+        >>> from keras_imp.models import EmbedderOptions, token_embedder
+        >>> embedder = token_embedder(
+        ...     EmbedderOptions(name="dna", hidden_dim=8),
+        ...     vocabulary_size=5, max_length=512)
+        >>> embedder.grid((2, 100))
+        (100,)
+    """
+    tokens = TokenEmbedding(
+        vocabulary_size,
+        options.hidden_dim,
+        stddev=TOKEN_STDDEV if options.variant == "fixed" else None,
+        dtype=options.dtype,
+        name="tokens",
+    )
+    return _embedder(options, tokens, (max_length,), dilated=False)
+
+
+def _embedder(
+    options: EmbedderOptions,
+    tokens: PatchEmbedding | TokenEmbedding,
+    buckets: tuple[int, ...],
+    dilated: bool,
+) -> Embedder:
+    positions = PositionEmbedding(
+        buckets,
+        dilated=dilated,
+        interpolate=options.interpolate_positions,
+        coordinates="bfloat16" if options.variant == "imp" else "integer",
+        scale=POSITION_SCALE if options.variant == "fixed" else 1.0,
+        dtype=options.dtype,
+        name="positions",
+    )
+    return Embedder(tokens, positions, dtype=options.dtype, name=options.name)

@@ -4,13 +4,14 @@ What a model does that mixes unlike tasks in one batch. Every token of padding
 is work for nothing: `CombinedModel` offers it to compare with, and counts it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
 
 from keras_imp.layers.moe.base import RoutingReport
 from keras_imp.layers.moe.routing import statistics_by_layer
 from keras_imp.models.embedders import Embedded
+from keras_imp.models.protocols import TokenEncoder
 from keras_imp.typing import Tensor
 
 
@@ -27,7 +28,9 @@ class PaddedPass(NamedTuple):
 
 
 def padded_pass(
-    encoder: Any, parts: list[Embedded], training: bool | None = None
+    encoder: TokenEncoder,
+    parts: list[Embedded],
+    training: bool | None = None,
 ) -> PaddedPass:
     """Encode the tokens of several inputs in one pass of the blocks.
 
@@ -38,7 +41,7 @@ def padded_pass(
     it counts once for each part.
 
     Args:
-        encoder: With `body` and `finish`, such as `IMPEncoder`.
+        encoder: The encoder.
         parts: What its `embed` returned, at least one.
         training: Whether to apply dropout.
 

@@ -6,9 +6,10 @@ So each weight that belongs to a layer or a modality carries its place.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from keras_imp.models.modalities import MODALITIES
+if TYPE_CHECKING:
+    from keras_imp.models.imp_encoder import IMPEncoder
 
 
 class Place(NamedTuple):
@@ -49,7 +50,7 @@ def place_of(variable: Any) -> Place | None:
     return getattr(variable, "place", None)
 
 
-def place_weights(encoder: Any) -> None:
+def place_weights(encoder: "IMPEncoder") -> None:
     """Give the weights of a built encoder their places.
 
     Args:
@@ -60,7 +61,7 @@ def place_weights(encoder: Any) -> None:
         users = tuple(
             modality
             for modality in encoder.modalities
-            if MODALITIES[modality].embedder == name
+            if encoder.embedder_of(modality) is embedder
         )
         _place(embedder.trainable_variables, Place((0,), top, users))
         # The projection that follows the layers.

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_imp._errors import check_choice, message
 from keras_imp.layers._runtime.config import arguments_of, layer_from
+from keras_imp.models.protocols import Encoder
 from keras_imp.tasks.shared_passes import SharedPasses
 from keras_imp.tasks.task import Task, check_no_owner, set_owner
 from keras_imp.typing import Tensor
@@ -98,7 +99,7 @@ class Combined(Task):
         names = (name for part in self.tasks for name in part.modalities)
         return tuple(dict.fromkeys(names))
 
-    def prepare(self, encoder: Any) -> None:
+    def prepare(self, encoder: Encoder) -> None:
         for part in self.tasks:
             part.prepare(encoder)
 
@@ -109,10 +110,10 @@ class Combined(Task):
     def call(
         self,
         inputs: dict[str, Tensor],
-        encoder: Any = None,
+        encoder: Encoder | None = None,
         training: bool | None = None,
     ) -> dict[str, Any]:
-        shared = SharedPasses(encoder)
+        shared = SharedPasses(self.given(encoder))
         return {
             part.name: part(given, encoder=shared, training=training)
             for part in self.tasks

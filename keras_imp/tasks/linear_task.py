@@ -1,10 +1,9 @@
 """What tasks with one linear layer on one modality's vector share."""
 
-from typing import Any
-
 from keras import ops
 
 from keras_imp.layers.dense import TokenDense
+from keras_imp.models.protocols import Encoder
 from keras_imp.tasks.task import Task
 from keras_imp.typing import Tensor
 
@@ -57,7 +56,7 @@ class LinearTask(Task):
     def call(
         self,
         inputs: dict[str, Tensor],
-        encoder: Any = None,
+        encoder: Encoder | None = None,
         training: bool | None = None,
     ) -> Tensor:
         inputs = {self.modality: inputs[self.modality]}

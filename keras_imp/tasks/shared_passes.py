@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_imp.models.protocols import Encoder
+
 
 class SharedPasses:
     """An encoder that remembers what it encoded; made anew for each batch.
@@ -35,7 +37,7 @@ class SharedPasses:
         1
     """
 
-    def __init__(self, encoder: Any):
+    def __init__(self, encoder: Encoder):
         self._encoder = encoder
         self._passes: list[tuple[dict[str, Any], bool | None, Any]] = []
 

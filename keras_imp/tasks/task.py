@@ -6,7 +6,7 @@ encoder through `encode`; add metrics with `track`. `examples/own_task.py` does
 it in 30 lines.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from keras_imp._errors import (
     message,
 )
 from keras_imp.layers.drop_token import draw_kept
+from keras_imp.models.protocols import Encoder, TokenEncoder
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.typing import Tensor
 
@@ -109,7 +110,7 @@ class Task(keras.layers.Layer):
         """Modalities that a training batch of this task must have."""
         raise NotImplementedError(f"{type(self).__name__}.modalities")
 
-    def prepare(self, encoder: Any) -> None:
+    def prepare(self, encoder: Encoder) -> None:
         """Take from the encoder what the weights depend on. Optional.
 
         The model calls it before `build`: what is predicted may have the size
@@ -188,7 +189,7 @@ class Task(keras.layers.Layer):
 
     def encode(
         self,
-        encoder: Any,
+        encoder: Encoder | None,
         inputs: dict[str, Any],
         training: bool | None = None,
     ) -> dict[str, Any]:
@@ -203,13 +204,41 @@ class Task(keras.layers.Layer):
             What the encoder returns.
 
         Raises:
-            ValueError: If tokens of an input were dropped on the host already,
-                or their number is not known.
+            ValueError: If there is no encoder, tokens of an input were dropped
+                on the host already, or their number is not known.
         """
-        kept = self._draw_kept(encoder, inputs) if training else {}
+        encoder = self.given(encoder)
+        if not (training and self.drop_tokens):
+            return encoder(inputs, training=training)
+        # That it is one was checked when the model was made.
+        tokens = cast(TokenEncoder, encoder)
+        kept = self._draw_kept(tokens, inputs)
         if not kept:
             return encoder(inputs, training=training)
-        return encoder(inputs, training=training, kept=kept)
+        return tokens(inputs, training=training, kept=kept)
+
+    def given(self, encoder: Any) -> Any:
+        """The encoder that `call` got.
+
+        Args:
+            encoder: The encoder, or None if it was left away.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            ValueError: If it was left away.
+        """
+        if encoder is None:
+            raise ValueError(
+                message(
+                    f"Task {self.name!r} must be called with an encoder.",
+                    "Use task(inputs, encoder=encoder), or predict with the "
+                    "model: model.predict(inputs, task=name).",
+                    encoder=None,
+                )
+            )
+        return encoder
 
     def track(self, metric: keras.metrics.Metric) -> TaskMetric:
         """Log a metric as `<task>/<metric name>`, absent while not drawn.
@@ -222,7 +251,9 @@ class Task(keras.layers.Layer):
         """
         return TaskMetric(metric, name=f"{self.name}/{metric.name}")
 
-    def _draw_kept(self, encoder: Any, inputs: dict[str, Any]) -> dict:
+    def _draw_kept(
+        self, encoder: TokenEncoder, inputs: dict[str, Any]
+    ) -> dict[str, Tensor]:
         """Indices of the kept tokens of each modality that drops some."""
         kept = {}
         for name, rate in self.drop_tokens.items():

@@ -13,6 +13,7 @@ from keras import ops
 from keras_imp._errors import check_choice, message
 from keras_imp.models.embedders import Embedded
 from keras_imp.models.padded_pass import padded_pass
+from keras_imp.models.protocols import check_encoder
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.tasks.task import Task
 from keras_imp.training.alternating_model import AlternatingModel
@@ -122,7 +123,12 @@ class CombinedModel(AlternatingModel):
         tasks = list(tasks)
         _check_parts(tasks)
         if strategy == "padded":
-            _check_padded(encoder)
+            check_encoder(
+                encoder,
+                needs=("embed", "body", "finish"),
+                purpose='`strategy="padded"`',
+                hint='Or use strategy="sum".',
+            )
         super().__init__(
             encoder, tasks, update=update, hidden_dim=hidden_dim, **kwargs
         )
@@ -307,15 +313,3 @@ def _check_parts(tasks: list[Task]) -> None:
                     microbatches=task.microbatches,
                 )
             )
-
-
-def _check_padded(encoder: Any) -> None:
-    if not all(hasattr(encoder, n) for n in ("embed", "body", "finish")):
-        raise ValueError(
-            message(
-                '`strategy="padded"` needs an encoder with `embed`, `body` and '
-                "`finish`, such as IMPEncoder.",
-                'Use `strategy="sum"`.',
-                encoder=type(encoder).__name__,
-            )
-        )

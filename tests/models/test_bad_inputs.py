@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from keras_imp.models.modalities import MODALITIES, check_modality
+from keras_imp.models.modalities import BUILT_IN
 from tests.helpers.encoders import ALL, small_encoder
 
 CHOICES = "('image', 'video', 'audio', 'waveform', 'text')"
@@ -158,16 +158,58 @@ def test_a_modality_that_was_not_configured_is_refused(how):
 def test_an_unknown_modality_is_refused_by_the_constructor():
     text = (
         f"A modality must be one of {CHOICES}. Received: modality='touch'. "
-        f"{RENAME}"
+        "Use one of these names. A modality of your own is known once the "
+        "module that calls keras_imp.models.register_modality is imported."
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         small_encoder(("image", "touch"))
 
 
 def test_the_table_of_modalities_is_complete():
-    assert tuple(MODALITIES) == ALL
-    for name in ALL:
-        check_modality(name)
+    assert tuple(BUILT_IN) == ALL
+
+
+@pytest.mark.parametrize(
+    ("modalities", "kind", "text"),
+    [
+        (
+            "text",
+            TypeError,
+            "`modalities` must be a tuple of names. Received: "
+            "modalities='text'. Put it in parentheses, with a comma behind it.",
+        ),
+        (
+            (),
+            ValueError,
+            "`modalities` must have at least one name, and each only once. "
+            "Received: modalities=().",
+        ),
+        (
+            ("image", "text", "image"),
+            ValueError,
+            "`modalities` must have at least one name, and each only once. "
+            "Received: modalities=('image', 'text', 'image').",
+        ),
+    ],
+    ids=["one name", "none", "twice"],
+)
+def test_modalities_that_are_no_set_of_names_are_refused(
+    modalities, kind, text
+):
+    with pytest.raises(kind, match=f"^{re.escape(text)}$"):
+        small_encoder(modalities)
+
+
+def test_kept_tokens_of_an_input_that_is_not_there_are_refused(encoder):
+    text = (
+        "`kept` must name inputs of the call, ('text',). Received: "
+        "modality='image'."
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        encoder(
+            {"text": zeros("text", (2, 7))},
+            kept={"image": np.zeros((2, 1), "int32")},
+        )
 
 
 @pytest.mark.parametrize("how", ["call", "check_inputs"])

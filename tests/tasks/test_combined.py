@@ -339,10 +339,10 @@ def test_targets_that_do_not_fit_are_refused(rng, y, text):
 def test_parts_that_drop_tokens_need_an_encoder_that_counts_them():
     part = Regression("size", "image", drop_tokens={"image": 0.5})
     text = (
-        "`drop_tokens` of task 'size' needs an encoder that tells its number "
-        "of tokens. Received: encoder='TinyEncoder'. Give the encoder a method "
-        "num_tokens(name, shape) and a call argument `kept`, or drop tokens on "
-        "the host."
+        "`drop_tokens` of task 'size' needs an encoder with num_tokens, kept; "
+        "see keras_imp.models.TokenEncoder. Received: encoder='TinyEncoder', "
+        "missing=['num_tokens', 'kept']. Use an IMPEncoder, or add what is "
+        "missing. Or drop tokens on the host."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         built(Combined("all", [part]))

@@ -286,10 +286,10 @@ def test_dropping_tokens_of_another_modality_is_refused(refusing):
 def test_dropping_tokens_needs_an_encoder_that_counts_them():
     task = Classification("o", "image", 3, drop_tokens={"image": 0.5})
     text = (
-        "`drop_tokens` of task 'o' needs an encoder that tells its number of "
-        "tokens. Received: encoder='TinyEncoder'. Give the encoder a method "
-        "num_tokens(name, shape) and a call argument `kept`, or drop tokens on "
-        "the host."
+        "`drop_tokens` of task 'o' needs an encoder with num_tokens, kept; see "
+        "keras_imp.models.TokenEncoder. Received: encoder='TinyEncoder', "
+        "missing=['num_tokens', 'kept']. Use an IMPEncoder, or add what is "
+        "missing. Or drop tokens on the host."
     )
     with exactly(ValueError, text):
         AlternatingModel(models.TinyEncoder(), [task])

@@ -510,9 +510,10 @@ def test_an_unknown_strategy_is_refused():
 
 def test_an_encoder_without_tokens_is_refused():
     text = (
-        '`strategy="padded"` needs an encoder with `embed`, `body` and '
-        "`finish`, such as IMPEncoder. Received: encoder='TinyEncoder'. Use "
-        '`strategy="sum"`.'
+        '`strategy="padded"` needs an encoder with embed, body, finish; see '
+        "keras_imp.models.TokenEncoder. Received: encoder='TinyEncoder', "
+        "missing=['embed', 'body', 'finish']. Use an IMPEncoder, or add what "
+        'is missing. Or use strategy="sum".'
     )
     with exactly(ValueError, text):
         combined(strategy="padded")

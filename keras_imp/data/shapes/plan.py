@@ -10,12 +10,9 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp.data.shapes.plan_text import rows_text, table
 from keras_imp.data.shapes.shape import Shape
-from keras_imp.models.modalities import (
-    MODALITIES,
-    check_modality,
-    input_shape,
-)
+from keras_imp.models.modalities import modality_of
 from keras_imp.models.patching import Patching
+from keras_imp.models.protocols import TokenEncoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +109,7 @@ class Plan(Mapping):
     """  # noqa: E501
 
     def __init__(
-        self, encoder: Any, shapes: dict[str, tuple[PlannedShape, ...]]
+        self, encoder: TokenEncoder, shapes: dict[str, tuple[PlannedShape, ...]]
     ):
         self.encoder = encoder
         self.shapes = shapes
@@ -180,12 +177,11 @@ class Plan(Mapping):
         Returns:
             Ascending row numbers by axis.
         """
-        check_modality(name, self.encoder.modalities)
-        embedder = MODALITIES[name].embedder
+        embedder = self.encoder.embedder_of(name)
         reached: dict[str, np.ndarray] = {}
         for one in self.all_shapes:
             for other in one.shape.sizes:
-                if MODALITIES[other].embedder != embedder:
+                if self.encoder.embedder_of(other) is not embedder:
                     continue
                 rows = self.rows_reached(other, one.shape.size_of(other))
                 for axis, own in rows.items():
@@ -257,11 +253,12 @@ class Plan(Mapping):
             f"{graphs} graph{'s' if graphs > 1 else ''} to compile.",
         ]
         names = {n: None for one in self.all_shapes for n in one.shape.sizes}
-        embedders = dict.fromkeys(MODALITIES[name].embedder for name in names)
-        for embedder in embedders:
-            lines += self._row_lines(
-                [n for n in names if MODALITIES[n].embedder == embedder]
-            )
+        sharing: dict[int, list[str]] = {}
+        for name in names:
+            embedder = self.encoder.embedder_of(name)
+            sharing.setdefault(id(embedder), []).append(name)
+        for several in sharing.values():
+            lines += self._row_lines(several)
         return "\n".join(lines)
 
     def _row_lines(self, names: list[str]) -> list[str]:
@@ -286,7 +283,7 @@ class Plan(Mapping):
         return lines
 
     def _never_reached(self, name: str) -> dict[str, np.ndarray]:
-        embedder = self.encoder.embedders[MODALITIES[name].embedder]
+        embedder = self.encoder.embedder_of(name)
         trained = self.trained_rows(name)
         rest = {
             axis: np.setdiff1d(np.arange(rows), trained[axis])
@@ -295,8 +292,8 @@ class Plan(Mapping):
         return {axis: rows for axis, rows in rest.items() if len(rows)}
 
     def _positions(self, name: str, size: tuple[int, ...]) -> tuple:
-        embedder = self.encoder.embedders[MODALITIES[name].embedder]
-        grid = embedder.grid(input_shape(name, size))
+        embedder = self.encoder.embedder_of(name)
+        grid = embedder.grid(modality_of(name).input_shape(size))
         return embedder.positions, embedder.axis_names, grid
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_imp._errors import check_positive, check_rate, message
-from keras_imp.models.modalities import axes_of, check_modality
+from keras_imp.models.modalities import modality_of
 
 
 class Shape:
@@ -15,7 +15,8 @@ class Shape:
             other shapes.
         **sizes: Size of each modality: `image=(height, width)`,
             `video=(frames, height, width)`, `audio=(frames, bins)`,
-            `waveform=samples`, `text=length` or `(captions, length)`.
+            `waveform=samples`, `text=length` or `(captions, length)`; of a
+            modality of your own, the named axes of its `models.Modality`.
 
     Raises:
         ValueError: If a modality is unknown, or a size, share or weight does
@@ -46,7 +47,14 @@ class Shape:
         self.weight = weight
         for name, rate in (drop or {}).items():
             check_rate(**{f"drop[{name!r}]": rate})
-            check_modality(name, tuple(self.sizes))
+            if name not in self.sizes:
+                raise ValueError(
+                    message(
+                        "`drop` must name modalities of the shape, "
+                        f"{tuple(self.sizes)}.",
+                        modality=name,
+                    )
+                )
         if not isinstance(weight, int) or weight < 1:
             raise ValueError(
                 message(
@@ -78,7 +86,7 @@ class Shape:
         Returns:
             Their number.
         """
-        extra = len(self.sizes[name]) - len(axes_of(name))
+        extra = len(self.sizes[name]) - len(modality_of(name).size_axes)
         return self.sizes[name][0] if extra else 1
 
     def size_of(self, name: str) -> tuple[int, ...]:
@@ -90,13 +98,12 @@ class Shape:
         Returns:
             Length of each of its axes.
         """
-        return self.sizes[name][-len(axes_of(name)) :]
+        return self.sizes[name][-len(modality_of(name).size_axes) :]
 
 
 def _size(name: str, size: Any) -> tuple[int, ...]:
-    check_modality(name)
+    axes = modality_of(name).size_axes
     given = (size,) if isinstance(size, int) else tuple(size)
-    axes = axes_of(name)
     lengths = [len(axes)] if name != "text" else [1, 2]
     if len(given) not in lengths:
         raise ValueError(

@@ -12,7 +12,7 @@ from keras_imp._errors import check_positive, message
 from keras_imp.data.shapes.plan import Plan, PlannedShape
 from keras_imp.data.shapes.shape import Shape
 from keras_imp.layers.drop_token import num_kept
-from keras_imp.models.modalities import input_shape
+from keras_imp.models.modalities import modality_of
 
 
 class TokenBudget:
@@ -101,7 +101,7 @@ class TokenBudget:
     def _planned(self, encoder, task, shape, several) -> PlannedShape:
         full, kept, flops = {}, {}, 0
         for name in shape.sizes:
-            size = input_shape(name, shape.size_of(name))
+            size = modality_of(name).input_shape(shape.size_of(name))
             full[name] = encoder.num_tokens(name, size)
             rate = shape.drop.get(name, 0.0)
             kept[name] = num_kept(full[name], rate) if rate else full[name]

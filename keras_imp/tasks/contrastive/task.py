@@ -5,7 +5,6 @@ Arrays of similarities have the shape (i, m, j, n).
 """
 
 import math
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ from keras import ops
 
 from keras_imp._errors import check_choice, message
 from keras_imp.layers.projection_head import CommonSpace
+from keras_imp.models.protocols import Encoder
 from keras_imp.tasks.contrastive.captions import captions_as_examples
 from keras_imp.tasks.contrastive.checks import (
     check_groups,
@@ -172,7 +172,7 @@ class Contrastive(Task):
     def call(
         self,
         inputs: dict[str, Tensor],
-        encoder: Any = None,
+        encoder: Encoder | None = None,
         training: bool | None = None,
     ) -> dict[str, Tensor]:
         given = {

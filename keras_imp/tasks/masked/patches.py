@@ -16,6 +16,8 @@ from keras_imp.layers.drop_token import keep_tokens, num_kept
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.models.embedders import Embedder
+from keras_imp.models.modalities import modality_of
+from keras_imp.models.protocols import TokenEncoder
 from keras_imp.tasks.task import weighted_mean
 from keras_imp.typing import Tensor
 
@@ -101,7 +103,7 @@ class MaskedPatches(keras.layers.Layer):
         )
         # Loss in float32 whatever the encoder computes in.
         self.leave = TokenDense(
-            self.embedder.patching(self.modality).values,
+            self.embedder.patching(modality_of(self.modality)).values,
             kernel_initializer="lecun_normal",
             dtype="float32",
             name="leave",
@@ -118,7 +120,7 @@ class MaskedPatches(keras.layers.Layer):
     def call(
         self,
         values: Tensor,
-        encoder: Any,
+        encoder: TokenEncoder,
         seeds: list[Any],
         training: bool | None = None,
     ) -> dict[str, Tensor]:

@@ -1,13 +1,12 @@
 """Hide a part of one modality's input and predict it from the rest."""
 
-import inspect
 from typing import Any
 
 import keras
 
 from keras_imp._errors import check_positive, check_rate, message
-from keras_imp.models.embedders import Embedder
-from keras_imp.models.modalities import check_modality
+from keras_imp.models.modalities import modality_of
+from keras_imp.models.protocols import Encoder, check_encoder
 from keras_imp.tasks.contrastive.captions import captions_as_examples
 from keras_imp.tasks.masked.patches import MaskedPatches
 from keras_imp.tasks.masked.tokens import MaskedTokens
@@ -123,7 +122,7 @@ class MaskedModeling(Task):
         **kwargs,
     ):
         super().__init__(name=name, loss_weight=loss_weight, **kwargs)
-        check_modality(modality)
+        modality_of(modality)
         if self.drop_tokens:
             raise ValueError(
                 message(
@@ -166,8 +165,13 @@ class MaskedModeling(Task):
     def modalities(self) -> tuple[str, ...]:
         return (self.modality,)
 
-    def prepare(self, encoder: Any) -> None:
-        self.objective.prepare(_embedder(encoder, self.modality))
+    def prepare(self, encoder: Encoder) -> None:
+        checked = check_encoder(
+            encoder,
+            needs=("embedder_of", "kept"),
+            purpose="Masked modeling",
+        )
+        self.objective.prepare(checked.embedder_of(self.modality))
 
     def build(self, pooled_shape):
         self.objective.build(tuple(pooled_shape[self.modality]))
@@ -175,7 +179,7 @@ class MaskedModeling(Task):
     def call(
         self,
         inputs: dict[str, Tensor],
-        encoder: Any = None,
+        encoder: Encoder | None = None,
         training: bool | None = None,
     ) -> dict[str, Tensor]:
         seeds: list[Any] = EVALUATION_SEEDS
@@ -183,7 +187,7 @@ class MaskedModeling(Task):
             seeds = [self.seed_generator] * len(EVALUATION_SEEDS)
         return self.objective(
             inputs[self.modality],
-            encoder=encoder,
+            encoder=self.given(encoder),
             seeds=seeds,
             training=training,
         )
@@ -238,19 +242,3 @@ def _refuse(**arguments: Any) -> None:
                     **{name: value},
                 )
             )
-
-
-def _embedder(encoder: Any, modality: str) -> Embedder:
-    """The encoder's embedder, if it can hide tokens at all."""
-    options = inspect.signature(encoder.call).parameters
-    if not hasattr(encoder, "embedder_of") or "kept" not in options:
-        raise ValueError(
-            message(
-                "Masked modeling needs an encoder with a method "
-                "`embedder_of(modality)` and an argument `kept` of its `call`, "
-                "as `IMPEncoder` has.",
-                "Use an `IMPEncoder`, or add both to the encoder.",
-                encoder=type(encoder).__name__,
-            )
-        )
-    return encoder.embedder_of(modality)

@@ -15,6 +15,7 @@ from keras_imp._errors import message
 from keras_imp.layers.dense import TokenDense, flatten_leading, restore_leading
 from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.models.embedders import Embedder
+from keras_imp.models.protocols import TokenEncoder
 from keras_imp.tasks.contrastive.captions import captions_as_examples
 from keras_imp.tasks.task import weighted_mean
 from keras_imp.typing import Tensor
@@ -146,7 +147,7 @@ class MaskedTokens(keras.layers.Layer):
     def call(
         self,
         text: Tensor,
-        encoder: Any,
+        encoder: TokenEncoder,
         seeds: list[Any],
         training: bool | None = None,
     ) -> dict[str, Tensor]:

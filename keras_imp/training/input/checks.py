@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp.models.protocols import check_encoder
 from keras_imp.tasks.combined import Combined
 from keras_imp.tasks.task import Task, check_no_owner, count_examples
 from keras_imp.training.input.task_mixture import TaskMixture
@@ -342,13 +343,10 @@ def _check_drop_tokens(task: Task, encoder: Any) -> None:
                     modality=name,
                 )
             )
-    if task.drop_tokens and not hasattr(encoder, "num_tokens"):
-        raise ValueError(
-            message(
-                f"`drop_tokens` of task {task.name!r} needs an encoder that "
-                "tells its number of tokens.",
-                "Give the encoder a method num_tokens(name, shape) and a call "
-                "argument `kept`, or drop tokens on the host.",
-                encoder=type(encoder).__name__,
-            )
+    if task.drop_tokens:
+        check_encoder(
+            encoder,
+            needs=("num_tokens", "kept"),
+            purpose=f"`drop_tokens` of task {task.name!r}",
+            hint="Or drop tokens on the host.",
         )

@@ -5,7 +5,6 @@ import pytest
 from keras_imp.data import Shape
 
 MODALITIES = "('image', 'video', 'audio', 'waveform', 'text')"
-RENAME = "Rename the key, or add the modality to `modalities` of the encoder."
 
 
 def test_a_shape_knows_its_sizes_and_sequences():
@@ -43,7 +42,9 @@ def test_a_share_of_zero_is_no_drop():
         (
             {"touch": 3},
             f"A modality must be one of {MODALITIES}. Received: "
-            f"modality='touch'. {RENAME}",
+            "modality='touch'. Use one of these names. A modality of your own "
+            "is known once the module that calls "
+            "keras_imp.models.register_modality is imported.",
         ),
         (
             {"image": 32},
@@ -63,8 +64,8 @@ def test_a_share_of_zero_is_no_drop():
         ),
         (
             {"image": (8, 8), "drop": {"video": 0.5}},
-            "A modality must be one of ('image',). Received: "
-            f"modality='video'. {RENAME}",
+            "`drop` must name modalities of the shape, ('image',). Received: "
+            "modality='video'.",
         ),
         (
             {"image": (8, 8), "weight": 0.5},

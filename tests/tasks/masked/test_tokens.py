@@ -317,8 +317,9 @@ def test_mixed_precision_keeps_logits_and_loss_in_float32(rng):
         (
             {"modality": "smell"},
             "A modality must be one of ('image', 'video', 'audio', "
-            "'waveform', 'text'). Received: modality='smell'. Rename the "
-            "key, or add the modality to `modalities` of the encoder.",
+            "'waveform', 'text'). Received: modality='smell'. Use one of "
+            "these names. A modality of your own is known once the module "
+            "that calls keras_imp.models.register_modality is imported.",
         ),
     ],
 )
@@ -360,10 +361,10 @@ def test_an_encoder_that_cannot_hide_tokens_is_refused():
     from tests.helpers import models
 
     text = (
-        "Task 'words': Masked modeling needs an encoder with a method "
-        "`embedder_of(modality)` and an argument `kept` of its `call`, as "
-        "`IMPEncoder` has. Received: encoder='TinyEncoder'. Use an "
-        "`IMPEncoder`, or add both to the encoder."
+        "Task 'words': Masked modeling needs an encoder with embedder_of, "
+        "kept; see keras_imp.models.TokenEncoder. Received: "
+        "encoder='TinyEncoder', missing=['embedder_of', 'kept']. Use an "
+        "IMPEncoder, or add what is missing."
     )
     task = MaskedModeling("words", "text", mask_id=3)
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):

@@ -217,8 +217,9 @@ def test_a_modality_that_the_encoder_lacks_is_refused(refusing):
 def test_an_unknown_modality_is_refused():
     text = (
         "A modality must be one of ('image', 'video', 'audio', 'waveform', "
-        "'text'). Received: modality='smell'. Rename the key, or add the "
-        "modality to `modalities` of the encoder."
+        "'text'). Received: modality='smell'. Use one of these names. A "
+        "modality of your own is known once the module that calls "
+        "keras_imp.models.register_modality is imported."
     )
     with exactly(ValueError, text):
         keras_imp.IMPEncoder(8, 16, 1, 2, modalities=("smell",))

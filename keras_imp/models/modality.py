@@ -1,0 +1,272 @@
+"""What a modality is: one record.
+
+It says which axes its inputs have, which embedder makes their tokens, and what
+may be done to them on the host. `models.modalities` holds the records that are
+known; `models.register_modality` adds one from outside of the package.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_imp._errors import message
+
+# Values, their new size, and a generator for what is random.
+Resize = Callable[
+    [np.ndarray, tuple[int, ...], np.random.Generator], np.ndarray
+]
+# Arguments of `data.Shape`, which takes modalities as keywords.
+RESERVED = ("drop", "weight")
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbedderOptions:
+    """What an encoder tells the function that makes an embedder.
+
+    Attributes:
+        name: Name of the embedder, for its layer and the paths of its weights.
+        hidden_dim: Width of the tokens.
+        padding: What to do with a size that is no multiple of its patch,
+            `"valid"` or `"same"`.
+        interpolate_positions: Whether to mix neighboring position rows.
+        variant: `"fixed"` or `"imp"`.
+        dtype: Dtype policy of the computations.
+        vocabulary_size: The encoder's, as are all that follow.
+        max_sequence_length: Rows of the position table of text.
+        patch_size: Patch of video and image.
+        audio_patch_size: Patch of a spectrogram.
+        waveform_patch_size: Samples per waveform patch.
+        position_buckets: Rows of the position tables of video and image.
+        audio_position_buckets: Rows for a spectrogram.
+        waveform_position_buckets: Rows for a waveform.
+
+    Example:
+        >>> from keras_imp.models import EmbedderOptions
+        >>> EmbedderOptions(name="depth", hidden_dim=8).padding
+        'valid'
+    """
+
+    name: str
+    hidden_dim: int
+    padding: str = "valid"
+    interpolate_positions: bool = False
+    variant: str = "fixed"
+    dtype: Any = None
+    vocabulary_size: int = 32100
+    max_sequence_length: int = 4096
+    patch_size: tuple[int, int, int] = (4, 16, 16)
+    audio_patch_size: tuple[int, int] = (16, 16)
+    waveform_patch_size: int = 256
+    position_buckets: tuple[int, int, int] = (16, 32, 32)
+    audio_position_buckets: tuple[int, int] = (64, 8)
+    waveform_position_buckets: int = 512
+
+    @classmethod
+    def of(cls, encoder: Any, name: str) -> "EmbedderOptions":
+        """The options of an encoder.
+
+        Args:
+            encoder: Has an attribute for each option, such as `IMPEncoder`.
+            name: Name of the embedder.
+
+        Returns:
+            The options.
+        """
+        given = {
+            field.name: getattr(encoder, field.name)
+            for field in dataclasses.fields(cls)
+            if field.name not in ("name", "dtype")
+        }
+        return cls(name=name, dtype=encoder.dtype_policy, **given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Modality:
+    """How one modality enters the encoder.
+
+    Args:
+        name: Key of its inputs, a Python identifier.
+        axes: Axes of an input after the batch axis: a name for an axis whose
+            length may differ, a number for one that always has this length.
+        make_embedder: From `EmbedderOptions` to the embedder, such as
+            `models.patch_embedder` with the patch filled in.
+        embedder: Name of the embedder. Modalities of one encoder with the same
+            name share it and its weights; they must have one `make_embedder`.
+            Defaults to `name`.
+        token_ids: Whether the inputs are token ids, with 0 as padding, and not
+            values on a grid.
+        resize: Brings arrays to another size on the host: `resize(values,
+            size, generator)`, with a length in `size` for each named axis.
+            Defaults to none: its size is that of the data.
+        only_shrinks: Named axes that `resize` can make shorter, but not longer.
+        keeps: Named axes whose length `resize` does not change.
+        check_values: Checks one batch on the host, before it is moved:
+            `check_values(values)` raises a ValueError that says what is wrong.
+
+    Raises:
+        ValueError: If the name or an axis cannot be used.
+
+    Example:
+        >>> import functools, keras_imp
+        >>> from keras_imp.models import Modality, patch_embedder
+        >>> depth = Modality(
+        ...     name="depth", axes=("height", "width"),
+        ...     make_embedder=functools.partial(
+        ...         patch_embedder, patch_size=(8, 8), buckets=(32, 32),
+        ...         axis_names=("height", "width")))
+        >>> depth.shape, depth.rank
+        ('(batch, height, width)', 3)
+    """
+
+    name: str
+    axes: tuple[str | int, ...]
+    make_embedder: Callable[[EmbedderOptions], Any]
+    embedder: str = ""
+    token_ids: bool = False
+    resize: Resize | None = None
+    only_shrinks: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
+    check_values: Callable[[np.ndarray], None] | None = None
+
+    def __post_init__(self):
+        if not self.embedder:
+            object.__setattr__(self, "embedder", self.name)
+        for field in ("name", "embedder"):
+            _check_name(field, getattr(self, field))
+        if not self.size_axes:
+            raise ValueError(
+                message(
+                    "A modality must have at least one named axis.",
+                    'Use ("height", "width"), for example.',
+                    name=self.name,
+                    axes=self.axes,
+                )
+            )
+        for axis in (*self.only_shrinks, *self.keeps):
+            if axis not in self.size_axes:
+                raise ValueError(
+                    message(
+                        "`only_shrinks` and `keeps` must name axes of the "
+                        f"modality, {self.size_axes}.",
+                        name=self.name,
+                        axis=axis,
+                    )
+                )
+
+    @property
+    def size_axes(self) -> tuple[str, ...]:
+        """Names of the axes whose length may differ."""
+        return tuple(axis for axis in self.axes if isinstance(axis, str))
+
+    @property
+    def rank(self) -> int:
+        """Number of axes of an input, with the batch axis."""
+        return len(self.axes) + 1
+
+    @property
+    def shape(self) -> str:
+        """Axes of an input as text, for errors."""
+        return f"(batch, {', '.join(map(str, self.axes))})"
+
+    def input_shape(self, size: tuple[int, ...]) -> tuple[int | None, ...]:
+        """Shape of an input of some size.
+
+        Args:
+            size: Length of each of `size_axes`.
+
+        Returns:
+            The shape, with None for the batch axis.
+
+        Example:
+            >>> from keras_imp.models.modalities import modality_of
+            >>> modality_of("image").input_shape((32, 48))
+            (None, 32, 48, 3)
+        """
+        lengths = iter(size)
+        return (
+            None,
+            *(a if isinstance(a, int) else next(lengths) for a in self.axes),
+        )
+
+    def check_rank(self, shape: tuple[int | None, ...]) -> None:
+        """Raise unless an input has the rank of the modality.
+
+        Args:
+            shape: Its shape, batch axis included.
+
+        Raises:
+            ValueError: If it has not.
+        """
+        if len(shape) != self.rank:
+            raise ValueError(
+                message(
+                    f"The input {self.name!r} must have shape {self.shape}.",
+                    shape=tuple(shape),
+                )
+            )
+
+    def check_size(
+        self, stored: tuple[int, ...], size: tuple[int, ...]
+    ) -> None:
+        """Raise unless arrays can be brought to a size.
+
+        Args:
+            stored: Shape of the arrays, batch axis included. Further axes
+                after it, such as that of several captions, are left alone.
+            size: Length of each of `size_axes`.
+
+        Raises:
+            ValueError: If they cannot.
+        """
+        own = stored[-len(self.axes) :]
+        have = [n for n, a in zip(own, self.axes) if isinstance(a, str)]
+        if self.resize is None and tuple(size) != tuple(have):
+            raise ValueError(
+                message(
+                    f"The size of {self.name!r} must be that of the data: this "
+                    "modality has no `resize`.",
+                    "Give its `Modality` a function `resize`, or resize the "
+                    "data before.",
+                    asked=tuple(size),
+                    stored=tuple(have),
+                )
+            )
+        for axis, length, most in zip(self.size_axes, size, have):
+            if axis in self.keeps and length != most:
+                raise ValueError(
+                    message(
+                        f"The size of {self.name!r} must be that of the data "
+                        f"along the axis {axis!r}.",
+                        f"Prepare the data with another number of {axis}.",
+                        asked=length,
+                        stored=most,
+                    )
+                )
+            if axis in self.only_shrinks and length > most:
+                raise ValueError(
+                    message(
+                        f"The size of {self.name!r} must be at most that of "
+                        f"the data along the axis {axis!r}.",
+                        asked=length,
+                        stored=most,
+                    )
+                )
+
+
+def _check_name(field: str, name: Any) -> None:
+    """Names become keywords of `Shape`, parts of paths, "image_to_text"."""
+    if (
+        not isinstance(name, str)
+        or not name.isidentifier()
+        or "_to_" in name
+        or name in RESERVED
+    ):
+        raise ValueError(
+            message(
+                f"`{field}` of a modality must be a Python identifier without "
+                f'"_to_", other than {RESERVED}.',
+                **{field: name},
+            )
+        )

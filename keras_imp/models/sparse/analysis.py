@@ -1,0 +1,98 @@
+"""What a sparse encoder costs, what it routes, and its dense counterpart.
+
+`IMPEncoder` has a method for each of these.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import message
+from keras_imp.typing import Tensor
+
+if TYPE_CHECKING:
+    from keras_imp.models.imp_encoder import IMPEncoder
+
+
+def count_active_params(encoder: "IMPEncoder") -> int:
+    """Parameters that a token meets, on average.
+
+    Args:
+        encoder: Dense or sparse.
+
+    Returns:
+        All parameters, but of the experts' only the fraction of a token:
+        `capacity_factor / num_experts` for expert choice, `num_selected /
+        num_experts` for token choice, and 1 for a soft router.
+    """
+    experts = sum(
+        int(np.prod(v.shape))
+        for stack in encoder.body.stacks
+        for v in stack.stacked
+        if v.name.startswith("experts_")
+    )
+    fraction = 1.0
+    if encoder.router == "expert_choice":
+        fraction = encoder.capacity_factor / max(1, encoder.num_experts)
+    elif encoder.router == "token_choice":
+        chosen = encoder.router_options.get("num_selected", 1)
+        fraction = chosen / max(1, encoder.num_experts)
+    idle = round(experts * (1.0 - min(fraction, 1.0)))
+    return encoder.count_params() - idle
+
+
+def dense_counterpart(encoder: "IMPEncoder") -> "IMPEncoder":
+    """The same encoder without experts, to compare with.
+
+    Args:
+        encoder: Dense or sparse.
+
+    Returns:
+        A new encoder, with random weights.
+    """
+    return type(encoder).from_config(
+        {
+            **encoder.get_config(),
+            "qk_layer_norm": encoder.uses_qk_layer_norm,
+            "num_experts": 0,
+            "num_moe_layers": 0,
+            "router_options": None,
+        }
+    )
+
+
+def routing_gates(
+    encoder: "IMPEncoder", inputs: dict[str, Tensor]
+) -> dict[str, dict[str, Any]]:
+    """Which expert took which token.
+
+    Args:
+        encoder: A sparse encoder.
+        inputs: Inputs by modality.
+
+    Returns:
+        By modality a dict with `gates`, 0 where token and expert do not meet,
+        shape `(batch, layers, tokens, experts)`, and `padding_mask`, shape
+        `(batch, tokens)`.
+
+    Raises:
+        ValueError: If the encoder is dense.
+    """
+    encoder.check_names(inputs)
+    gates = {}
+    for name, values in inputs.items():
+        features, report = encoder.encode(name, values)
+        if report is None:
+            raise ValueError(
+                message(
+                    "The encoder must have experts.",
+                    num_experts=encoder.num_experts,
+                )
+            )
+        weights = ops.transpose(report.weights, (1, 0, 2, 3))
+        if encoder.pooling == "token":
+            weights = weights[:, :, 1:]
+        mask = features["padding_mask"]
+        gates[name] = {"gates": weights, "padding_mask": mask}
+    return gates
