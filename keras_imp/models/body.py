@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_imp.layers._runtime.replicas import later, replicas
+from keras_imp.layers._runtime.replicas import defer_all_reduce, replicas
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.moe.base import (
     RoutingReport,
@@ -123,7 +123,7 @@ class EncoderBody(keras.layers.Layer):
         )
         if training:
             self.add_loss(passes * ops.sum(report.loss))
-            if padding_mask is not None and replicas().errands is not None:
+            if padding_mask is not None and replicas().deferred is not None:
                 self._count_tokens_alike(report, padding_mask, passes)
         if modality is not None:
             self.count(modality, report, training, padding_mask)
@@ -164,4 +164,4 @@ class EncoderBody(keras.layers.Layer):
             extra = tokens / ops.maximum(means[0], 1e-6) - 1.0
             return passes * extra * self.z_loss_weight * ops.sum(report.z_loss)
 
-        later([tokens], extra_loss)
+        defer_all_reduce([tokens], extra_loss)

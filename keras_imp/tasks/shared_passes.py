@@ -4,10 +4,11 @@ from typing import Any
 
 import keras
 
+from keras_imp.models.encoder_proxy import EncoderProxy
 from keras_imp.models.protocols import Encoder
 
 
-class SharedPasses:
+class SharedPasses(EncoderProxy):
     """An encoder that remembers what it encoded; made anew for each batch.
 
     A call is the same as an earlier one if it has the very same tensors, not
@@ -38,7 +39,7 @@ class SharedPasses:
     """
 
     def __init__(self, encoder: Encoder):
-        self._encoder = encoder
+        super().__init__(encoder)
         self._passes: list[tuple[dict[str, Any], bool | None, Any]] = []
 
     def __call__(
@@ -55,9 +56,6 @@ class SharedPasses:
         features = self._encoder(inputs, training=training)
         self._passes.append((dict(inputs), training, features))
         return features
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)
 
 
 def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:

@@ -1,11 +1,10 @@
 """One model, many tasks: each training step takes one of them.
 
 What a Keras user calls is here. What a step does with a batch is in
-`step/program.py`, and its gradient and update in `step/<backend>.py`.
+`step/program.py`, its gradient and update are in `step/<backend>.py`.
 """
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +12,10 @@ import keras
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.tasks.task import Task, count_examples, set_owner
+from keras_imp.training import keras_private
 from keras_imp.training.checkpoint.backup import Backup
-from keras_imp.training.checkpoint.training_state import TrainingState
+from keras_imp.training.checkpoint.run_state import RunState
+from keras_imp.training.devices.base import make_devices
 from keras_imp.training.input.checks import (
     by_modality,
     check_inputs,
@@ -39,17 +40,13 @@ from keras_imp.training.optimizers.stacked_weights import check_stacked_weights
 from keras_imp.training.schedules import AdaptiveSchedule
 from keras_imp.training.schedules.callback import DecideRounds
 from keras_imp.training.schedules.state import ScheduleState
-from keras_imp.training.step.program import TaskStep
+from keras_imp.training.step.engine import make_engine
+from keras_imp.training.step.program import StepProgram
 from keras_imp.typing import Tensor
-
-# The one place where the backend is chosen: the base class of the model.
-BackendStep: Any = importlib.import_module(
-    f"keras_imp.training.step.{keras.config.backend()}"
-).BackendStep
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
+class AlternatingModel(keras.Model):
     """Train one encoder on many tasks, one task in each step.
 
     Use it like any Keras model: `compile(optimizer)`, `fit(mixture)`,
@@ -96,6 +93,9 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
         [IMP](https://arxiv.org/abs/2305.06324), section 3.2.
     """
 
+    # What a step does with a batch.
+    program_class = StepProgram
+
     def __init__(
         self,
         encoder: keras.Layer,
@@ -111,20 +111,14 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
         self.update = update
         self.hidden_dim = hidden_dim or getattr(encoder, "hidden_dim", None)
         check_tasks(self.task_list, encoder, self.hidden_dim)
-        # Steps taken, the step whose loss was not finite (-1: none), and 1 for
-        # its task, by task.
-        self.step_counter = self._counter("step_counter", "zeros")
-        self.failed_step = self._counter(
-            "failed_step", keras.initializers.Constant(-1)
-        )
-        self.failed_tasks = self._counter(
-            "failed_tasks", "zeros", (len(self.task_list),)
-        )
-        # Steps that were skipped, by task.
-        self.skipped_steps = self._counter(
-            "skipped_steps", "zeros", (len(self.task_list),)
-        )
-        self.create_epoch_counters()
+        self._devices = make_devices(self)
+        self.run_state = state = RunState(self, self._devices)
+        self.step_counter = state.step_counter
+        self.failed_step = state.failed_step
+        self.failed_tasks = state.failed_tasks
+        self.skipped_steps = state.skipped_steps
+        self.epoch_counter = state.epoch_counter
+        self.epoch_start = state.epoch_start
         self.schedule_state = ScheduleState(
             list(self.tasks), name="schedule_state"
         )
@@ -136,6 +130,8 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
                     dict.fromkeys(task.modalities, (None, self.hidden_dim))
                 )
         set_owner(self.task_list, f"the model {self.name!r}")
+        self.program = self.program_class(self, self._devices)
+        self._engine = make_engine(self.program)
         self.built = True
 
     @property
@@ -146,9 +142,8 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
     def call(
         self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
     ) -> Any:
-        ((key, x),) = inputs.items()
-        task = self._task_of(key)
-        return task(x, encoder=self.encoder, training=training)
+        ((name, x),) = inputs.items()
+        return self.tasks[name](x, encoder=self.encoder, training=training)
 
     # What Keras users call --------------------------------------------------
 
@@ -187,9 +182,6 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
                 )
         super().compile(optimizer=optimizer, **kwargs)
         check_stacked_weights(self.optimizer, self._flatten_layers())
-        # The tracker of "loss"; Keras makes it only when a loss is given, and
-        # lists it by itself: tracked as an attribute it would be there twice.
-        self.__dict__["_loss_tracker"] = keras.metrics.Mean(name="loss")
 
     def fit(
         self,
@@ -225,26 +217,27 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
             NonFiniteLossError: If a loss is NaN or infinite.
         """
         check_no_arguments_for_arrays("fit", kwargs)
-        self._bind(x, "x", all_tasks=True)
-        self.training_mixture = x
-        if validation_data is not None:
-            self._bind(validation_data, "validation_data")
-        if steps_per_epoch is not None:
-            check_positive(steps_per_epoch=steps_per_epoch)
-            x.steps_per_epoch = steps_per_epoch
-        self._build_optimizer()
-        # Set again by a callback that goes on within an epoch.
-        self.begin_epoch(-1)
-        self._initial_epoch = None
-        with self.keep_state(), _attached(x, validation_data, callbacks):
-            return super().fit(
-                x,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=self._callbacks(x, callbacks, epochs, verbose),
-                validation_data=validation_data,
-                **kwargs,
-            )
+        with self._engine.kept_state(training=True):
+            self._bind(x, "x", all_tasks=True)
+            self.training_mixture = x
+            if validation_data is not None:
+                self._bind(validation_data, "validation_data")
+            if steps_per_epoch is not None:
+                check_positive(steps_per_epoch=steps_per_epoch)
+                x.steps_per_epoch = steps_per_epoch
+            self._build_optimizer()
+            # Set again by a callback that resumes within an epoch.
+            self.run_state.begin_epoch(-1)
+            self._initial_epoch = None
+            with _attached(x, validation_data, callbacks):
+                return super().fit(
+                    x,
+                    epochs=epochs,
+                    verbose=verbose,
+                    callbacks=self._callbacks(x, callbacks, epochs, verbose),
+                    validation_data=validation_data,
+                    **kwargs,
+                )
 
     def evaluate(
         self,
@@ -265,12 +258,14 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
             Metric values by name, of the tasks that the mixture has.
         """
         check_no_arguments_for_arrays("evaluate", kwargs)
-        self._bind(x, "x")
-        self.testing_mixture = x
         if kwargs.get("_use_cached_eval_dataset"):  # Called by `fit`.
-            with self.keep_metrics():
+            self._bind(x, "x")
+            self.testing_mixture = x
+            with self.run_state.keep_metrics():
                 return super().evaluate(x, return_dict=True, **kwargs)
-        with self.keep_state():
+        with self._engine.kept_state():
+            self._bind(x, "x")
+            self.testing_mixture = x
             results = seen(super().evaluate(x, return_dict=True, **kwargs))
         return results if return_dict else list(results.values())
 
@@ -309,15 +304,16 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
         check_inputs(chosen, x, self.encoder, some=True)
         x = {name: x[name] for name in chosen.modalities if name in x}
         check_lengths(chosen, x)
-        self.check_devices()
-        if self.placement is None:
-            return super().predict({task: x}, batch_size=batch_size, **kwargs)
         examples = count_examples(x)
-        predicted = super().predict(
-            {task: self.placement.fill(x)},
-            batch_size=self.placement.round_up(batch_size),
-            **kwargs,
-        )
+        with self._engine.kept_state():
+            self._devices.check()
+            placement = self._devices.placement
+            if placement is not None:
+                x = placement.fill(x)
+                batch_size = placement.round_up(batch_size)
+            predicted = super().predict(
+                {task: x}, batch_size=batch_size, **kwargs
+            )
         return keras.tree.map_structure(lambda a: a[:examples], predicted)
 
     def train_on_batch(self, *args, **kwargs):
@@ -405,6 +401,65 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
         ]
         return cls(**config)
 
+    # What Keras' trainer and saving call, forwarded -------------------------
+
+    def train_step(self, *args: Any) -> Any:
+        """One training step; see `keras_imp.training.step`."""
+        return self._engine.train_step(*args)
+
+    def test_step(self, *args: Any) -> Any:
+        """One step of an evaluation; see `keras_imp.training.step`."""
+        return self._engine.test_step(*args)
+
+    def predict_step(self, *args: Any) -> Any:
+        """One step of a prediction; see `keras_imp.training.step`."""
+        return self._engine.predict_step(*args)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make `train_function`, if there is none or `force` is given."""
+        self._engine.make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Make `test_function`, if there is none or `force` is given."""
+        self._engine.make_test_function(force)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        """Make `predict_function`, if there is none or `force` is given."""
+        self._engine.make_predict_function(force)
+
+    def jax_state_sync(self) -> None:
+        """Write what `fit` on JAX has taken out back into the variables."""
+        self._engine.put_back_state()
+
+    def _get_jax_state(self, **groups: bool) -> tuple:
+        return self._engine.take_state(**groups)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save counters, random states and metrics too.
+
+        Args:
+            store: Where arrays go, by name.
+        """
+        super().save_own_variables(store)
+        self.run_state.save(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved.
+
+        Args:
+            store: Arrays by name.
+        """
+        super().load_own_variables(self.run_state.load(store))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == keras_private.JAX_STATE:
+            # Where Keras keeps the state between steps. As any attribute, it
+            # would look there for layers to track, array by array, after each
+            # step: half of the time that `fit` adds to a small one.
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     # Helpers ----------------------------------------------------------------
 
     def _task(self, name: str) -> Task:
@@ -420,8 +475,8 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
         """Check a mixture, and check each of its batches when it is read."""
         check_mixture(mixture, self.tasks, argument, all_tasks)
         self._check_items(mixture, argument, training=all_tasks)
-        self.check_devices()
-        mixture.bind(self.prepare_batch, self.placement)
+        self._devices.check()
+        mixture.bind(self.prepare_batch, self._devices.placement)
 
     def _check_items(
         self, mixture: TaskMixture, argument: str, training: bool
@@ -436,7 +491,7 @@ class AlternatingModel(BackendStep, TaskStep, TrainingState, keras.Model):
                 "model.compile(optimizer=...)."
             )
         if not self.optimizer.built:
-            with self.scope():
+            with self._devices.scope():
                 self.optimizer.build(self.trainable_variables)
         known = [id(v) for v in self.optimizer._trainable_variables]
         if known != [id(v) for v in self.trainable_variables]:

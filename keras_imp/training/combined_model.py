@@ -4,14 +4,13 @@ They are here to be compared with `AlternatingModel` on one's own data. All but
 the step is the same: tasks, logs, checks, saving.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_imp._errors import check_choice, message
-from keras_imp.models.embedders import Embedded
+from keras_imp.models.encoder_proxy import RecordingEncoder
 from keras_imp.models.padded_pass import padded_pass
 from keras_imp.models.protocols import check_encoder
 from keras_imp.tasks.metrics import TaskMetric
@@ -19,26 +18,8 @@ from keras_imp.tasks.task import Task
 from keras_imp.training.alternating_model import AlternatingModel
 from keras_imp.training.input.checks import check_items
 from keras_imp.training.input.task_mixture import TaskMixture
-from keras_imp.training.step.program import Batch, total_weight
+from keras_imp.training.step.joint import WASTED, JointProgram
 from keras_imp.typing import Tensor
-
-# Where a padded step tells the share of padding; no task can have the name.
-WASTED = "@wasted_tokens"
-
-
-class Batches(NamedTuple):
-    """One batch of each of several tasks, on the device.
-
-    Attributes:
-        parts: The batches, in the order of the model's tasks.
-    """
-
-    parts: list[Batch]
-
-    @property
-    def microbatches(self) -> int:
-        """Combined batches are not cut into parts."""
-        return 1
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -49,6 +30,7 @@ class CombinedModel(AlternatingModel):
     `TaskMixture.together`, whose items have one batch of every task, and makes
     one update for each by the gradient of the weighted sum of the tasks'
     losses. All else is as there, `evaluate` on `TaskMixture.sequential` too.
+    `strategy="padded"` is experimental: it may change or go.
 
     A step holds the activations of all tasks at once, and a padded one those
     of the padding too. `keras_imp.models.padded_pass` says in what the two
@@ -63,8 +45,9 @@ class CombinedModel(AlternatingModel):
             `body` and `finish`, such as `IMPEncoder`.
         tasks: The tasks, each with a name of its own.
         strategy: `"sum"` encodes each input of each task on its own.
-            `"padded"` pads the tokens of all of them to one length and encodes
-            them in one pass with a padding mask, after tokens were dropped.
+            `"padded"` (experimental) pads the tokens of all of them to one
+            length and encodes them in one pass with a padding mask, after
+            tokens were dropped.
         update: As for `AlternatingModel`.
         hidden_dim: Width of the encoder's pooled output. Defaults to
             `encoder.hidden_dim`.
@@ -109,6 +92,8 @@ class CombinedModel(AlternatingModel):
         imp.md 13.4: alternating objectives against summing them.
     """
 
+    program_class = JointProgram
+
     def __init__(
         self,
         encoder: keras.Layer,
@@ -133,6 +118,7 @@ class CombinedModel(AlternatingModel):
             encoder, tasks, update=update, hidden_dim=hidden_dim, **kwargs
         )
         self.strategy = strategy
+        self.padding_metric = None
         if strategy == "padded":
             self.padding_metric = TaskMetric(
                 keras.metrics.Mean(), name="padding/wasted_tokens"
@@ -141,65 +127,21 @@ class CombinedModel(AlternatingModel):
     def call(
         self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
     ) -> Any:
-        if self._pads(training):
+        if self.pads(training):
             return self._run_padded(inputs)
         outputs = self._run(inputs, training)
         return outputs if len(inputs) > 1 else outputs.popitem()[1]
 
-    # The step, as far as it differs -----------------------------------------
+    def pads(self, training: bool | None) -> bool:
+        """Whether a call pads: one that does not train gives the same for less.
 
-    def unpack(self, data: dict[str, tuple]) -> Batches:
-        """Take an item of a mixture apart, of one task or of several."""
-        return Batches([self._batch(k, data[k]) for k in self._in_order(data)])
+        Args:
+            training: As in `call`.
 
-    def batch_loss(self, batch: Batches, training: bool) -> tuple[Tensor, Any]:
-        """The weighted sum of all losses; predictions and losses by task."""
-        x = {part.key: part.x for part in batch.parts}
-        # The model is the entry layer, as in `AlternatingModel.run_task`.
-        outputs = self(x, training=training)
-        if len(x) == 1 and not self._pads(training):
-            outputs = dict.fromkeys(x, outputs)
-        # Before the tasks' losses, for which replicas take turns.
-        added = [ops.cast(ops.sum(loss), "float32") for loss in self.losses]
-        losses = {
-            part.key: self.loss_of(part, outputs[part.key])
-            for part in batch.parts
-        }
-        return sum([*losses.values(), *added]), (outputs, losses)
-
-    def blamed(self, batch: Batches, y_pred: Any) -> Tensor:
-        """Tasks whose loss is not finite; all if it is only the gradient."""
-        _, losses = y_pred
-        good = {
-            part.task.name: ops.isfinite(losses[part.key])
-            for part in batch.parts
-        }
-        bad = [ops.logical_not(good.get(name, True)) for name in self.tasks]
-        bad = ops.stack(bad)
-        return ops.logical_or(bad, ops.logical_not(ops.any(bad)))
-
-    def measure(
-        self, batch: Batches, loss: Tensor, gradient_norm: Tensor, good: Tensor
-    ) -> None:
-        """Nothing: where every step takes all tasks, no schedule decides."""
-
-    def record(self, batch: Batches, y_pred: Any, loss: Tensor) -> dict:
-        """Update the metrics of all tasks of the step, and return them."""
-        outputs, losses = y_pred
-        whole = [self.gather(part, outputs[part.key]) for part in batch.parts]
-        wasted = outputs.get(WASTED)
-        if wasted is not None:
-            _, wasted = self.mean_over_replicas([], wasted)
-        if self.keeps_metrics:
-            weights = [total_weight(part) for part, _ in whole]
-            self._loss_tracker.update_state(loss, sample_weight=sum(weights))
-            for (part, y_part), weight in zip(whole, weights):
-                key, task, x, y, sample_weight = part
-                task.loss_metric.update_state(losses[key], sample_weight=weight)
-                task.update_metrics(x, y, y_part, sample_weight)
-            if wasted is not None:
-                self.padding_metric.update_state(wasted)
-        return self._logs(batch)
+        Returns:
+            Whether all tokens go through the encoder in one padded pass.
+        """
+        return self.strategy == "padded" and bool(training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "strategy": self.strategy}
@@ -214,92 +156,34 @@ class CombinedModel(AlternatingModel):
     ) -> dict[str, Any]:
         """What each task returns, with an encoder or what stands for it."""
         return {
-            key: self._task_of(key)(
-                inputs[key],
+            task.name: task(
+                inputs[task.name],
                 encoder=encoder or self.encoder,
                 training=training,
             )
-            for key in self._in_order(inputs)
+            for task in self.task_list
+            if task.name in inputs
         }
-
-    def _pads(self, training: bool | None) -> bool:
-        """Only training does: without, evaluation gives the same for less."""
-        return self.strategy == "padded" and bool(training)
 
     def _run_padded(self, inputs: dict[str, dict]) -> dict[str, Any]:
         """The same in training, with one pass through the encoder blocks."""
-        before = [(v, ops.copy(v.value)) for v in self._random_states()]
-        asked = _Asked(self.encoder)
-        self._run(inputs, True, asked)
+        states = self.run_state.random_states()
+        before = [(v, ops.copy(v.value)) for v in states]
+        recorder = RecordingEncoder(self.encoder)
+        self._run(inputs, True, recorder)
         for variable, value in before:
             variable.assign(value)
-        features, wasted = padded_pass(self.encoder, asked.parts, training=True)
-        outputs = self._run(inputs, True, _Answer(self.encoder, features))
-        return {**outputs, WASTED: wasted}
-
-    def _in_order(self, items: dict[str, Any]) -> list[str]:
-        """Keys in the order of the tasks; a traced dict is sorted by key."""
-        names = list(self.tasks)
-        return sorted(items, key=lambda k: names.index(self._task_of(k).name))
-
-    def _metrics_of(self, batch: Batches) -> list[keras.Metric]:
-        padding = [self.padding_metric] if self.strategy == "padded" else []
-        tasks = [m for part in batch.parts for m in part.task.metrics]
-        return [self._loss_tracker, *tasks, *padding]
+        features, wasted = padded_pass(
+            self.encoder, recorder.parts, training=True
+        )
+        recorder.replay(features)
+        return {**self._run(inputs, True, recorder), WASTED: wasted}
 
     def _check_items(
         self, mixture: TaskMixture, argument: str, training: bool
     ) -> None:
         if training:
             check_items(mixture, argument, together=True)
-
-
-class _StandIn:
-    """Takes the encoder's place in a task's `call`.
-
-    Args:
-        encoder: The encoder, whose attributes a task may ask for.
-    """
-
-    def __init__(self, encoder: Any):
-        self.encoder = encoder
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.encoder, name)
-
-    def _present(self, inputs: dict[str, Any]) -> list[str]:
-        """The modalities in the order in which the encoder takes them."""
-        return [name for name in self.encoder.modalities if name in inputs]
-
-
-class _Asked(_StandIn):
-    """Embeds what tasks want encoded; answers as if there were no blocks."""
-
-    def __init__(self, encoder: Any):
-        super().__init__(encoder)
-        self.parts: list[Embedded] = []
-
-    def __call__(self, inputs, training=None, kept=None) -> dict[str, dict]:
-        features = {}
-        for name in self._present(inputs):
-            part = self.encoder.embed(
-                name, inputs[name], (kept or {}).get(name)
-            )
-            self.parts.append(part)
-            features[name] = self.encoder.finish(part, part.tokens)
-        return features
-
-
-class _Answer(_StandIn):
-    """Gives the features of a padded pass, in the order of the questions."""
-
-    def __init__(self, encoder: Any, features: list[dict[str, Tensor]]):
-        super().__init__(encoder)
-        self.features: Iterator[dict[str, Tensor]] = iter(features)
-
-    def __call__(self, inputs, training=None, kept=None) -> dict[str, dict]:
-        del training, kept
-        return {name: next(self.features) for name in self._present(inputs)}
 
 
 def _check_parts(tasks: list[Task]) -> None:

@@ -249,7 +249,7 @@ def shapes_on_one_device(model):
 def collectives_of(model, task):
     """What moves between devices in a compiled train step: kind and shapes."""
     source = keras_imp.TaskMixture.sequential(make_data(0, [task]))
-    source.bind(model.prepare_batch, model.placement)
+    source.bind(model.prepare_batch, model.program.devices.placement)
     next(source.get_jax_iterator())
     state = tuple(
         [variable.value for variable in group]

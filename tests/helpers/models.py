@@ -120,6 +120,18 @@ def few_steps():
     return {"run_eagerly": keras.config.backend() == "tensorflow"}
 
 
+def note_traces(model):
+    """A list that gets the batch of each step that is traced from now on."""
+    traced, run = [], model.program.run
+
+    def noting(batch, training):
+        traced.append(batch)
+        return run(batch, training)
+
+    model.program.run = noting
+    return traced
+
+
 def make_data(seed=0):
     """Batches of each task, which a linear model can learn."""
     rng = np.random.default_rng(seed)

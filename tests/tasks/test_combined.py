@@ -140,7 +140,8 @@ def test_other_tensors_and_other_options_are_passes_of_their_own():
 def test_equal_losses_added_by_the_encoder_count_once(rng):
     x, y, _ = batch(rng)
     model = built(combined(), models.TinyEncoder(added=0.25))
-    _, added = model.run_task(model.unpack({"all": (x, y)}), training=True)
+    whole = model.program.unpack({"all": (x, y)})
+    _, added = model.program.forward(whole, training=True)
     assert float(added) == pytest.approx(0.5)  # One for image, one for text.
 
 

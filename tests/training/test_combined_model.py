@@ -10,6 +10,7 @@ from keras import ops
 import keras_imp
 from keras_imp.models.embedders import Embedder
 from keras_imp.training.combined_model import CombinedModel
+from keras_imp.training.step.joint import JointPredictions
 from tests.helpers import interruption as interrupted
 from tests.helpers import models
 from tests.helpers.bad_batches import exactly
@@ -404,18 +405,12 @@ def test_an_alternating_model_takes_the_weights(tmp_path):
 
 @pytest.mark.skipif(BACKEND == "torch", reason="compiles nothing")
 def test_all_tasks_compile_as_one_graph():
-    class Counting(CombinedModel):
-        traced = 0
-
-        def batch_loss(self, batch, training):
-            type(self).traced += 1
-            return super().batch_loss(batch, training)
-
-    model = Counting(models.TinyEncoder(), models.tasks())
+    model = CombinedModel(models.TinyEncoder(), models.tasks())
+    traced = models.note_traces(model)
     model.compile("sgd", jit_compile=models.default_jit())
     for _ in range(2):
         model.fit(together(steps=4), verbose=0)
-    assert Counting.traced == 1
+    assert len(traced) == 1
 
 
 def with_bad_sounds():
@@ -453,12 +448,17 @@ def test_a_skipped_step_counts_for_its_task():
 
 def test_a_gradient_alone_is_that_of_all_tasks():
     model = combined(models.two_tasks)
-    losses = {"objects@": ops.ones(()), "sounds@": ops.ones(())}
+    losses = {"objects": ops.ones(()), "sounds": ops.ones(())}
     data = models.data_of("objects", "sounds")
-    batch = model.unpack({f"{name}@": data[name][0] for name in data})
-    assert to_numpy(model.blamed(batch, ({}, losses))).tolist() == [True, True]
-    losses["sounds@"] = ops.convert_to_tensor(np.inf, "float32")
-    assert to_numpy(model.blamed(batch, ({}, losses))).tolist() == [False, True]
+    batch = model.program.unpack({f"{name}@": data[name][0] for name in data})
+
+    def failing():
+        y_pred = JointPredictions({}, losses)
+        return to_numpy(model.program.failing_tasks(batch, y_pred)).tolist()
+
+    assert failing() == [True, True]
+    losses["sounds"] = ops.convert_to_tensor(np.inf, "float32")
+    assert failing() == [False, True]
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16"])

@@ -84,6 +84,11 @@ def test_a_multi_label_task_trains():
     assert 0.3 < history["tags/pr_auc"][-1] <= 1.0
 
 
+def loss(model, data, training):
+    batch = model.program.unpack(data)
+    return float(to_numpy(model.program.run(batch, training)[0]))
+
+
 def test_losses_that_a_layer_adds_count():
     model = models.make_model(encoder=models.TinyEncoder(added=0.25))
     plain = models.make_model()
@@ -91,9 +96,7 @@ def test_losses_that_a_layer_adds_count():
     # The encoder runs twice for captions.
     for name, added in {"objects": 0.25, "captions": 0.5}.items():
         data = {name: models.make_data()[name][0]}
-        found, _ = model.batch_loss(model.unpack(data), training=True)
-        expected, _ = plain.batch_loss(plain.unpack(data), training=True)
-        difference = float(to_numpy(found)) - float(to_numpy(expected))
+        difference = loss(model, data, True) - loss(plain, data, True)
         assert difference == pytest.approx(added, rel=1e-4)
 
 
@@ -111,6 +114,6 @@ def test_the_weight_of_a_task_scales_its_loss():
             ],
             compiled=False,
         )
-        batch = model.unpack({"objects": models.make_data()["objects"][0]})
-        losses.append(float(to_numpy(model.batch_loss(batch, False)[0])))
+        data = {"objects": models.make_data()["objects"][0]}
+        losses.append(loss(model, data, False))
     assert losses[1] == pytest.approx(2.5 * losses[0], rel=1e-6)

@@ -5,9 +5,10 @@ sees the whole batch. Under `tf.distribute` each replica calls the layers on its
 own rows, so that what a layer computes over a batch it computes over these
 rows. The train step says so here, and the few layers that care ask.
 
-Replicas must not talk in the middle of a forward pass: their threads take turns
-whenever they do, and the losses that Keras' layers have added so far are in one
-list for all. So a layer leaves word of what it needs, for after the pass.
+Do not run collectives between replicas inside of the forward pass: the threads
+of the replicas take turns at each one, and the losses that Keras' layers have
+added so far are in one list for all. A layer defers its all-reduce instead, and
+the step runs it after the pass.
 """
 
 import contextlib
@@ -20,12 +21,12 @@ from keras_imp._errors import message
 from keras_imp.typing import Tensor
 
 
-class Errand(NamedTuple):
-    """What a layer wants done after the forward pass.
+class DeferredReduction(NamedTuple):
+    """An all-reduce to run after the forward pass.
 
     Attributes:
         values: Tensors to be averaged over the replicas, without a gradient.
-        then: What to do with the means; it returns what to add to the loss.
+        then: Takes the means, and returns what to add to the loss.
     """
 
     values: list[Tensor]
@@ -39,13 +40,13 @@ class Replicas:
     Attributes:
         count: Replicas that share a batch; 1: the layer sees all of it.
         index: Number of this replica, from 0.
-        errands: Where a layer leaves word; None on one device, and where there
-            is no single pass, such as in a loop over microbatches.
+        deferred: The reductions that layers deferred; None on one device, and
+            where there is no single pass, such as in a loop over microbatches.
     """
 
     count: int = 1
     index: int = 0
-    errands: list[Errand] | None = None
+    deferred: list[DeferredReduction] | None = None
 
 
 # Replicas run in threads of one process.
@@ -88,20 +89,19 @@ def running_as(replica: Replicas) -> Iterator[None]:
         _running.replicas = before
 
 
-def later(
+def defer_all_reduce(
     values: list[Tensor], then: Callable[[list[Tensor]], Tensor | float]
 ) -> None:
-    """Leave word of what to do with means over the replicas.
+    """Average values over the replicas after the forward pass.
 
     Args:
         values: float32 tensors of any shapes.
-        then: Takes their means, after the forward pass, and returns what to
-            add to the loss.
+        then: Takes the means, and returns what to add to the loss.
     """
-    errands = replicas().errands
-    if errands is None:
+    deferred = replicas().deferred
+    if deferred is None:
         raise RuntimeError("No replicas share a batch here.")
-    errands.append(Errand(values, then))
+    deferred.append(DeferredReduction(values, then))
 
 
 def check_whole_batch(rule: str, **received: Any) -> None:

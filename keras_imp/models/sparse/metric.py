@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imp.layers._runtime.replicas import later, replicas
+from keras_imp.layers._runtime.replicas import defer_all_reduce, replicas
 from keras_imp.layers.moe.base import RoutingReport
 from keras_imp.typing import Tensor
 
@@ -71,13 +71,13 @@ class RoutingMetric(keras.metrics.Metric):
                 with these, of which the z-loss is; the batch's own by default.
         """
         report = RoutingReport(*(ops.stop_gradient(value) for value in report))
-        if replicas().errands is None:
+        if replicas().deferred is None:
             # A metric is the sum over the replicas; each has a part.
             self._add(report, 1.0 / replicas().count)
         else:
             if pass_mask is None:
                 pass_mask = padding_mask
-            self._add_later(report, _count(padding_mask), _count(pass_mask))
+            self._add_whole(report, _count(padding_mask), _count(pass_mask))
 
     def result(self) -> dict[str, Tensor]:
         means = ops.where(
@@ -130,7 +130,7 @@ class RoutingMetric(keras.metrics.Metric):
         self.importance_total.assign_add(weight * report.importance)
         self.batches.assign_add(weight * ops.ones(()))
 
-    def _add_later(
+    def _add_whole(
         self, report: RoutingReport, tokens: Tensor, passed: Tensor
     ) -> None:
         """Add the figures of the whole batch, of which this is a part."""
@@ -161,7 +161,7 @@ class RoutingMetric(keras.metrics.Metric):
                 self._add(report._replace(**whole))
             return 0.0
 
-        later([*parts, *bases.values()], add)
+        defer_all_reduce([*parts, *bases.values()], add)
 
     def _zeros(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         # Not `add_variable`: its variables are cast where the encoder computes

@@ -218,7 +218,7 @@ class Backup(keras.callbacks.Callback):
         if int(model.failed_step.numpy()) < 0:
             facts = {
                 "epoch": int(model.epoch_counter.numpy()),
-                "epoch_step": model.epoch_step,
+                "epoch_step": model.run_state.epoch_step,
                 "step": int(model.step_counter.numpy()),
                 "finished": finished,
                 "epochs": self.params["epochs"],

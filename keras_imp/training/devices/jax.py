@@ -16,11 +16,15 @@ import jax
 import keras
 
 from keras_imp._errors import message
-from keras_imp.training.devices.single import OneDevice, Placement
+from keras_imp.training.devices.base import Placement
+from keras_imp.training.devices.single import SingleDevice
 
 
-class Devices(OneDevice):
-    """The devices of the mesh of `keras.distribution`."""
+class Mesh(SingleDevice):
+    """The mesh of `keras.distribution`, or one device if there is none.
+
+    The compiled step sees whole batches either way.
+    """
 
     @property
     def placement(self) -> Placement | None:
@@ -37,14 +41,14 @@ class Devices(OneDevice):
         # Each process brings its own share of a batch.
         return Placement(max(1, mesh.shape[axis] // jax.process_count()), put)
 
-    def check_devices(self) -> None:
+    def check(self) -> None:
         distribution = keras.distribution.distribution()
         if distribution is None:
             return
         devices = set(distribution.device_mesh.backend_mesh.devices.flat)
-        variables = [*self.variables, *self.metrics_variables]
-        if getattr(self, "optimizer", None) is not None:
-            variables += self.optimizer.variables
+        variables = [*self.model.variables, *self.model.metrics_variables]
+        if getattr(self.model, "optimizer", None) is not None:
+            variables += self.model.optimizer.variables
         for variable in variables:
             if variable.value.sharding.device_set != devices:
                 raise ValueError(
@@ -57,25 +61,29 @@ class Devices(OneDevice):
                     )
                 )
 
-    def make_train_function(self, force: bool = False) -> None:
-        before = self.train_function
-        super().make_train_function(force)
-        if self.train_function is not before:
-            self.train_function = _takes_placed(
-                self.train_function, lambda: self.training_mixture
-            )
 
-    def make_test_function(self, force: bool = False) -> None:
-        before = self.test_function
-        super().make_test_function(force)
-        if self.test_function is not before:
-            self.test_function = _takes_placed(
-                self.test_function, lambda: self.testing_mixture
-            )
+def make_devices(model: keras.Model) -> Mesh:
+    """The devices of a model.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The devices.
+    """
+    return Mesh(model)
 
 
-def _takes_placed(function: Callable, mixture: Callable[[], Any]) -> Callable:
-    """A step that gets tokens from Keras, and batches from a mixture."""
+def take_placed(function: Callable, mixture: Callable[[], Any]) -> Callable:
+    """Give a function of Keras' trainer the batches that its tokens stand for.
+
+    Args:
+        function: From a state and an iterator.
+        mixture: Returns the mixture that has the batches.
+
+    Returns:
+        The function, which takes tokens if there are several devices.
+    """
     if keras.distribution.distribution() is None:
         return function
 

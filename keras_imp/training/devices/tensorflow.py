@@ -18,15 +18,17 @@ import tensorflow as tf
 
 from keras_imp._errors import message
 from keras_imp.layers._runtime.replicas import Replicas, replicas, running_as
-from keras_imp.training.devices.single import OneDevice, Placement
+from keras_imp.training import keras_private
+from keras_imp.training.devices.base import Placement
+from keras_imp.training.devices.single import SingleDevice
 
 
-class Devices(OneDevice):
+class Replicated(SingleDevice):
     """The replicas of the strategy in whose scope the model was made."""
 
     @property
     def placement(self) -> Placement | None:
-        strategy = self.distribute_strategy
+        strategy = self.model.distribute_strategy
         count = strategy.num_replicas_in_sync
         if count == 1:
             return None
@@ -41,9 +43,9 @@ class Devices(OneDevice):
 
         return Placement(count, put)
 
-    def check_devices(self) -> None:
-        super().check_devices()
-        strategy = self.distribute_strategy
+    def check(self) -> None:
+        super().check()
+        strategy = self.model.distribute_strategy
         if strategy.num_replicas_in_sync == 1:
             return
         if not isinstance(strategy, tf.distribute.MirroredStrategy):
@@ -54,9 +56,12 @@ class Devices(OneDevice):
                     strategy=type(strategy).__name__,
                 )
             )
-        variables = [self.step_counter]
-        if getattr(self, "optimizer", None) is not None:
-            variables += [self.optimizer.iterations, self._loss_tracker.total]
+        variables = [self.model.step_counter]
+        if getattr(self.model, "optimizer", None) is not None:
+            variables += [
+                self.model.optimizer.iterations,
+                keras_private.loss_tracker(self.model).total,
+            ]
         for variable in variables:
             if not isinstance(variable.value, tf.distribute.DistributedValues):
                 raise ValueError(
@@ -69,13 +74,7 @@ class Devices(OneDevice):
                 )
 
     def scope(self) -> contextlib.AbstractContextManager:
-        return self.distribute_strategy.scope()
-
-    def predict_step(self, data):
-        with self.as_replica():
-            outputs = super().predict_step(data)
-            self.run_errands()
-            return outputs
+        return self.model.distribute_strategy.scope()
 
     # In a step of a replica -------------------------------------------------
 
@@ -84,7 +83,7 @@ class Devices(OneDevice):
 
         Args:
             in_parts: The batch that the replica cuts into microbatches, if it
-                does: replicas cannot talk inside of that loop.
+                does: no collective can run inside of that loop.
         """
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync == 1:
@@ -100,15 +99,15 @@ class Devices(OneDevice):
             )
         )
 
-    def run_errands(self) -> tf.Tensor:
-        """Do what layers left for after the forward pass.
+    def run_deferred_reductions(self) -> tf.Tensor:
+        """Run what layers deferred, after the forward pass.
 
         Returns:
             What that adds to the loss.
         """
         context = tf.distribute.get_replica_context()
         added = tf.zeros(())
-        for values, then in replicas().errands or ():
+        for values, then in replicas().deferred or ():
             values = [tf.stop_gradient(value) for value in values]
             added += then(
                 context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
@@ -142,19 +141,17 @@ class Devices(OneDevice):
         y_pred = keras.tree.map_structure(whole, y_pred)
         return batch.with_arrays(arrays), y_pred
 
-    def mean_over_replicas(self, gradients: list, loss: tf.Tensor) -> tuple:
-        """Gradients and loss of the whole batch, the same on each replica."""
+    def mean(self, tensors: list[Any]) -> list[Any]:
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync == 1:
-            return gradients, loss
-        some = [gradient for gradient in gradients if gradient is not None]
-        *some, loss = context.all_reduce(
-            tf.distribute.ReduceOp.MEAN, [*some, loss]
-        )
-        means = iter(some)
-        return [None if g is None else next(means) for g in gradients], loss
+            return tensors
+        some = [tensor for tensor in tensors if tensor is not None]
+        means = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, some))
+        return [None if t is None else next(means) for t in tensors]
 
-    def apply_if(self, update: tf.Tensor, pairs: list[tuple]) -> None:
+    def apply_if(
+        self, update: tf.Tensor, optimizer: Any, pairs: list[tuple]
+    ) -> None:
         """Apply gradients that are the same on each replica, on condition.
 
         The optimizer's own reduction is a sum, after its clipping. So the
@@ -166,7 +163,7 @@ class Devices(OneDevice):
             context = tf.distribute.get_replica_context()
             if _index(context):
                 gradients = [tf.zeros_like(gradient) for gradient in gradients]
-            self.optimizer.apply_gradients(zip(gradients, variables))
+            optimizer.apply_gradients(zip(gradients, variables))
 
         def together(strategy, update, gradients):
             def apply_everywhere():
@@ -175,7 +172,7 @@ class Devices(OneDevice):
                 )
                 return tf.constant(True)
 
-            # Replicas cannot talk inside of a condition of their own.
+            # A replica's own condition cannot hold collectives.
             first = strategy.experimental_local_results(update)[0]
             tf.cond(first, apply_everywhere, lambda: tf.constant(False))
 
@@ -194,6 +191,18 @@ class Devices(OneDevice):
         if _index(context):
             logs = {name: tf.zeros_like(log) for name, log in logs.items()}
         return context.all_reduce(tf.distribute.ReduceOp.SUM, logs)
+
+
+def make_devices(model: keras.Model) -> Replicated:
+    """The devices of a model.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The devices.
+    """
+    return Replicated(model)
 
 
 def _index(context: tf.distribute.ReplicaContext) -> int:

@@ -33,7 +33,7 @@ class MixturePosition(keras.callbacks.Callback):
         if self._resumed:
             self._spoiled = int(model.failed_step.numpy()) >= 0
             self._learning_rate = learning_rate(model)
-            model.put_back_random_state()
+            model.run_state.put_back_random_state()
             # BackupAndRestore writes the epoch into a second file, which a
             # kill leaves behind, and forgets it after a resume.
             model._initial_epoch = max(model._initial_epoch or 0, epoch)
@@ -42,13 +42,13 @@ class MixturePosition(keras.callbacks.Callback):
         model = self.model
         skip = 0
         if self._resumed and epoch == int(model.epoch_counter.numpy()):
-            skip = model.epoch_step
+            skip = model.run_state.epoch_step
             self._put_back_metrics()
             if isinstance(self._learning_rate, float):
                 # Callbacks that set it at an epoch's begin did so before.
                 model.optimizer.learning_rate = self._learning_rate
         else:
-            model.begin_epoch(epoch)
+            model.run_state.begin_epoch(epoch)
         self._resumed = False
         self.mixture.start(int(model.step_counter.numpy()), skip)
 
@@ -61,4 +61,4 @@ class MixturePosition(keras.callbacks.Callback):
                 stacklevel=2,
             )
         else:
-            self.model.put_back_metrics()
+            self.model.run_state.put_back_metrics()

@@ -1,1 +1,1 @@
-"""Taking one step: the same program, an engine for each backend."""
+"""The training step: a program of any backend, and an engine for each."""

@@ -2,16 +2,20 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import keras
 from jax import numpy as jnp
 
-from keras_imp.training.devices.jax import Devices
+from keras_imp.training import keras_private
+from keras_imp.training.devices.jax import take_placed
 from keras_imp.training.input.task_mixture import SKIP
 from keras_imp.training.step.accumulation import is_float, merge, split
+from keras_imp.training.step.engine import Engine
+from keras_imp.training.step.jax_state import HeldState
+from keras_imp.training.step.program import StepProgram
 
 
 class _ReadRecorder(keras.StatelessScope):
@@ -38,25 +42,116 @@ class _Values(NamedTuple):
     metrics: list[jax.Array]
 
 
-class BackendStep(Devices):
-    """`train_step` and `test_step` as Keras' JAX trainer calls them."""
+# Groups of variables, in the order in which a step has their values.
+_GROUPS = ("trainable", "non_trainable", "optimizer", "metrics")
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_jax_state":
-            # Where Keras keeps the state between steps. As any attribute, it
-            # would look there for layers to track, array by array, after each
-            # step: half of the time that `fit` adds to a small one.
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
+
+class JaxEngine(Engine):
+    """Steps that are pure functions of the model's state.
+
+    Args:
+        program: What a step does with a batch.
+    """
+
+    def __init__(self, program: StepProgram):
+        super().__init__(program)
+        self._state = HeldState(self.model)
+
+    def take_state(self, **groups: bool) -> tuple:
+        return self._state.take(**groups)
+
+    def put_back_state(self) -> None:
+        self._state.put_back()
+
+    def kept_state(
+        self, training: bool = False
+    ) -> contextlib.AbstractContextManager:
+        return self._state.kept(training)
+
+    def make_train_function(self, force: bool) -> None:
+        model = self.model
+        if model.train_function is not None and not force:
+            return
+        # The update takes the place of the state in memory.
+        step = self._compiled(model.train_step, _GROUPS, donate_argnums=0)
+        function = keras_private.make_function(model, self._state.holding(step))
+        model.train_function = take_placed(
+            function, lambda: model.training_mixture
+        )
+
+    def make_test_function(self, force: bool) -> None:
+        model = self.model
+        if model.test_function is not None and not force:
+            return
+        step = self._without_update(model.test_step, _GROUPS[1::2])
+        model.test_function = take_placed(
+            keras_private.make_function(model, step),
+            lambda: model.testing_mixture,
+        )
+
+    def make_predict_function(self, force: bool) -> None:
+        model = self.model
+        if model.predict_function is not None and not force:
+            return
+
+        def predict_step(state, data):
+            outputs, non_trainable = model.predict_step(state, data)
+            return outputs, (state[0], non_trainable)
+
+        step = self._without_update(predict_step, _GROUPS[1:2])
+        model.predict_function = keras_private.make_function(
+            model, step, concatenate_outputs=True
+        )
+
+    def _without_update(
+        self, step: Callable[[tuple, Any], tuple], groups: tuple[str, ...]
+    ) -> Callable[[tuple, Any], tuple]:
+        """A compiled step that leaves the trainable variables alone.
+
+        It neither takes their memory nor copies them: should it fail, they
+        are still there.
+        """
+
+        def changes(state, data):
+            outputs, (_, *changed) = step(state, data)
+            return outputs, changed
+
+        compiled = self._compiled(changes, groups)
+
+        def same_weights(state, data):
+            outputs, changed = compiled(state, data)
+            return outputs, (state[0], *changed)
+
+        return same_weights
+
+    def _compiled(
+        self, step: Callable, groups: tuple[str, ...], **options: Any
+    ) -> Callable:
+        """A compiled step from state and batch to outputs and groups."""
+        model = self.model
+        if model.run_eagerly or not model.jit_compile:
+            return step
+        if keras.distribution.distribution() is not None:
+            variables = {
+                "trainable": model.trainable_variables,
+                "non_trainable": model.non_trainable_variables,
+                "optimizer": getattr(model.optimizer, "variables", []),
+                "metrics": model.metrics_variables,
+            }
+            shardings = tuple(
+                [variable.value.sharding for variable in variables[group]]
+                for group in groups
+            )
+            options["out_shardings"] = (None, shardings)
+        return jax.jit(step, **options)
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer, metrics = state
         values = _Values(trainable, non_trainable, metrics)
         if SKIP in data:
-            logs, _ = self._scoped(self.logs_so_far, values)
+            logs, _ = self._scoped(self.program.logs_so_far, values)
             return logs, state
-        batch = self.unpack(data)
+        batch = self.program.unpack(data)
         scale = self._loss_scale(optimizer)
         touched: set[int] = set()
         in_parts = batch.microbatches > 1
@@ -64,16 +159,16 @@ class BackendStep(Devices):
         gradients, loss, y_pred, values = differentiate(
             batch, values, scale, touched
         )
-        if self.update == "touched":
+        if self.model.update == "touched":
             gradients = [
                 gradient if id(variable) in touched else None
                 for gradient, variable in zip(
-                    gradients, self.trainable_variables
+                    gradients, self.model.trainable_variables
                 )
             ]
         norm = _global_norm(gradients) / scale
         (update, logs), values = self._scoped(
-            lambda: self.finish_step(batch, y_pred, loss, norm), values
+            lambda: self.program.finish(batch, y_pred, loss, norm), values
         )
         new = self._apply(gradients, trainable, optimizer)
 
@@ -85,45 +180,23 @@ class BackendStep(Devices):
         trainable, optimizer = jax.tree.map(
             choose, (list(trainable), list(optimizer)), new
         )
-        layers = {id(variable) for variable in self.layer_state}
+        layers = {id(variable) for variable in self.program.layer_state}
         non_trainable = [
             choose(old, new) if id(variable) in layers else new
             for variable, old, new in zip(
-                self.non_trainable_variables,
+                self.model.non_trainable_variables,
                 non_trainable,
                 values.non_trainable,
             )
         ]
         return logs, (trainable, non_trainable, optimizer, values.metrics)
 
-    @contextlib.contextmanager
-    def keep_state(self) -> Iterator[None]:
-        """Let no variable lose its value when a run breaks off.
-
-        Keras takes the values out of the variables before it reads the first
-        batch. If that batch cannot be read, they are nowhere but here; after
-        later ones, Keras has them and must only put them back.
-        """
-        variables = [*self.variables, *self.metrics_variables]
-        if getattr(self, "optimizer", None) is not None:
-            variables += self.optimizer.variables
-        before = [(variable, variable.value) for variable in variables]
-        try:
-            yield
-        except BaseException:
-            self.jax_state_sync()
-            self._jax_state = None
-            for variable, value in before:
-                if variable._value is None:
-                    variable.assign(value)
-            raise
-
     def test_step(self, state, data):
-        batch = self.unpack(data)
+        batch = self.program.unpack(data)
 
         def evaluate():
-            loss, y_pred = self.batch_loss(batch, training=False)
-            return self.record(batch, y_pred, loss)
+            loss, y_pred = self.program.run(batch, training=False)
+            return self.program.record(batch, y_pred, loss)
 
         logs, values = self._scoped(evaluate, _Values(*state))
         return logs, (state[0], values.non_trainable, values.metrics)
@@ -135,7 +208,7 @@ class BackendStep(Devices):
 
         def loss_of(trainable):
             (loss, y_pred), new = self._scoped(
-                lambda: self.batch_loss(batch, training=True),
+                lambda: self.program.run(batch, training=True),
                 values._replace(trainable=trainable),
                 touched,
             )
@@ -178,12 +251,14 @@ class BackendStep(Devices):
 
         The first pass keeps nothing but predictions, the second one repeats
         each part from the same random state, with the gradient of the loss
-        towards its predictions.
+        with respect to its predictions (GradCache).
         """
 
         def run(part, values):
             return self._scoped(
-                lambda: self.run_task(part, training=True), values, touched
+                lambda: self.program.forward(part, training=True),
+                values,
+                touched,
             )
 
         def first(rest, arrays):
@@ -203,33 +278,39 @@ class BackendStep(Devices):
                 next(floats) if r else leaf for r, leaf in zip(real, leaves)
             ]
             loss, _ = self._scoped(
-                lambda: self.loss_of(batch, jax.tree.unflatten(tree, whole)),
+                lambda: self.program.task_loss(
+                    batch, jax.tree.unflatten(tree, whole)
+                ),
                 _Values(trainable, *rest),
                 touched,
             )
             return loss * scale, loss
 
         floats = [leaf for r, leaf in zip(real, leaves) if r]
-        (gradients, towards), loss = jax.grad(
+        (gradients, output_gradients), loss = jax.grad(
             loss_of, argnums=(0, 1), has_aux=True
         )(values.trainable, floats)
 
         def second(total, item):
-            arrays, state, towards = item
+            arrays, state, output_gradients = item
             part = batch.with_arrays(arrays)
 
-            def pulled(trainable):
+            def surrogate_loss(trainable):
                 start = _Values(trainable, state, values.metrics)
                 (y_pred, added), _ = run(part, start)
                 floats = [y for y in jax.tree.leaves(y_pred) if is_float(y)]
-                pull = sum(jnp.vdot(y, g) for y, g in zip(floats, towards))
-                return pull + added * scale / batch.task.microbatches
+                surrogate = sum(
+                    jnp.vdot(y, g) for y, g in zip(floats, output_gradients)
+                )
+                return surrogate + added * scale / batch.task.microbatches
 
-            more = jax.grad(pulled)(values.trainable)
+            more = jax.grad(surrogate_loss)(values.trainable)
             return [a + g for a, g in zip(total, more)], None
 
-        towards = split(towards, batch.task.microbatches)
-        gradients, _ = jax.lax.scan(second, gradients, (parts, states, towards))
+        output_gradients = split(output_gradients, batch.task.microbatches)
+        gradients, _ = jax.lax.scan(
+            second, gradients, (parts, states, output_gradients)
+        )
         loss = loss + jnp.mean(added)
         return gradients, loss, y_pred, _Values(values.trainable, *rest)
 
@@ -247,9 +328,9 @@ class BackendStep(Devices):
         Returns its result and the values that it left in the variables.
         """
         groups = (
-            self.trainable_variables,
-            self.non_trainable_variables,
-            self.metrics_variables,
+            self.model.trainable_variables,
+            self.model.non_trainable_variables,
+            self.model.metrics_variables,
         )
         mapping = [
             pair
@@ -265,18 +346,30 @@ class BackendStep(Devices):
 
     def _loss_scale(self, optimizer):
         """What mixed float16 multiplies the loss by; 1 otherwise."""
-        pairs = zip(self.optimizer.variables, optimizer)
+        pairs = zip(self.model.optimizer.variables, optimizer)
         with keras.StatelessScope(list(pairs)):
-            return self.optimizer.scale_loss(jnp.ones(()))
+            return self.model.optimizer.scale_loss(jnp.ones(()))
 
     def _apply(self, gradients, trainable, optimizer):
         with warnings.catch_warnings():
             # Said once per trace about every idle variable: it is the point.
             warnings.filterwarnings("ignore", "Gradients do not exist")
-            new = self.optimizer.stateless_apply(
+            new = self.model.optimizer.stateless_apply(
                 optimizer, gradients, trainable
             )
         return tuple(list(values) for values in new)
+
+
+def make_engine(program: StepProgram) -> JaxEngine:
+    """The engine of a model.
+
+    Args:
+        program: What a step does with a batch.
+
+    Returns:
+        The engine.
+    """
+    return JaxEngine(program)
 
 
 def _global_norm(gradients) -> jax.Array:

@@ -1,11 +1,10 @@
-"""The step of a batch, from top to bottom: unpack, forward, count, record.
+"""What a step does with a batch, on any backend: unpack, forward, loss, record.
 
-The gradient and the update are in `_<backend>_step.py`, the only part that
-differs between backends; `combined_model.py` overrides what takes a batch
-apart, sums and records.
+Gradients and updates are in `step/<backend>.py`, the only part that differs
+between backends. `joint.py` has the program of a step that takes all tasks.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -13,7 +12,11 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_imp.tasks.task import Task
+from keras_imp.training import keras_private
+from keras_imp.training.checkpoint.run_state import RunState
+from keras_imp.training.devices.base import Devices
 from keras_imp.training.input.task_mixture import SEPARATOR
+from keras_imp.training.schedules.state import ScheduleState
 from keras_imp.typing import Tensor
 
 
@@ -21,14 +24,12 @@ class Batch(NamedTuple):
     """One batch of one task, on the device.
 
     Attributes:
-        key: Static key of the item, task and shapes.
         task: The task.
         x: Inputs by modality.
         y: Targets, or None.
         sample_weight: Weight of each example, or None.
     """
 
-    key: str
     task: Task
     x: dict[str, Tensor]
     y: Any
@@ -41,8 +42,18 @@ class Batch(NamedTuple):
 
     @property
     def microbatches(self) -> int:
-        """In how many parts it goes through the encoder."""
+        """Number of parts in which the batch goes through the encoder."""
         return self.task.microbatches
+
+    @property
+    def total_weight(self) -> Any:
+        """Weight of all examples together, 1 each by default.
+
+        A number, or a float32 scalar.
+        """
+        if self.sample_weight is None:
+            return float(keras.tree.flatten(self.x)[0].shape[0])
+        return ops.sum(ops.cast(self.sample_weight, "float32"))
 
     def with_arrays(self, arrays: tuple) -> "Batch":
         """The same batch with other examples.
@@ -53,164 +64,248 @@ class Batch(NamedTuple):
         Returns:
             The batch.
         """
-        x, y, sample_weight = arrays
-        return Batch(self.key, self.task, x, y, sample_weight)
+        return Batch(self.task, *arrays)
 
 
-class TaskStep:
-    """What a step does with the batch of one task; mixed into a model.
+class TrainedModel(Protocol):
+    """What the program and the engine of a step use of a model."""
 
-    The model has the tasks, the counters and the metrics.
+    encoder: keras.Layer
+    task_list: list[Task]
+    update: str
+    on_non_finite: str
+    optimizer: keras.optimizers.Optimizer
+    losses: list[Tensor]
+    trainable_variables: list[keras.Variable]
+    non_trainable_variables: list[keras.Variable]
+    metrics_variables: list[keras.Variable]
+    run_state: RunState
+    schedule_state: ScheduleState
+
+    @property
+    def tasks(self) -> dict[str, Task]: ...
+
+    def __call__(self, inputs: dict[str, Any], training: bool) -> Any: ...
+
+
+class StepProgram:
+    """A step that takes one batch of one task.
+
+    Args:
+        model: The model.
+        devices: Where its batches and weights are.
     """
+
+    def __init__(self, model: Any, devices: Devices):
+        self.model: TrainedModel = model
+        self.devices = devices
 
     @property
     def layer_state(self) -> list[keras.Variable]:
         """What layers change by themselves, such as random states.
 
-        A step whose update is refused leaves it alone.
+        A step whose update is refused leaves it as it was.
         """
         return [
             variable
-            for layer in (self.encoder, *self.task_list)
+            for layer in (self.model.encoder, *self.model.task_list)
             for variable in layer.non_trainable_variables
         ]
 
-    def unpack(self, data: dict[str, tuple]) -> Batch:
-        """Take the one item of a mixture apart."""
-        ((key, batch),) = data.items()
-        return self._batch(key, batch)
+    def unpack(self, item: dict[str, tuple]) -> Any:
+        """Take the one batch out of an item of a mixture.
 
-    def batch_loss(self, batch: Batch, training: bool) -> tuple[Tensor, Any]:
-        """The batch's loss, a float32 scalar, and its predictions."""
-        y_pred, added = self.run_task(batch, training)
-        return self.loss_of(batch, y_pred) + added, y_pred
+        Args:
+            item: Batch by `"<task>@<shapes>"`.
 
-    def run_task(self, batch: Batch, training: bool) -> tuple[Any, Tensor]:
-        """Predictions, and the sum of the losses that layers add."""
+        Returns:
+            The `Batch`.
+        """
+        ((key, batch),) = item.items()
+        return self.batch_of(key, batch)
+
+    def batch_of(self, key: str, batch: tuple) -> Batch:
+        """A batch with its task.
+
+        Args:
+            key: `"<task>@<shapes>"`.
+            batch: `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            The batch.
+        """
+        task = self.model.tasks[key.split(SEPARATOR)[0]]
+        return Batch(task, *keras.utils.unpack_x_y_sample_weight(batch))
+
+    def run(self, batch: Any, training: bool) -> tuple[Tensor, Any]:
+        """The loss to be minimized and the predictions of a batch.
+
+        Args:
+            batch: What `unpack` returned.
+            training: Whether the model trains.
+
+        Returns:
+            A float32 scalar, and what the task's `call` returns.
+        """
+        y_pred, added = self.forward(batch, training)
+        return self.task_loss(batch, y_pred) + added, y_pred
+
+    def forward(self, batch: Batch, training: bool) -> tuple[Any, Tensor]:
+        """The predictions of a batch, and the losses that layers add.
+
+        Args:
+            batch: The batch.
+            training: Whether the model trains.
+
+        Returns:
+            What the task's `call` returns, and a float32 scalar.
+        """
         # The model is the entry layer: called directly, a task would leave
         # the losses that layers add from one trace to the next.
-        y_pred = self({batch.key: batch.x}, training=training)
+        y_pred = self.model({batch.task.name: batch.x}, training=training)
         added = ops.zeros((), "float32")
-        for loss in self.losses:
+        for loss in self.model.losses:
             added = added + ops.cast(ops.sum(loss), "float32")
         return y_pred, added
 
-    def loss_of(self, batch: Batch, y_pred: Any) -> Tensor:
-        """The task's own loss of the whole batch, a float32 scalar."""
-        batch, y_pred = self.gather(batch, y_pred)
-        loss = batch.task.compute_loss(
-            batch.x, batch.y, y_pred, batch.sample_weight
-        )
-        return ops.cast(loss, "float32") * batch.task.loss_weight
+    def task_loss(self, batch: Batch, y_pred: Any) -> Tensor:
+        """The weighted loss that a task computes of its whole batch.
 
-    def finish_step(
-        self, batch: Batch, y_pred: Any, loss: Tensor, gradient_norm: Tensor
+        Args:
+            batch: The batch; a replica's part of one will do.
+            y_pred: Its predictions.
+
+        Returns:
+            A float32 scalar.
+        """
+        (task, *arrays), y_pred = self.devices.gather(batch, y_pred)
+        x, y, sample_weight = arrays
+        loss = task.compute_loss(x, y, y_pred, sample_weight)
+        return ops.cast(loss, "float32") * task.loss_weight
+
+    def finish(
+        self, batch: Any, y_pred: Any, loss: Tensor, gradient_norm: Tensor
     ) -> tuple[Tensor, dict]:
-        """Count and record a step; whether to update, and its logs."""
+        """Count and record a training step.
+
+        Args:
+            batch: What `unpack` returned.
+            y_pred: What `run` returned.
+            loss: Its loss, a float32 scalar.
+            gradient_norm: Global norm of its gradient, a float32 scalar.
+
+        Returns:
+            Whether the update may be applied, a bool scalar, and the logs.
+        """
+        model = self.model
         finite = ops.isfinite(loss)
-        if not isinstance(self.optimizer, LossScaleOptimizer):
+        if not isinstance(model.optimizer, LossScaleOptimizer):
             # That one looks for such gradients to find its scale.
             finite = ops.logical_and(finite, ops.isfinite(gradient_norm))
-        update = self.count_step(self.blamed(batch, y_pred), finite)
-        self.measure(batch, loss, gradient_norm, update)
-        if self.on_non_finite == "skip":
+        skip = model.on_non_finite == "skip"
+        failing = self.failing_tasks(batch, y_pred)
+        update = model.run_state.count_step(failing, finite, skip)
+        self.update_schedule(batch, loss, gradient_norm, update)
+        if skip:
             return update, self._record_if(finite, batch, y_pred, loss)
         loss = ops.where(finite, loss, float("nan"))
         return update, self.record(batch, y_pred, loss)
 
-    def blamed(self, batch: Batch, y_pred: Any) -> Any:
-        """Which task it is if the step is not finite; bool, shape (tasks,)."""
-        return np.array([task is batch.task for task in self.task_list])
+    def failing_tasks(self, batch: Any, y_pred: Any) -> Any:
+        """The tasks to name if the step is not finite.
 
-    def count_step(self, blamed: Any, finite: Tensor) -> Tensor:
-        """Count the step; say whether its update may be applied.
+        Args:
+            batch: What `unpack` returned.
+            y_pred: What `run` returned.
 
-        After a step that is not finite, no update is applied any more until
-        `fit` is called again, unless such steps are to be skipped.
+        Returns:
+            bool, shape `(tasks,)`.
         """
-        step = self.step_counter.value
-        if self.on_non_finite == "skip":
-            skipped = ops.logical_and(blamed, ops.logical_not(finite))
-            self.skipped_steps.assign_add(ops.cast(skipped, "int32"))
-            self.step_counter.assign(step + 1)
-            return finite
-        good_so_far = self.failed_step.value < 0
-        fails_now = ops.logical_and(good_so_far, ops.logical_not(finite))
-        self.failed_step.assign(
-            ops.where(fails_now, step, self.failed_step.value)
-        )
-        blamed = ops.cast(blamed, "int32")
-        self.failed_tasks.assign(
-            ops.where(fails_now, blamed, self.failed_tasks.value)
-        )
-        update = ops.logical_and(good_so_far, finite)
-        self.step_counter.assign(step + ops.cast(update, "int32"))
-        return update
+        return np.array([task is batch.task for task in self.model.task_list])
 
-    def measure(
-        self, batch: Batch, loss: Tensor, gradient_norm: Tensor, good: Tensor
+    def update_schedule(
+        self, batch: Any, loss: Tensor, gradient_norm: Tensor, good: Tensor
     ) -> None:
-        """Keep what an adaptive schedule decides by."""
-        self.schedule_state.update(
+        """Keep what an adaptive schedule decides by.
+
+        Args:
+            batch: What `unpack` returned.
+            loss: Its loss, a float32 scalar.
+            gradient_norm: Global norm of its gradient, a float32 scalar.
+            good: Whether the step counts, a bool scalar.
+        """
+        self.model.schedule_state.update(
             batch.task.name, loss, gradient_norm, good=good
         )
 
-    def record(self, batch: Batch, y_pred: Any, loss: Tensor) -> dict:
-        """Update the metrics; return the loss and those of the batch's task.
+    def record(self, batch: Any, y_pred: Any, loss: Tensor) -> dict:
+        """Update the metrics of a step.
 
-        Not all metrics of all tasks: `fit` converts what a step returns to
-        Python numbers one by one, at each step.
+        Args:
+            batch: What `unpack` returned.
+            y_pred: What `run` returned.
+            loss: Its loss, a float32 scalar.
+
+        Returns:
+            The loss and the metrics of the step's tasks. Not those of all
+            tasks: `fit` converts what a step returns to Python numbers one by
+            one, at each step.
         """
-        batch, y_pred = self.gather(batch, y_pred)
-        if self.keeps_metrics:
+        batch, y_pred = self.devices.gather(batch, y_pred)
+        if self.devices.keeps_metrics:
             # As Keras does: an epoch's loss is the mean over examples.
-            weight = total_weight(batch)
-            self._loss_tracker.update_state(loss, sample_weight=weight)
+            weight = batch.total_weight
+            self.loss_tracker.update_state(loss, sample_weight=weight)
             batch.task.loss_metric.update_state(loss, sample_weight=weight)
             batch.task.update_metrics(
                 batch.x, batch.y, y_pred, batch.sample_weight
             )
-        return self._logs(batch)
+        return self.logs(batch)
 
-    def _record_if(self, finite, batch, y_pred, loss) -> dict:
+    def logs(self, batch: Any) -> dict:
+        """What Keras logs of a step.
+
+        Args:
+            batch: What `unpack` returned.
+
+        Returns:
+            Metric results by name.
+        """
+        return self.devices.share_logs(
+            {metric.name: metric.result() for metric in self.metrics_of(batch)}
+        )
+
+    def logs_so_far(self) -> dict:
+        """What a step returns that was taken before a resume.
+
+        Returns:
+            The epoch's loss up to here.
+        """
+        return self.devices.share_logs({"loss": self.loss_tracker.result()})
+
+    def metrics_of(self, batch: Any) -> list[keras.Metric]:
+        """The metrics that a step updates.
+
+        Args:
+            batch: What `unpack` returned.
+
+        Returns:
+            The metrics.
+        """
+        return [self.loss_tracker, *batch.task.metrics]
+
+    @property
+    def loss_tracker(self) -> keras.metrics.Mean:
+        """The metric of `"loss"`, which `compile` makes."""
+        return keras_private.loss_tracker(self.model)
+
+    def _record_if(
+        self, finite: Tensor, batch: Any, y_pred: Any, loss: Tensor
+    ) -> dict:
         """Record a step, but leave the metrics alone where it is skipped."""
-        metrics = self._metrics_of(batch)
-        variables = [v for metric in metrics for v in metric.variables]
+        variables = [v for m in self.metrics_of(batch) for v in m.variables]
         before = [ops.copy(v.value) for v in variables]
         self.record(batch, y_pred, loss)
         for variable, old in zip(variables, before):
             variable.assign(ops.where(finite, variable.value, old))
-        return self._logs(batch)
-
-    def _logs(self, batch: Any) -> dict:
-        metrics = self._metrics_of(batch)
-        return self.share_logs({m.name: m.result() for m in metrics})
-
-    def logs_so_far(self) -> dict:
-        """What a step that was taken before a resume returns."""
-        return self.share_logs({"loss": self._loss_tracker.result()})
-
-    def _metrics_of(self, batch: Batch) -> list[keras.Metric]:
-        return [self._loss_tracker, *batch.task.metrics]
-
-    def _task_of(self, key: str) -> Task:
-        """The task of an item's key."""
-        return self._task(key.split(SEPARATOR)[0])
-
-    def _batch(self, key: str, batch: tuple) -> Batch:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        return Batch(key, self._task_of(key), x, y, sample_weight)
-
-
-def total_weight(batch: Batch) -> Any:
-    """Weight of all examples of a batch together; 1 each by default.
-
-    Args:
-        batch: The batch.
-
-    Returns:
-        A number, or a float32 scalar.
-    """
-    if batch.sample_weight is None:
-        return float(keras.tree.flatten(batch.x)[0].shape[0])
-    return ops.sum(ops.cast(batch.sample_weight, "float32"))
+        return self.logs(batch)

@@ -1,32 +1,37 @@
 """The train step on TensorFlow, and how its trainer reads a mixture."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_imp.training.devices.tensorflow import Devices
+from keras_imp.training.devices.tensorflow import Replicated
 from keras_imp.training.input.task_mixture import SKIP
 from keras_imp.training.step.accumulation import is_float, merge, split
+from keras_imp.training.step.engine import InPlaceEngine
+from keras_imp.training.step.program import StepProgram
 
 
-class BackendStep(Devices):
-    """`train_step` and `test_step` as Keras' TensorFlow trainer calls them."""
+class TensorFlowEngine(InPlaceEngine):
+    """Steps that are graphs, on one device or as one of several replicas."""
+
+    devices: Replicated
 
     def train_step(self, data):
         if SKIP in data:
-            return self.logs_so_far()
-        batch = self.unpack(data)
-        state = [tf.identity(variable.value) for variable in self.layer_state]
+            return self.program.logs_so_far()
+        batch = self.program.unpack(data)
+        state = [
+            tf.identity(variable.value) for variable in self.program.layer_state
+        ]
         in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
-        with self.as_replica(batch if in_parts else None):
+        with self.devices.as_replica(batch if in_parts else None):
             gradients, loss, y_pred = differentiate(batch)
-        gradients, loss = self.mean_over_replicas(gradients, loss)
-        variables = self.trainable_variables
-        if self.update == "all":
+        *gradients, loss = self.devices.mean([*gradients, loss])
+        variables = self.model.trainable_variables
+        if self.model.update == "all":
             gradients = [
                 tf.zeros_like(v.value) if g is None else g
                 for g, v in zip(gradients, variables)
@@ -34,34 +39,36 @@ class BackendStep(Devices):
         pairs = [(g, v) for g, v in zip(gradients, variables) if g is not None]
         norm = tf.linalg.global_norm([gradient for gradient, _ in pairs])
         norm = norm / self._loss_scale()
-        update, logs = self.finish_step(batch, y_pred, loss, norm)
+        update, logs = self.program.finish(batch, y_pred, loss, norm)
         # Refuse the update of a loss that is not finite.
-        self.apply_if(update, pairs)
-        for variable, before in zip(self.layer_state, state):
+        self.devices.apply_if(update, self.model.optimizer, pairs)
+        for variable, before in zip(self.program.layer_state, state):
             variable.assign(tf.where(update, variable.value, before))
         return logs
 
-    def keep_state(self) -> contextlib.AbstractContextManager:
-        """Variables keep their values here whatever happens."""
-        return contextlib.nullcontext()
-
     def test_step(self, data):
-        batch = self.unpack(data)
-        with self.as_replica():
-            loss, y_pred = self.batch_loss(batch, training=False)
-            loss = loss + self.run_errands()
-        _, loss = self.mean_over_replicas([], loss)
-        return self.record(batch, y_pred, loss)
+        batch = self.program.unpack(data)
+        with self.devices.as_replica():
+            loss, y_pred = self.program.run(batch, training=False)
+            loss = loss + self.devices.run_deferred_reductions()
+        (loss,) = self.devices.mean([loss])
+        return self.program.record(batch, y_pred, loss)
+
+    def predict_step(self, data):
+        with self.devices.as_replica():
+            outputs = super().predict_step(data)
+            self.devices.run_deferred_reductions()
+            return outputs
 
     # Gradients ---------------------------------------------------------------
 
     def _at_once(self, batch):
         """Gradients, loss and predictions of a whole batch."""
-        variables = [v.value for v in self.trainable_variables]
+        variables = [v.value for v in self.model.trainable_variables]
         with tf.GradientTape() as tape:
-            loss, y_pred = self.batch_loss(batch, training=True)
-            loss = loss + self.run_errands()
-            scaled = self.optimizer.scale_loss(loss)
+            loss, y_pred = self.program.run(batch, training=True)
+            loss = loss + self.devices.run_deferred_reductions()
+            scaled = self.model.optimizer.scale_loss(loss)
         return _dense(tape.gradient(scaled, variables)), loss, y_pred
 
     def _in_parts(self, batch):
@@ -86,60 +93,57 @@ class BackendStep(Devices):
 
         The first pass keeps nothing but predictions, the second one repeats
         each part from the same random state, with the gradient of the loss
-        towards its predictions.
+        with respect to its predictions (GradCache).
         """
         count = batch.task.microbatches
-        variables = [v.value for v in self.trainable_variables]
-        before = self._state()
+        variables = [v.value for v in self.model.trainable_variables]
+        before = self._snapshot()
         _, (y_pred, added) = _in_turn(
             lambda arrays: ([], self._run(batch, arrays)), parts, count
         )
         y_pred = merge(y_pred)
-        after = self._state()
+        after = self._snapshot()
         floats = [y for y in keras.tree.flatten(y_pred) if is_float(y)]
         with tf.GradientTape() as tape:
             tape.watch(floats)
-            loss = self.loss_of(batch, y_pred)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients, towards = tape.gradient(scaled, (variables, floats))
+            loss = self.program.task_loss(batch, y_pred)
+            scaled = self.model.optimizer.scale_loss(loss)
+        gradients, output_gradients = tape.gradient(scaled, (variables, floats))
 
         def second(item):
-            arrays, towards = item
+            arrays, output_gradients = item
             with tf.GradientTape() as tape:
                 y_pred, added = self._run(batch, arrays)
                 floats = [y for y in keras.tree.flatten(y_pred) if is_float(y)]
-                pull = self.optimizer.scale_loss(added / count)
-                for y, towards_y in zip(floats, towards):
-                    pull += tf.reduce_sum(y * towards_y)
-            return _dense(tape.gradient(pull, variables)), ()
+                surrogate = self.model.optimizer.scale_loss(added / count)
+                for y, gradient in zip(floats, output_gradients):
+                    surrogate += tf.reduce_sum(y * gradient)
+            return _dense(tape.gradient(surrogate, variables)), ()
 
-        self._set_state(before)
-        towards = split(towards, count)
+        self._restore(before)
+        output_gradients = split(output_gradients, count)
         gradients, _ = _in_turn(
-            second, (parts, towards), count, _dense(gradients)
+            second, (parts, output_gradients), count, _dense(gradients)
         )
-        self._set_state(after)
+        self._restore(after)
         return gradients, loss + tf.reduce_mean(added), y_pred
 
     # Helpers -----------------------------------------------------------------
 
     def _run(self, batch, arrays):
-        return self.run_task(batch.with_arrays(arrays), training=True)
+        return self.program.forward(batch.with_arrays(arrays), training=True)
 
-    def _state(self) -> list[tf.Tensor]:
-        """Random states, counters and metrics, as they are now."""
-        return [tf.identity(v.value) for v in self._state_variables()]
 
-    def _set_state(self, values: list[tf.Tensor]) -> None:
-        for variable, value in zip(self._state_variables(), values):
-            variable.assign(value)
+def make_engine(program: StepProgram) -> TensorFlowEngine:
+    """The engine of a model.
 
-    def _state_variables(self):
-        return [*self.non_trainable_variables, *self.metrics_variables]
+    Args:
+        program: What a step does with a batch.
 
-    def _loss_scale(self) -> tf.Tensor:
-        """What mixed float16 multiplies the loss by; 1 otherwise."""
-        return self.optimizer.scale_loss(tf.ones(()))
+    Returns:
+        The engine.
+    """
+    return TensorFlowEngine(program)
 
 
 def one_at_a_time(

@@ -1,65 +1,53 @@
 """The train step on torch, and how its trainer reads a mixture."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import torch
 
-from keras_imp.training.devices.torch import Devices
 from keras_imp.training.input.task_mixture import SKIP
 from keras_imp.training.step.accumulation import is_float, merge, split
+from keras_imp.training.step.engine import InPlaceEngine
+from keras_imp.training.step.program import StepProgram
 
 
-class BackendStep(Devices):
-    """`train_step` and `test_step` as Keras' torch trainer calls them."""
+class TorchEngine(InPlaceEngine):
+    """Steps that are called eagerly; gradients are left in the variables."""
 
     def train_step(self, data):
         if SKIP in data:
-            return self.logs_so_far()
-        batch = self.unpack(data)
-        self.zero_grad()
-        state = [v.value.detach().clone() for v in self.layer_state]
+            return self.program.logs_so_far()
+        batch = self.program.unpack(data)
+        self.model.zero_grad()
+        state = [v.value.detach().clone() for v in self.program.layer_state]
         in_parts = batch.microbatches > 1
         differentiate = self._in_parts if in_parts else self._at_once
         loss, y_pred = differentiate(batch)
         pairs = self._gradients()
         with torch.no_grad():
             norm = _global_norm([g for g, _ in pairs]) / self._loss_scale()
-            update, logs = self.finish_step(batch, y_pred, loss, norm)
+            update, logs = self.program.finish(batch, y_pred, loss, norm)
             # Refuse the update of a loss that is not finite.
             if update:
-                self.optimizer.apply(*map(list, zip(*pairs)))
+                self.model.optimizer.apply(*map(list, zip(*pairs)))
             else:
-                for variable, before in zip(self.layer_state, state):
+                for variable, before in zip(self.program.layer_state, state):
                     variable.assign(before)
         return logs
 
-    def global_random_state(self) -> np.ndarray:
-        """State of torch's generator, which unseeded dropout draws from."""
-        return torch.get_rng_state().numpy()
-
-    def set_global_random_state(self, state: np.ndarray) -> None:
-        torch.set_rng_state(torch.from_numpy(np.array(state)))
-
-    def keep_state(self) -> contextlib.AbstractContextManager:
-        """Variables keep their values here whatever happens."""
-        return contextlib.nullcontext()
-
     def test_step(self, data):
         with torch.no_grad():
-            batch = self.unpack(data)
-            loss, y_pred = self.batch_loss(batch, training=False)
-            return self.record(batch, y_pred, loss)
+            batch = self.program.unpack(data)
+            loss, y_pred = self.program.run(batch, training=False)
+            return self.program.record(batch, y_pred, loss)
 
     # Gradients, which torch leaves in the variables -------------------------
 
     def _at_once(self, batch):
         """Loss and predictions of a whole batch."""
-        loss, y_pred = self.batch_loss(batch, training=True)
-        self.optimizer.scale_loss(loss).backward()
+        loss, y_pred = self.program.run(batch, training=True)
+        self.model.optimizer.scale_loss(loss).backward()
         return loss.detach(), _detached(y_pred)
 
     def _in_parts(self, batch):
@@ -74,8 +62,8 @@ class BackendStep(Devices):
     def _mean_of_parts(self, parts):
         losses, predictions = [], []
         for part in parts:
-            loss, y_pred = self.batch_loss(part, training=True)
-            self.optimizer.scale_loss(loss / len(parts)).backward()
+            loss, y_pred = self.program.run(part, training=True)
+            self.model.optimizer.scale_loss(loss / len(parts)).backward()
             losses.append(loss.detach())
             predictions.append(_detached(y_pred))
         return torch.stack(losses).mean(), _joined(predictions)
@@ -85,29 +73,31 @@ class BackendStep(Devices):
 
         The first pass keeps nothing but predictions, the second one repeats
         each part from the same random state, with the gradient of the loss
-        towards its predictions.
+        with respect to its predictions (GradCache).
         """
-        before = self._state()
+        before = self._snapshot()
         with torch.no_grad():
-            results = [self.run_task(part, training=True) for part in parts]
-        after = self._state()
+            results = [
+                self.program.forward(part, training=True) for part in parts
+            ]
+        after = self._snapshot()
         y_pred = _joined([y for y, _ in results])
         floats = [y for y in keras.tree.flatten(y_pred) if is_float(y)]
         for y in floats:
             y.requires_grad_()
-        loss = self.loss_of(batch, y_pred)
-        self.optimizer.scale_loss(loss).backward()
-        towards = split([y.grad for y in floats], len(parts))
+        loss = self.program.task_loss(batch, y_pred)
+        self.model.optimizer.scale_loss(loss).backward()
+        output_gradients = split([y.grad for y in floats], len(parts))
 
-        self._set_state(before)
+        self._restore(before)
         for i, part in enumerate(parts):
-            y_part, added = self.run_task(part, training=True)
-            pull = self.optimizer.scale_loss(added / len(parts))
+            y_part, added = self.program.forward(part, training=True)
+            surrogate = self.model.optimizer.scale_loss(added / len(parts))
             floats = [y for y in keras.tree.flatten(y_part) if is_float(y)]
-            for y, gradient in zip(floats, towards):
-                pull = pull + (y * gradient[i]).sum()
-            pull.backward()
-        self._set_state(after)
+            for y, gradient in zip(floats, output_gradients):
+                surrogate = surrogate + (y * gradient[i]).sum()
+            surrogate.backward()
+        self._restore(after)
         added = torch.stack([added for _, added in results]).mean()
         return loss.detach() + added, _detached(y_pred)
 
@@ -116,28 +106,25 @@ class BackendStep(Devices):
     def _gradients(self) -> list[tuple]:
         """Pairs of gradient and variable, of those to update."""
         pairs = []
-        for variable in self.trainable_variables:
+        for variable in self.model.trainable_variables:
             gradient = variable.value.grad
-            if gradient is None and self.update == "all":
+            if gradient is None and self.model.update == "all":
                 gradient = torch.zeros_like(variable.value)
             if gradient is not None:
                 pairs.append((gradient, variable))
         return pairs
 
-    def _state(self) -> list[torch.Tensor]:
-        """Random states, counters and metrics, as they are now."""
-        return [v.value.detach().clone() for v in self._state_variables()]
 
-    def _set_state(self, values: list[torch.Tensor]) -> None:
-        for variable, value in zip(self._state_variables(), values):
-            variable.assign(value)
+def make_engine(program: StepProgram) -> TorchEngine:
+    """The engine of a model.
 
-    def _state_variables(self):
-        return [*self.non_trainable_variables, *self.metrics_variables]
+    Args:
+        program: What a step does with a batch.
 
-    def _loss_scale(self) -> torch.Tensor:
-        """What mixed float16 multiplies the loss by; 1 otherwise."""
-        return self.optimizer.scale_loss(torch.ones(()))
+    Returns:
+        The engine.
+    """
+    return TorchEngine(program)
 
 
 def _global_norm(gradients: list[torch.Tensor]) -> torch.Tensor:

@@ -250,7 +250,9 @@ def test_a_refused_step_leaves_the_state_of_layers_alone(choice):
         two_tasks, encoder=Normed(dropout=0.5), on_non_finite=choice
     )
     fit(model, make_data(), steps_per_epoch=BAD)
-    before = [np.array(ops.convert_to_numpy(v)) for v in model.layer_state]
+    before = [
+        np.array(ops.convert_to_numpy(v)) for v in model.program.layer_state
+    ]
     bad = make_data(bad=0)
     model.step_counter.assign(0)
     if choice == "raise":
@@ -259,6 +261,8 @@ def test_a_refused_step_leaves_the_state_of_layers_alone(choice):
     else:
         with pytest.warns(UserWarning, match="skipped"):
             fit(model, bad, steps_per_epoch=1)
-    after = [np.array(ops.convert_to_numpy(v)) for v in model.layer_state]
+    after = [
+        np.array(ops.convert_to_numpy(v)) for v in model.program.layer_state
+    ]
     assert len(before) > 1
     models.assert_same(before, after)

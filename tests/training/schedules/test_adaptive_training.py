@@ -8,7 +8,6 @@ import pytest
 
 import keras_imp
 from keras_imp import schedules
-from keras_imp.training.alternating_model import AlternatingModel
 from keras_imp.training.schedules import Rounds
 from keras_imp.training.schedules.state import ScheduleState
 from tests.helpers import models
@@ -84,8 +83,8 @@ def test_statistics_of_the_first_step_of_each_task():
     mixture = make_mixture(schedules.RoundRobin(), steps_per_epoch=1)
     for name in NAMES:
         before = models.values(model.trainable_variables)
-        batch = model.unpack({name: make_data()[name][0]})
-        loss = float(to_numpy(model.batch_loss(batch, True)[0]))
+        batch = model.program.unpack({name: make_data()[name][0]})
+        loss = float(to_numpy(model.program.run(batch, True)[0]))
         fit(model, mixture)
         after = models.values(model.trainable_variables)
         norm = sum(
@@ -183,25 +182,13 @@ def test_several_steps_per_execution():
     assert sum(model.schedule_state.measured(NAMES).draws) == 102
 
 
-class Counting(AlternatingModel):
-    """Notes each time that a step is traced."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.traced = []
-
-    def batch_loss(self, batch, training):
-        self.traced.append(batch.task.name)
-        return super().batch_loss(batch, training)
-
-
 @pytest.mark.skipif(BACKEND == "torch", reason="compiles nothing")
 def test_a_decision_compiles_nothing():
-    model = Counting(models.TinyEncoder(), two_tasks())
-    model.compile(keras.optimizers.SGD(0.1), jit_compile=models.default_jit())
+    model = models.make_model(two_tasks)
+    traced = models.note_traces(model)
     fit(model, epochs=4)
     assert model.schedule_state.read(NAMES).number == 5
-    assert sorted(model.traced) == list(NAMES)
+    assert sorted(batch.task.name for batch in traced) == list(NAMES)
 
 
 # Resuming -------------------------------------------------------------------

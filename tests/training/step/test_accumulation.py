@@ -156,14 +156,16 @@ def test_random_states_move_on_once():
         _, _, model = one_step(
             contrastive, "captions", dropout=0.5, microbatches=microbatches
         )
-        return [ops.convert_to_numpy(v) for v in model._random_states()]
+        return [
+            ops.convert_to_numpy(v) for v in model.run_state.random_states()
+        ]
 
     first, second = states(2), states(2)
     models.assert_same(first, second)
     fresh = models.make_model(
         contrastive, encoder=models.TinyEncoder(dropout=0.5)
     )
-    before = [ops.convert_to_numpy(v) for v in fresh._random_states()]
+    before = [ops.convert_to_numpy(v) for v in fresh.run_state.random_states()]
     assert any((a != b).any() for a, b in zip(first, before))
 
 

@@ -1,0 +1,217 @@
+"""What a checkpoint holds beside weights, so that a run resumes exactly.
+
+Position within the epoch, metrics, random states: Keras saves none of them.
+All go into `save_weights`, so that any callback that saves weights, such as
+`keras.callbacks.BackupAndRestore`, saves them too.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_imp._errors import message
+from keras_imp.training.devices.base import Devices
+from keras_imp.typing import Tensor
+
+# Names of entries in a checkpoint, beside Keras' own, which are numbers.
+RANDOM_STATES = "random_states"
+GLOBAL_RANDOM_STATE = "global_random_state"
+METRIC = "metric_"
+
+
+class RunState:
+    """Where a run of a model is, so that it can stop and resume.
+
+    The counters are weights of the model: every checkpoint has them.
+
+    Args:
+        model: The model.
+        devices: Where its weights are.
+
+    Attributes:
+        step_counter: Steps taken.
+        failed_step: The step whose loss was not finite, -1 for none.
+        failed_tasks: 1 for each task of that step, by task.
+        skipped_steps: Steps that were skipped, by task.
+        epoch_counter: The epoch, -1 before the first.
+        epoch_start: The step at which it began.
+    """
+
+    def __init__(self, model: Any, devices: Devices):
+        self._model = model
+        self._devices = devices
+        tasks = (len(model.task_list),)
+        minus_one = keras.initializers.Constant(-1)
+        # In the order in which files have them.
+        self.step_counter = self._counter("step_counter")
+        self.failed_step = self._counter("failed_step", minus_one)
+        self.failed_tasks = self._counter("failed_tasks", shape=tasks)
+        self.skipped_steps = self._counter("skipped_steps", shape=tasks)
+        self.epoch_counter = self._counter("epoch_counter", minus_one)
+        self.epoch_start = self._counter("epoch_start")
+        self._saved_metrics: tuple = ()
+        self._saved_random_state: tuple = ()
+        self._kept_metrics: tuple = ()
+
+    def count_step(self, failing: Any, finite: Tensor, skip: bool) -> Tensor:
+        """Count a step, inside of the compiled step.
+
+        After a step that is not finite no update is applied any more until
+        `fit` is called again, unless such steps are to be skipped.
+
+        Args:
+            failing: The tasks to name if the step is not finite; bool, shape
+                `(tasks,)`.
+            finite: Whether the step is finite, a bool scalar.
+            skip: Whether steps that are not finite are skipped.
+
+        Returns:
+            Whether the step's update may be applied, a bool scalar.
+        """
+        step = self.step_counter.value
+        if skip:
+            skipped = ops.logical_and(failing, ops.logical_not(finite))
+            self.skipped_steps.assign_add(ops.cast(skipped, "int32"))
+            self.step_counter.assign(step + 1)
+            return finite
+        good_so_far = self.failed_step.value < 0
+        fails_now = ops.logical_and(good_so_far, ops.logical_not(finite))
+        self.failed_step.assign(
+            ops.where(fails_now, step, self.failed_step.value)
+        )
+        failing = ops.cast(failing, "int32")
+        self.failed_tasks.assign(
+            ops.where(fails_now, failing, self.failed_tasks.value)
+        )
+        update = ops.logical_and(good_so_far, finite)
+        self.step_counter.assign(step + ops.cast(update, "int32"))
+        return update
+
+    @property
+    def epoch_step(self) -> int:
+        """Steps taken in the current epoch."""
+        return int(self.step_counter.numpy()) - int(self.epoch_start.numpy())
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Count steps from here.
+
+        Args:
+            epoch: The epoch that begins, from 0; -1 for none.
+        """
+        self.epoch_counter.assign(epoch)
+        # A number: JAX must not get one array for two variables.
+        self.epoch_start.assign(int(self.step_counter.numpy()))
+
+    def put_back_random_state(self) -> None:
+        """Resume the backend's own generator where the checkpoint was."""
+        for state in self._saved_random_state:
+            self._devices.set_global_random_state(state)
+
+    def put_back_metrics(self) -> None:
+        """Resume the metrics of the epoch that the checkpoint was in.
+
+        Raises:
+            ValueError: If the model has other metrics.
+        """
+        saved = [value.shape for value in self._saved_metrics]
+        now = [tuple(v.shape) for v in self._model.metrics_variables]
+        if saved != now:
+            raise ValueError(
+                message(
+                    "An epoch can only go on with the metrics that it began "
+                    "with.",
+                    "Compile the model and its tasks as before.",
+                    checkpoint=saved,
+                    now=now,
+                )
+            )
+        for variable, value in zip(
+            self._model.metrics_variables, self._saved_metrics
+        ):
+            variable.assign(value)
+
+    @contextlib.contextmanager
+    def keep_metrics(self) -> Iterator[None]:
+        """Save the metrics of now, whatever an evaluation does to them."""
+        self._kept_metrics = self._metric_values()
+        try:
+            yield
+        finally:
+            self._kept_metrics = ()
+
+    def save(self, store: Any) -> None:
+        """Save random states and metrics, which Keras leaves out.
+
+        Args:
+            store: Where arrays go, by name.
+        """
+        states = [ops.convert_to_numpy(v) for v in self.random_states()]
+        if states:
+            store[RANDOM_STATES] = np.stack(states)
+        state = self._devices.global_random_state()
+        if state is not None:
+            store[GLOBAL_RANDOM_STATE] = state
+        for i, value in enumerate(self._kept_metrics or self._metric_values()):
+            store[f"{METRIC}{i}"] = value
+
+    def load(self, store: Any) -> dict[str, np.ndarray]:
+        """Load what `save` saved.
+
+        Metrics and the state of the backend's own generator wait for a `fit`
+        that resumes: to load weights must not change either.
+
+        Args:
+            store: Arrays by name.
+
+        Returns:
+            The rest of the arrays, by name.
+        """
+        rest = {name: store[name] for name in store.keys()}  # noqa: SIM118
+        states = rest.pop(RANDOM_STATES, ())
+        state = rest.pop(GLOBAL_RANDOM_STATE, None)
+        self._saved_random_state = () if state is None else (state,)
+        count = sum(name.startswith(METRIC) for name in rest)
+        self._saved_metrics = tuple(
+            rest.pop(f"{METRIC}{i}") for i in range(count)
+        )
+        variables = self.random_states()
+        # Another number of them is another model, with another dropout say.
+        if len(states) == len(variables):
+            for variable, value in zip(variables, np.asarray(states)):
+                variable.assign(value.astype(variable.dtype))
+        return rest
+
+    def random_states(self) -> list[keras.Variable]:
+        """States of the seed generators of all layers.
+
+        Returns:
+            The variables.
+        """
+        weights = {id(v) for v in self._model.weights}
+        return [v for v in self._model.variables if id(v) not in weights]
+
+    def _metric_values(self) -> tuple[np.ndarray, ...]:
+        # Copies: on a CPU the arrays may share the variables' memory.
+        return tuple(
+            np.array(ops.convert_to_numpy(v))
+            for v in self._model.metrics_variables
+        )
+
+    def _counter(
+        self,
+        name: str,
+        initializer: Any = "zeros",
+        shape: tuple[int, ...] = (),
+    ) -> keras.Variable:
+        return self._model.add_weight(
+            name=name,
+            shape=shape,
+            dtype="int32",
+            initializer=initializer,
+            trainable=False,
+            autocast=False,
+        )
