@@ -8,10 +8,13 @@ The flow, and the folders that show it:
 `layers` turn tokens into tokens, `models` put them together, `tasks` say what
 a step optimises, `training` takes the steps, `data` feeds it, `evaluation`
 measures. Names are loaded when they are first used: `import keras_imp` loads
-neither Keras nor a backend.
+neither Keras nor a backend. Once Keras is imported too, in either order, it
+can load whatever was saved: `keras.models.load_model("model.keras")`.
 """
 
+from keras_imp._after_import import after_import
 from keras_imp._lazy import lazy
+from keras_imp._registration import join_keras_hub, register
 
 __version__ = "0.1.0"
 
@@ -42,3 +45,6 @@ _MODULES = {
 __all__ = sorted([*_HOMES, *_MODULES])
 
 __getattr__, __dir__ = lazy(globals(), {**_HOMES, **_MODULES})
+
+after_import("keras", register)
+after_import("keras_hub", join_keras_hub)

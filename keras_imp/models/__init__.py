@@ -1,7 +1,6 @@
 """Layers put together: the encoder, its modalities and its sizes.
 
-`IMPEncoder` needs keras-hub, which loads TensorFlow on any backend: what only
-uses another module of this package should not wait for it.
+Names are loaded when they are first used.
 """
 
 from keras_imp._lazy import lazy

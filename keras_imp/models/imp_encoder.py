@@ -11,7 +11,6 @@ from keras_imp.layers.pooling import POOLINGS, make_pooling
 from keras_imp.models.body import EncoderBody
 from keras_imp.models.modality import Modality
 from keras_imp.models.multimodal import MultimodalEncoder
-from keras_imp.models.presets import PRESETS
 from keras_imp.models.sparse import analysis
 from keras_imp.models.sparse.placement import check_sparse, routed_layer, runs
 from keras_imp.typing import Tensor
@@ -73,7 +72,7 @@ class IMPEncoder(MultimodalEncoder):
             True on JAX and False elsewhere; see `layers.EncoderStack`.
         remat: Whether to recompute blocks in the backward pass to save memory.
         dtype: Dtype or policy of the computations.
-        **kwargs: Arguments of `keras_hub.models.Backbone`, such as `name`.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Call arguments:
         inputs: A dict with any non-empty subset of `modalities`: `image`
@@ -294,34 +293,6 @@ class IMPEncoder(MultimodalEncoder):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **arguments_of(self, IMPEncoder)}
-
-    @classmethod
-    def from_preset(
-        cls, preset: str, load_weights: bool = True, **kwargs
-    ) -> "IMPEncoder":
-        """Build an encoder from a preset.
-
-        Args:
-            preset: Name of a built-in size, such as `"imp_base"` (architecture
-                only: the weights are random), or anything that
-                `keras_hub.models.Backbone.from_preset` takes, such as a folder
-                that `save_to_preset` wrote.
-            load_weights: Whether to load weights, where the preset has them.
-            **kwargs: Constructor arguments that replace the preset's.
-
-        Returns:
-            The encoder.
-
-        Example:
-            >>> import keras_imp
-            >>> encoder = keras_imp.IMPEncoder.from_preset(
-            ...     "imp_tiny", modalities=("image",))
-            >>> encoder.num_layers
-            4
-        """
-        if preset in PRESETS:
-            return cls(**{**PRESETS[preset]["config"], **kwargs})
-        return super().from_preset(preset, load_weights=load_weights, **kwargs)
 
     def _make_routed_layer(self) -> SparseFeedForward:
         return routed_layer(

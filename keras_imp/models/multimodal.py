@@ -7,12 +7,12 @@ import math
 from typing import Any
 
 import keras
-import keras_hub
 import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
 from keras_imp.layers.moe.base import RoutingReport
+from keras_imp.models.backbone import EncoderBackbone
 from keras_imp.models.body import EncoderBody
 from keras_imp.models.embedders import Embedded, Embedder
 from keras_imp.models.modalities import check_modality, modalities_of
@@ -23,7 +23,7 @@ from keras_imp.models.weight_places import place_weights
 from keras_imp.typing import Tensor
 
 
-class MultimodalEncoder(keras_hub.models.Backbone):
+class MultimodalEncoder(EncoderBackbone):
     """Each modality is its own pass: embedder, blocks, norm, pooling.
 
     A subclass has the attributes below and calls `_build_parts` at the end of

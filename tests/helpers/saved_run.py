@@ -80,6 +80,8 @@ def make_mixture(data):
 
 def outputs_of(model, inputs):
     """What encoder and heads return, by name."""
+    if keras.config.backend() == "torch":
+        model.jit_compile = False  # Tracing takes minutes there.
     features = model.encoder(inputs)
     outputs = {
         f"encoder_{name}": keras.ops.convert_to_numpy(found["pooled_output"])

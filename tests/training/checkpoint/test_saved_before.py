@@ -49,9 +49,11 @@ def test_a_preset_loads_with_equal_outputs(inputs, outputs):
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
-def test_a_backup_resumes_with_equal_losses(backend, tmp_path, outputs):
+def test_a_backup_resumes_with_equal_losses(backend, tmp_path):
     if keras.config.backend() != backend:
         pytest.skip("each backend resumes its own backup here")
+    # Each backend draws other masks for masked modeling.
+    expected = np.load(FILES / backend / "outputs.npz")["loss_after"]
     folder = tmp_path / "backup"
     folder.mkdir()
     for path in (FILES / backend / "backup").iterdir():
@@ -67,6 +69,4 @@ def test_a_backup_resumes_with_equal_losses(backend, tmp_path, outputs):
         callbacks=[keras_imp.callbacks.Backup(folder, keep=1)],
     ).history
     assert len(history["loss"]) == 1
-    np.testing.assert_allclose(
-        history["loss"], outputs["loss_after"], rtol=0, atol=1e-4
-    )
+    np.testing.assert_allclose(history["loss"], expected, rtol=0, atol=1e-4)

@@ -1,0 +1,183 @@
+"""The base of an encoder: a Keras model that is a keras-hub backbone too.
+
+keras-hub loads TensorFlow on any backend, through tensorflow-text, which takes
+several seconds and hundreds of megabytes. So this class is a plain Keras model
+until somebody imports keras-hub; then `keras_hub.models.Backbone` becomes its
+base, for encoders that exist already too. What an encoder does is the same
+before and after: all that a backbone has is overridden here.
+"""
+
+import copy
+import importlib
+from types import ModuleType
+from typing import Any
+
+import keras
+
+from keras_imp._errors import message
+from keras_imp.layers.token_embedding import TokenEmbedding
+from keras_imp.models.presets import PRESETS
+from keras_imp.models.refusals import no_lora, no_quantize, no_transformers
+
+
+class _NeverFunctional(type(keras.Model)):  # type: ignore[misc]
+    """Leaves what makes a functional model out of the bases of a class.
+
+    Keras puts `Functional` between `Model` and `keras_hub.models.Backbone` as
+    soon as one backbone is made in the functional way, as those of keras-hub
+    are, and thereby changes every other subclass of `Backbone`.
+    """
+
+    def mro(cls) -> list[type]:
+        return [
+            base
+            for base in super().mro()
+            if base is not keras.Function
+            # `Functional` itself has no public name.
+            and keras.Function not in base.__bases__
+        ]
+
+
+class _Presets:
+    """The presets of the class, read as an attribute as in keras-hub."""
+
+    def __get__(self, instance: Any, owner: type) -> dict[str, dict[str, Any]]:
+        return copy.deepcopy(PRESETS)
+
+
+class EncoderBackbone(keras.Model, metaclass=_NeverFunctional):
+    """A `keras.Model` that is a `keras_hub.models.Backbone`, loaded or not.
+
+    Args:
+        dtype: Dtype or policy of the computations.
+        **kwargs: Arguments of `keras.Model`: `name` and `trainable`.
+
+    Raises:
+        TypeError: If it is to be made from `inputs` and `outputs`.
+
+    Example:
+        >>> import keras_imp
+        >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+        ...     modalities=("text",), vocabulary_size=10)
+        >>> import keras_hub
+        >>> isinstance(encoder, keras_hub.models.Backbone)
+        True
+    """
+
+    def __init__(self, dtype: Any = None, **kwargs):
+        for name in ("inputs", "outputs"):
+            if name in kwargs:
+                raise TypeError(
+                    message(
+                        "An encoder is made from its sizes, not from "
+                        "`inputs` and `outputs`.",
+                        "To build on one, call it on keras.Input tensors and "
+                        "make a keras.Model of these.",
+                        **{name: kwargs[name]},
+                    )
+                )
+        # Not `super()`, here and below: whether keras-hub is there must not
+        # matter.
+        keras.Model.__init__(self, dtype=dtype, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        keras.Model.__setattr__(self, name, value)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None):
+        del custom_objects  # All that a config holds is plain.
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.get(config["dtype"])
+        return cls(**config)
+
+    # What keras-hub has beside a Keras model ---------------------------------
+
+    presets = _Presets()
+
+    @classmethod
+    def from_preset(
+        cls, preset: str, load_weights: bool = True, **kwargs
+    ) -> "EncoderBackbone":
+        """Build an encoder from a preset.
+
+        Args:
+            preset: Name of a built-in size, such as `"imp_base"` (architecture
+                only: the weights are random), or anything that
+                `keras_hub.models.Backbone.from_preset` takes, such as a folder
+                that `save_to_preset` wrote.
+            load_weights: Whether to load weights, where the preset has them.
+            **kwargs: Constructor arguments that replace the preset's.
+
+        Returns:
+            The encoder.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder.from_preset(
+            ...     "imp_tiny", modalities=("image",))
+            >>> encoder.num_layers
+            4
+        """
+        if preset in PRESETS:
+            return cls(**{**PRESETS[preset]["config"], **kwargs})
+        _load_keras_hub()
+        return super().from_preset(preset, load_weights=load_weights, **kwargs)
+
+    def save_to_preset(
+        self, preset_dir: str, max_shard_size: float | None = 10
+    ) -> None:
+        """Write the encoder into a folder that `from_preset` reads.
+
+        Args:
+            preset_dir: The folder.
+            max_shard_size: Largest size in GB of a file of weights; None for
+                one file, whatever its size.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> encoder.save_to_preset("my_encoder")
+            >>> keras_imp.IMPEncoder.from_preset("my_encoder").num_layers
+            1
+        """
+        _load_keras_hub()
+        super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
+
+    @property
+    def token_embedding(self) -> TokenEmbedding | None:
+        """The layer that embeds token ids; None in an encoder without text."""
+        if "text" not in self.modalities:
+            return None
+        return self.embedder_of("text").tokens
+
+    # What a backbone or a Keras model has, and an encoder cannot do yet ------
+
+    enable_lora = no_lora("enable_lora")
+    save_lora_weights = no_lora("save_lora_weights")
+    load_lora_weights = no_lora("load_lora_weights")
+    default_lora_layer_names = no_lora("default_lora_layer_names")
+    quantize = no_quantize
+    export_to_transformers = no_transformers
+
+
+def become_backbone(keras_hub: ModuleType) -> None:
+    """Make `EncoderBackbone`, and all that derives from it, a backbone.
+
+    Args:
+        keras_hub: The imported `keras_hub`.
+    """
+    EncoderBackbone.__bases__ = (keras_hub.models.Backbone,)
+
+
+def _load_keras_hub() -> None:
+    """Import keras-hub, which makes `Backbone` the base of the encoders."""
+    importlib.import_module("keras_hub")
