@@ -14,6 +14,7 @@ from keras_imp.training.devices.jax import take_placed
 from keras_imp.training.input.task_mixture import SKIP
 from keras_imp.training.step.accumulation import is_float, merge, split
 from keras_imp.training.step.engine import Engine
+from keras_imp.training.step.jax_compiler import compiler_options
 from keras_imp.training.step.jax_state import HeldState
 from keras_imp.training.step.program import StepProgram
 
@@ -143,7 +144,7 @@ class JaxEngine(Engine):
                 for group in groups
             )
             options["out_shardings"] = (None, shardings)
-        return jax.jit(step, **options)
+        return jax.jit(step, compiler_options=compiler_options(), **options)
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer, metrics = state

@@ -1,0 +1,118 @@
+"""The global norm of a gradient, whatever way the backend adds it up."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_imp
+from tests.helpers import models
+from tests.helpers.weights import to_numpy
+
+RATE = 0.05
+
+
+def image_model():
+    """Its image kernel is summed over 4 frames, which have one gradient."""
+    keras.utils.set_random_seed(0)
+    encoder = keras_imp.IMPEncoder(
+        hidden_dim=64,
+        intermediate_dim=64,
+        num_layers=1,
+        num_heads=2,
+        modalities=("image",),
+        patch_size=(4, 8, 8),
+    )
+    model = keras_imp.AlternatingModel(
+        encoder, [keras_imp.tasks.Classification("objects", "image", 3)]
+    )
+    model.compile(
+        keras.optimizers.SGD(RATE),
+        jit_compile=models.default_jit(),
+        run_eagerly=keras.config.backend() == "tensorflow",
+    )
+    return model
+
+
+def image_mixture():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (4, 16, 16, 3)).astype("float32")
+    return keras_imp.TaskMixture(
+        {"objects": [({"image": image}, np.array([0, 1, 2, 0]))]},
+        steps_per_epoch=1,
+    )
+
+
+def test_the_norm_of_every_step_is_that_of_the_update():
+    model, mixture = image_model(), image_mixture()
+    squares = []
+    for draws in range(1, 26):
+        before = [to_numpy(v) for v in model.trainable_variables]
+        model.fit(mixture, verbose=0)
+        after = [to_numpy(v) for v in model.trainable_variables]
+        squares.append(
+            sum(
+                np.sum(((b.astype("float64") - a) / RATE) ** 2)
+                for a, b in zip(before, after)
+            )
+        )
+        measured = model.schedule_state.measured(("objects",))
+        assert measured.draws[0] == draws
+        # The mean of the first 50.
+        found = measured.squared_gradient[0]
+        assert found == pytest.approx(np.mean(squares), rel=1e-3)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="a fault of XLA as jaxlib has it"
+)
+class TestOnJax:
+    def test_no_sum_of_a_step_is_handed_to_a_library_that_adds_up_wrongly(self):
+        from tests.helpers.distributed import compiled_in
+
+        model, mixture = image_model(), image_mixture()
+        model.fit(mixture, verbose=0)
+        item = next(iter(mixture.get_jax_iterator()))
+        state = [
+            [variable.value for variable in group]
+            for group in (
+                model.trainable_variables,
+                model.non_trainable_variables,
+                model.optimizer.variables,
+                model.metrics_variables,
+            )
+        ]
+        step = compiled_in(model.train_function)
+        text = step.lower(tuple(state), item).compile().as_text()
+        assert "__ynn_fusion" not in text
+
+    def test_a_version_without_the_option_is_told_about(self, monkeypatch):
+        from keras_imp.training.step import jax_compiler
+
+        compiler_options = jax_compiler.compiler_options.__wrapped__
+        monkeypatch.setattr(jax_compiler, "OPTIONS", {"xla_no_such": ""})
+        monkeypatch.setattr(jax_compiler.jaxlib, "__version__", "0.99.0")
+        with pytest.warns(
+            UserWarning, match="does not know the option"
+        ) as caught:
+            assert compiler_options() == {}
+        assert str(caught[0].message) == (
+            "jaxlib 0.99.0 does not know the option 'xla_no_such', which "
+            "keeps the norm of a gradient right on a CPU: now and then it may "
+            "be too large, and the update be clipped too much. jaxlib 0.10.2 "
+            "knows it."
+        )
+
+    @pytest.mark.parametrize(
+        ("version", "affected"),
+        [
+            ("0.7.0", False),
+            ("0.10.1", False),
+            ("0.10.2", True),
+            ("0.10.2.dev20260101", True),
+            ("0.11.0", True),
+        ],
+    )
+    def test_versions_before_0_10_2_need_no_option(self, version, affected):
+        from keras_imp.training.step.jax_compiler import _is_affected
+
+        assert _is_affected(version) is affected
