@@ -2,5 +2,6 @@
 
 from keras_imp.training.checkpoint.backup import Backup, StoppedBySignal
 from keras_imp.training.monitoring.csv_log import ResumableCSVLogger
+from keras_imp.training.monitoring.routing_log import RoutingLogger
 
-__all__ = ["Backup", "ResumableCSVLogger", "StoppedBySignal"]
+__all__ = ["Backup", "ResumableCSVLogger", "RoutingLogger", "StoppedBySignal"]

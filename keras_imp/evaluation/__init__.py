@@ -2,10 +2,9 @@
 
 from keras_imp.evaluation.report import plot_learning_curves, plot_retrieval
 from keras_imp.evaluation.retrieval import recall_at, same_text
-from keras_imp.evaluation.routing import (
-    Routing,
+from keras_imp.evaluation.routing import Routing, inspect_routing
+from keras_imp.evaluation.routing_plots import (
     RoutingHeatMap,
-    inspect_routing,
     plot_heat_map,
     plot_overlay,
 )

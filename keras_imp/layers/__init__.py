@@ -11,6 +11,7 @@ from keras_imp.layers.moe.layers import (
     SoftMoE,
     TokenChoiceMoE,
 )
+from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.pooling import (
     AttentionPooling,
@@ -35,6 +36,7 @@ __all__ = [
     "PatchEmbedding",
     "PositionEmbedding",
     "ProjectionHead",
+    "RoutingReport",
     "SoftMoE",
     "TokenChoiceMoE",
     "TokenDense",

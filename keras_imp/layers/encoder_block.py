@@ -6,12 +6,13 @@ import keras
 from keras import ops
 
 from keras_imp._errors import message
-from keras_imp.layers._runtime.config import arguments_of, layer_from
+from keras_imp.layers._runtime.config import arguments_of
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.attention import MultiHeadAttention
 from keras_imp.layers.feed_forward import FeedForward
 from keras_imp.layers.moe.base import SparseFeedForward
+from keras_imp.layers.moe.spec import MoESpec
 from keras_imp.typing import Tensor
 
 # Attention probabilities, first residual, feed-forward, second residual.
@@ -104,7 +105,7 @@ class EncoderBlock(keras.layers.Layer):
         use_bias: bool = False,
         qkv_init: str = "conventional",
         seed: int | None = None,
-        feed_forward: SparseFeedForward | None = None,
+        feed_forward: SparseFeedForward | MoESpec | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -132,8 +133,12 @@ class EncoderBlock(keras.layers.Layer):
             **common,
         )
         self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.feed_forward: Any = self._copy(feed_forward)
-        if intermediate_dim is not None:
+        spec = MoESpec.of(feed_forward)
+        if spec is not None:
+            self.feed_forward: Any = spec.make(
+                name="feed_forward", dtype=self.dtype_policy
+            )
+        elif intermediate_dim is not None:
             self.feed_forward = FeedForward(
                 intermediate_dim, name="feed_forward", **common
             )
@@ -195,14 +200,6 @@ class EncoderBlock(keras.layers.Layer):
                 tokens, *args, return_report=True, **kwargs
             )
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
-
-    def _copy(self, pattern: Any) -> SparseFeedForward | None:
-        """A new layer with the arguments of `pattern`."""
-        layer = layer_from(pattern)
-        if layer is None:
-            return None
-        arguments = {"name": "feed_forward", "dtype": self.dtype_policy}
-        return type(layer).from_config({**layer.get_config(), **arguments})
 
     def _norm(self, name: str) -> keras.layers.Layer:
         return keras.layers.LayerNormalization(

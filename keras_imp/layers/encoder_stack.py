@@ -6,6 +6,7 @@ checkpoint does not depend on it. A scan compiles one block instead of
 per (task, shape).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_positive
-from keras_imp.layers._runtime.config import arguments_of, layer_from
+from keras_imp.layers._runtime.config import arguments_of
 from keras_imp.layers._runtime.layer_loop import layer_loop
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers.encoder_block import (
@@ -21,15 +22,15 @@ from keras_imp.layers.encoder_block import (
     EncoderBlock,
     check_one_feed_forward,
 )
-from keras_imp.layers.moe.base import (
-    RoutingReport,
-    SparseFeedForward,
-)
+from keras_imp.layers.moe.base import SparseFeedForward
+from keras_imp.layers.moe.report import RoutingReport
+from keras_imp.layers.moe.reporting import ReportingLayer
+from keras_imp.layers.moe.spec import MoESpec
 from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class EncoderStack(keras.layers.Layer):
+class EncoderStack(ReportingLayer):
     """`num_layers` encoder blocks in a row, with stacked weights.
 
     Equal to calling the blocks one after the other. Each block draws its own
@@ -62,8 +63,8 @@ class EncoderStack(keras.layers.Layer):
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
         return_report: Whether to return the `RoutingReport` of the routed
-            layers too, each value with a leading layer axis; the sum of its
-            losses is then not added to the model's.
+            layers too, each value with a leading layer axis; the caller then
+            adds the sum of its losses to the model's.
         training: Whether to apply dropout.
 
     Returns:
@@ -93,7 +94,7 @@ class EncoderStack(keras.layers.Layer):
         scan_layers: bool | None = None,
         remat: bool = False,
         seed: int | None = None,
-        feed_forward: SparseFeedForward | None = None,
+        feed_forward: SparseFeedForward | MoESpec | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -110,11 +111,9 @@ class EncoderStack(keras.layers.Layer):
         self.scan_layers = scan_layers
         self.remat = remat
         self.seed = seed
-        # A pattern to copy, never built. Untracked, so that it is no layer of
-        # this one.
-        self.__dict__["feed_forward"] = layer_from(feed_forward)
+        self.feed_forward = MoESpec.of(feed_forward)
         self.uses_seeds = dropout > 0 or (
-            self.is_routed and self.feed_forward.uses_seeds
+            self.feed_forward is not None and self.feed_forward.uses_seeds
         )
         if self.uses_seeds:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -130,7 +129,7 @@ class EncoderStack(keras.layers.Layer):
         Returns:
             The block. Its dropout uses the seeds that the stack hands in.
         """
-        return EncoderBlock(
+        block = EncoderBlock(
             self.num_heads,
             self.intermediate_dim,
             qk_layer_norm=self.qk_layer_norm,
@@ -142,6 +141,9 @@ class EncoderStack(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="block",
         )
+        if self.is_routed:
+            block.feed_forward.reports_routing = False  # The stack does.
+        return block
 
     def build(self, tokens_shape, **kwargs):
         blocks = []
@@ -158,6 +160,9 @@ class EncoderStack(keras.layers.Layer):
                 *(block.trainable_variables for block in blocks), strict=True
             )
         ]
+        if self.feed_forward is not None:
+            names = [f"layer_{i}" for i in range(self.num_layers)]
+            self.create_totals(names, self.feed_forward.num_experts)
         # Biases that balance the experts: state, one row per layer.
         biases = [_balance_bias(block) for block in blocks]
         self.stacked_bias = (
@@ -173,41 +178,16 @@ class EncoderStack(keras.layers.Layer):
         return_report: bool = False,
         training: bool | None = None,
     ):
-        block = self._block
-        bias = _balance_bias(block)
-        constants = [v.value for v in block.non_trainable_variables]
-        count = len(block.trainable_variables)
         seeds = None
         if training and self.uses_seeds:
             seeds = draw_seeds(
                 self.seed_generator, (self.num_layers, SEEDS_PER_BLOCK)
             )
 
-        def run(x: Tensor, weights: list, dropout_seeds: Tensor | None):
-            outputs, _ = block.stateless_call(
-                weights[:count],
-                # The bias of this layer comes with its weights.
-                [
-                    weights[count] if v is bias else constant
-                    for v, constant in zip(
-                        block.non_trainable_variables, constants
-                    )
-                ],
-                x,
-                padding_mask=padding_mask,
-                dropout_seeds=dropout_seeds,
-                return_report=self.is_routed,
-                training=training,
-            )
-            return outputs if self.is_routed else (outputs, ())
-
-        variables = [*self.stacked]
-        if bias is not None:
-            variables.append(self.stacked_bias)
-        outputs, reports = layer_loop(
-            run,
+        outputs, found = layer_loop(
+            self._body(padding_mask, training),
             ops.cast(tokens, self.compute_dtype),
-            [ops.convert_to_tensor(v) for v in variables],
+            [ops.convert_to_tensor(v) for v in self._looped()],
             seeds,
             scan=self._scans(),
             remat=self.remat and bool(training),
@@ -215,16 +195,25 @@ class EncoderStack(keras.layers.Layer):
         )
         if not self.is_routed:
             return outputs
-        report = RoutingReport(*reports)
+        count = len(RoutingReport._fields)
+        report = RoutingReport(*found[:count])
+        if training and self.stacked_bias is not None:
+            self.stacked_bias.assign(ops.stop_gradient(found[count]))
+        if return_report:
+            return outputs, report
         if training:
-            if self.stacked_bias is not None:
-                self.stacked_bias.assign(ops.stop_gradient(report.bias))
-            if not return_report:
-                self.add_loss(ops.sum(report.loss))
-        return (outputs, report) if return_report else outputs
+            self.add_loss(ops.sum(report.loss))
+        self.report_routing(report, training, padding_mask=padding_mask)
+        return outputs
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **arguments_of(self, EncoderStack)}
+        spec = self.feed_forward
+        config = arguments_of(
+            self,
+            EncoderStack,
+            feed_forward=None if spec is None else spec.serialized,
+        )
+        return {**super().get_config(), **config}
 
     def compute_output_spec(self, tokens, *args, return_report=False, **kwargs):
         if return_report:
@@ -243,6 +232,46 @@ class EncoderStack(keras.layers.Layer):
             Arrays without the leading layer axis.
         """
         return [ops.convert_to_numpy(v)[layer] for v in self.stacked]
+
+    def _looped(self) -> list[keras.Variable]:
+        """What each turn of the loop gets a row of."""
+        if self.stacked_bias is None:
+            return [*self.stacked]
+        return [*self.stacked, self.stacked_bias]
+
+    def _body(
+        self, padding_mask: Tensor | None, training: bool | None
+    ) -> Callable[..., tuple[Tensor, tuple]]:
+        """One turn of the loop: the block with the weights of one layer."""
+        block = self._block
+        bias = _balance_bias(block)
+        state = block.non_trainable_variables
+        constants = [v.value for v in state]
+        count = len(block.trainable_variables)
+
+        def run(x: Tensor, weights: list, dropout_seeds: Tensor | None):
+            outputs, new_state = block.stateless_call(
+                weights[:count],
+                # The bias of this layer comes with its weights.
+                [
+                    weights[count] if v is bias else constant
+                    for v, constant in zip(state, constants)
+                ],
+                x,
+                padding_mask=padding_mask,
+                dropout_seeds=dropout_seeds,
+                return_report=self.is_routed,
+                training=training,
+            )
+            if not self.is_routed:
+                return outputs, ()
+            x, report = outputs
+            if bias is None:
+                return x, tuple(report)
+            new = dict(zip(map(id, state), new_state))
+            return x, (*report, new[id(bias)])
+
+        return run
 
     def _scans(self) -> bool:
         # Asked at call time: a config moves between backends.

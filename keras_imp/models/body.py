@@ -1,31 +1,29 @@
 """All layers of the encoder in a row, and what the routed ones report."""
 
-import keras
 from keras import ops
 
 from keras_imp.layers._runtime.replicas import defer_all_reduce, replicas
 from keras_imp.layers.encoder_stack import EncoderStack
-from keras_imp.layers.moe.base import (
-    RoutingReport,
-    SparseFeedForward,
-)
-from keras_imp.models.sparse.metric import RoutingMetric
+from keras_imp.layers.moe.base import SparseFeedForward
+from keras_imp.layers.moe.report import RoutingReport
+from keras_imp.layers.moe.reporting import ReportingLayer
+from keras_imp.layers.moe.spec import MoESpec
 from keras_imp.models.sparse.placement import Run
 from keras_imp.typing import Tensor
 
 
-class EncoderBody(keras.layers.Layer):
+class EncoderBody(ReportingLayer):
     """A stack for each run of layers of one kind.
 
-    It adds the routed layers' losses, and counts for each modality what they
-    did: under `fit`, `evaluate` and `predict`, not in a plain call.
+    It adds the routed layers' losses, and reports for each modality what they
+    did.
 
     Args:
         runs: Dense and routed layers, from the first to the last.
         num_heads: Number of attention heads.
         intermediate_dim: Width inside the dense feed-forward networks.
-        feed_forward: The routed layer, copied into each routed block; None if
-            no layer is routed.
+        feed_forward: The routed layer of each routed block; None if no layer
+            is routed.
         modalities: Names of the modalities to count for.
         qk_layer_norm: Whether queries and keys are normalized per head.
         dropout: Dropout rate.
@@ -37,7 +35,7 @@ class EncoderBody(keras.layers.Layer):
 
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
-        modality: What the tokens are of; None if the caller counts.
+        modality: What the tokens are of; None if the caller reports.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
         passes: How many passes this one stands for: its losses are added as
             often.
@@ -53,7 +51,7 @@ class EncoderBody(keras.layers.Layer):
         runs: list[Run],
         num_heads: int,
         intermediate_dim: int,
-        feed_forward: SparseFeedForward | None,
+        feed_forward: SparseFeedForward | MoESpec | None,
         modalities: tuple[str, ...],
         qk_layer_norm: bool = False,
         dropout: float = 0.0,
@@ -64,12 +62,14 @@ class EncoderBody(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.modalities = modalities
+        self.feed_forward = MoESpec.of(feed_forward)
         self.stacks = [
             EncoderStack(
                 len(run.layers),
                 num_heads,
                 None if run.is_routed else intermediate_dim,
-                feed_forward=feed_forward if run.is_routed else None,
+                feed_forward=self.feed_forward if run.is_routed else None,
                 qk_layer_norm=qk_layer_norm,
                 dropout=dropout,
                 dropout_broadcast=dropout_broadcast,
@@ -84,21 +84,22 @@ class EncoderBody(keras.layers.Layer):
         self.routed_layers = tuple(
             layer for run in runs if run.is_routed for layer in run.layers
         )
-        self.z_loss_weight = feed_forward.router_z_loss if feed_forward else 0.0
-        # In a layer, not in the model: Keras leaves out the metrics of a model
-        # inside of another one.
-        self.routing_metrics = {}
-        if feed_forward is not None:
-            self.routing_metrics = {
-                name: RoutingMetric(
-                    name, self.routed_layers, feed_forward.num_experts
-                )
-                for name in modalities
-            }
+        for stack in self.stacks:
+            stack.reports_routing = False  # This layer does.
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether any layer has experts."""
+        return self.feed_forward is not None
 
     def build(self, tokens_shape):
         for stack in self.stacks:
             stack.build(tokens_shape)
+        if self.feed_forward is not None:
+            names = [f"layer_{layer}" for layer in self.routed_layers]
+            self.create_totals(
+                names, self.feed_forward.num_experts, self.modalities
+            )
 
     def call(
         self,
@@ -124,44 +125,26 @@ class EncoderBody(keras.layers.Layer):
         if training:
             self.add_loss(passes * ops.sum(report.loss))
             if padding_mask is not None and replicas().deferred is not None:
-                self._count_tokens_alike(report, padding_mask, passes)
+                _count_tokens_alike(
+                    ops.sum(report.z_loss) * passes * self._z_loss_weight(),
+                    padding_mask,
+                )
         if modality is not None:
-            self.count(modality, report, training, padding_mask)
+            self.report_routing(report, training, modality, padding_mask)
         return x, report
 
-    def count(
-        self,
-        modality: str,
-        report: RoutingReport,
-        training: bool | None,
-        padding_mask: Tensor | None = None,
-        pass_mask: Tensor | None = None,
-    ) -> None:
-        """Add what the routed layers did with one batch to the metrics.
+    def _z_loss_weight(self) -> float:
+        return self.feed_forward.router_z_loss if self.feed_forward else 0.0
 
-        Args:
-            modality: What the batch was of.
-            report: Of all routed layers, each value with a layer axis first.
-            training: As in `call`; None is a plain call, which is not counted.
-            padding_mask: As in `call`.
-            pass_mask: Of all tokens that went through with these.
-        """
-        if training is not None:
-            self.routing_metrics[modality].update_state(
-                report, padding_mask, pass_mask
-            )
 
-    def _count_tokens_alike(
-        self, report: RoutingReport, padding_mask: Tensor, passes: int
-    ) -> None:
-        """Correct the losses where one replica has more tokens than another.
+def _count_tokens_alike(z_loss: Tensor, padding_mask: Tensor) -> None:
+    """Correct the losses where one replica has more tokens than another.
 
-        The z-loss is a mean over tokens, a step's loss one over replicas.
-        """
-        tokens = ops.sum(ops.cast(padding_mask, "float32"))
+    The z-loss is a mean over tokens, a step's loss one over replicas.
+    """
+    tokens = ops.sum(ops.cast(padding_mask, "float32"))
 
-        def extra_loss(means):
-            extra = tokens / ops.maximum(means[0], 1e-6) - 1.0
-            return passes * extra * self.z_loss_weight * ops.sum(report.z_loss)
+    def extra_loss(means):
+        return (tokens / ops.maximum(means[0], 1e-6) - 1.0) * z_loss
 
-        defer_all_reduce([tokens], extra_loss)
+    defer_all_reduce([tokens], extra_loss)

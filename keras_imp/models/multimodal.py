@@ -11,14 +11,14 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
-from keras_imp.layers.moe.base import RoutingReport
+from keras_imp.layers.moe.report import RoutingReport
+from keras_imp.layers.moe.totals import RoutingTotals
 from keras_imp.models.backbone import EncoderBackbone
 from keras_imp.models.body import EncoderBody
 from keras_imp.models.embedders import Embedded, Embedder
 from keras_imp.models.modalities import check_modality, modalities_of
 from keras_imp.models.modality import EmbedderOptions, Modality
 from keras_imp.models.patching import Patching, check_patches
-from keras_imp.models.sparse.metric import RoutingMetric
 from keras_imp.models.weight_places import place_weights
 from keras_imp.typing import Tensor
 
@@ -228,9 +228,9 @@ class MultimodalEncoder(EncoderBackbone):
         return self.body.routed_layers
 
     @property
-    def routing_metrics(self) -> dict[str, RoutingMetric]:
+    def routing_metrics(self) -> dict[str, RoutingTotals]:
         """What the routed layers did since the metrics were reset."""
-        return self.body.routing_metrics
+        return self.body.routing_totals
 
     def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
         """Check one batch on the host: names, ranks, sizes and values.

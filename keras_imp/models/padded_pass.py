@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from keras_imp.layers.moe.base import RoutingReport
+from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.routing import statistics_by_layer
 from keras_imp.models.embedders import Embedded
 from keras_imp.models.protocols import TokenEncoder
@@ -72,8 +72,8 @@ def padded_pass(
         features.append(encoder.finish(part, outputs[rows, :length]))
         if report is not None:
             share = _share_of(report, rows, part)
-            encoder.body.count(
-                part.modality, share, training, part.padding_mask, mask
+            encoder.body.report_routing(
+                share, training, part.modality, part.padding_mask, mask
             )
         start = rows.stop
     return PaddedPass(features, 1.0 - ops.mean(ops.cast(mask, "float32")))

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from keras_imp._errors import check_choice, check_positive, message
+from keras_imp.layers.moe.reporting import routing_figures
 from keras_imp.tasks.task import Task, count_examples, set_owner
 from keras_imp.training import keras_private
 from keras_imp.training.checkpoint.backup import Backup
@@ -361,6 +362,14 @@ class AlternatingModel(keras.Model):
     def _get_metrics_result_or_logs(self, logs: Any) -> dict[str, Any]:
         """What an epoch logs. Keras takes the last step's where they differ."""
         return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Values of all metrics, and what routed layers did.
+
+        Returns:
+            Values by name; `routing/...` for the tokens that were routed.
+        """
+        return {**super().get_metrics_result(), **routing_figures(self)}
 
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, to be saved with the model.

@@ -24,40 +24,33 @@ from keras_imp.layers.feed_forward import FeedForward
 from keras_imp.layers.moe import dispatch, routing
 from keras_imp.layers.moe.experts import Experts
 from keras_imp.layers.moe.grouping import (
+    Groups,
     check_known,
     group,
     imp_group_size,
     ungroup,
 )
+from keras_imp.layers.moe.report import RoutingReport
+from keras_imp.layers.moe.reporting import ReportingLayer
 from keras_imp.typing import Tensor
 
 
-class RoutingReport(NamedTuple):
-    """What one routed layer did with one batch.
+class RouteResult(NamedTuple):
+    """What became of the tokens of each group.
 
     Attributes:
-        loss: Weighted auxiliary losses to be added to the task's loss.
-        z_loss: The z-loss before its weight.
-        load: Each expert's share of the (token, expert) pairs, shape `(e,)`.
-        importance: Each expert's share of the gates, shape `(e,)`.
-        left_behind: Share of the real tokens that no expert took.
-        confidence: Mean gate of a (token, expert) pair.
+        outputs: Of the experts, weighted and summed, shape `(g, s, d)`.
         weights: Gate of each token and expert, 0 where they do not meet,
-            float32, shape `(batch, tokens, e)`.
-        bias: Bias of each expert for the next step, shape `(e,)`.
+            float32, shape `(g, s, e)`.
+        losses: Weighted auxiliary losses of the router, without the z-loss.
     """
 
-    loss: Tensor
-    z_loss: Tensor
-    load: Tensor
-    importance: Tensor
-    left_behind: Tensor
-    confidence: Tensor
+    outputs: Tensor
     weights: Tensor
-    bias: Tensor
+    losses: tuple[Tensor, ...] = ()
 
 
-class SparseFeedForward(keras.layers.Layer):
+class SparseFeedForward(ReportingLayer):
     """Base of the routed layers. Use one of the subclasses.
 
     Args:
@@ -87,6 +80,8 @@ class SparseFeedForward(keras.layers.Layer):
 
     # Whether a token's output depends on tokens after it.
     sees_the_future = True
+    # Whether experts work on mixtures of tokens instead of tokens.
+    mixes_tokens = False
 
     def __init__(
         self,
@@ -141,6 +136,21 @@ class SparseFeedForward(keras.layers.Layer):
         """Whether training draws random numbers."""
         return self.dropout > 0 or self.router_jitter > 0
 
+    @property
+    def active_fraction(self) -> float:
+        """Fraction of the experts' weights that a token meets, on average.
+
+        Raises:
+            NotImplementedError: If a router does not say so.
+        """
+        raise NotImplementedError(
+            message(
+                "A routed layer must have the property `active_fraction`: the "
+                "fraction of the experts' weights that a token meets.",
+                layer=type(self).__name__,
+            )
+        )
+
     def build(self, tokens_shape, **kwargs):
         width = tokens_shape[-1]
         self._on_tpu = runs_on("tpu")
@@ -170,6 +180,7 @@ class SparseFeedForward(keras.layers.Layer):
                 name="shared",
             )
             self.shared.build((None, None, width))
+        self.create_totals(("",), self.num_experts)
 
     def call(
         self,
@@ -187,27 +198,32 @@ class SparseFeedForward(keras.layers.Layer):
         grouped = group(tokens, padding_mask, size)
         seed = self._seed(dropout_seed, training)
         logits = self._logits(grouped.tokens, seed)
-        outputs, weights, losses, bias = self._route(
-            grouped.tokens,
-            logits,
-            grouped.padding_mask,
-            seed if self.dropout else None,
+        routed = self._route(
+            grouped, logits, seed if self.dropout else None, training
         )
-        weights = ungroup(weights, tokens, size)
-        outputs = ungroup(outputs, tokens, size)
+        weights = ungroup(routed.weights, tokens, size)
+        outputs = ungroup(routed.outputs, tokens, size)
         if self.shared_expert:
             outputs = outputs + self._share(
                 tokens, padding_mask, weights, seed, training
             )
         z_loss = routing.router_z_loss(logits, grouped.padding_mask)
-        loss = sum(losses, self.router_z_loss * z_loss)
+        loss = sum(routed.losses, self.router_z_loss * z_loss)
         if not return_report:
             if training:
                 self.add_loss(loss)
-                self._set_bias(bias)
-            return outputs
+            if not self.is_asked(training):
+                return outputs
         counts = routing.statistics(ops.stop_gradient(weights), padding_mask)
-        return outputs, RoutingReport(loss, z_loss, *counts, weights, bias)
+        report = RoutingReport(loss, z_loss, *counts, weights)
+        if return_report:
+            return outputs, report
+        self.report_routing(
+            RoutingReport(*(ops.expand_dims(x, 0) for x in report)),
+            training,
+            padding_mask=padding_mask,
+        )
+        return outputs
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -230,12 +246,12 @@ class SparseFeedForward(keras.layers.Layer):
 
     def _route(
         self,
-        tokens: Tensor,
+        groups: Groups,
         logits: Tensor,
-        padding_mask: Tensor | None,
         dropout_seed: Tensor | None,
-    ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-        """Outputs, gates (g, s, e), weighted losses, bias of the next step."""
+        training: bool | None,
+    ) -> RouteResult:
+        """Assign the tokens of each group and call the experts on them."""
         raise NotImplementedError
 
     # Shared steps -----------------------------------------------------------
@@ -312,9 +328,6 @@ class SparseFeedForward(keras.layers.Layer):
         if not (training and self.uses_seeds):
             return None
         return draw_seeds(self.seed_generator, ()) if given is None else given
-
-    def _set_bias(self, bias: Tensor) -> None:
-        """Keep the bias of the next step; only token choice has one."""
 
     def _group_size(self, tokens: Tensor) -> int | None:
         if self.variant == "imp" or self.group_size is not None:

@@ -1,7 +1,7 @@
 """Feed-forward layers of many experts, of which each token meets a few.
 
 Three ways to assign tokens to experts; `routing.py` decides each of them, and
-`sparse_feed_forward.py` has what they share.
+`base.py` has what they share.
 """
 
 import keras
@@ -13,7 +13,7 @@ from keras_imp._errors import (
 )
 from keras_imp.layers._runtime.replicas import check_whole_batch
 from keras_imp.layers.moe import routing
-from keras_imp.layers.moe.base import SparseFeedForward
+from keras_imp.layers.moe.base import RouteResult, SparseFeedForward
 from keras_imp.typing import Tensor
 
 
@@ -67,19 +67,22 @@ class ExpertChoiceMoE(SparseFeedForward):
         imp.md 5.3; [Zhou et al., 2022](https://arxiv.org/abs/2202.09368).
     """
 
-    def _route(self, tokens, logits, padding_mask, dropout_seed):
+    @property
+    def active_fraction(self) -> float:
+        return min(1.0, self.capacity_factor / self.num_experts)
+
+    def _route(self, groups, logits, dropout_seed, training):
+        tokens, padding_mask = groups
         capacity = self._capacity(tokens.shape[1])
         if capacity == 0:
-            nothing = ops.zeros_like(logits)
-            return ops.zeros_like(tokens), nothing, [], nothing[0, 0]
+            return RouteResult(ops.zeros_like(tokens), ops.zeros_like(logits))
         assignment = routing.expert_choice(
             ops.softmax(logits, axis=-1),
             capacity,
             padding_mask,
             self._live_slots(padding_mask),
         )
-        outputs, weights = self._apply(tokens, assignment, dropout_seed)
-        return outputs, weights, [], ops.zeros((self.num_experts,))
+        return RouteResult(*self._apply(tokens, assignment, dropout_seed))
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -110,7 +113,7 @@ class TokenChoiceMoE(SparseFeedForward):
             refused under `batch_priority`. The capacity still grows with the
             number of tokens.
         return_report: Whether to return a `RoutingReport` too; its loss is
-            then not added to the model's, its bias not kept.
+            then not added to the model's.
         training: Whether to apply dropout and jitter, and to add the losses.
 
     Returns:
@@ -155,8 +158,12 @@ class TokenChoiceMoE(SparseFeedForward):
         self.batch_priority = batch_priority
         self.load_loss_weight = load_loss_weight
         self.balance_rate = balance_rate
-        self.balance_bias = None
+        self.balance_bias: keras.Variable | None = None
         self.sees_the_future = batch_priority
+
+    @property
+    def active_fraction(self) -> float:
+        return self.num_selected / self.num_experts
 
     def build(self, tokens_shape, **kwargs):
         super().build(tokens_shape, **kwargs)
@@ -169,30 +176,20 @@ class TokenChoiceMoE(SparseFeedForward):
                 autocast=False,
             )
 
-    def _route(self, tokens, logits, padding_mask, dropout_seed):
+    def _route(self, groups, logits, dropout_seed, training):
+        tokens, padding_mask = groups
         probabilities = ops.softmax(logits, axis=-1)
-        bias = self._bias()
         choices = routing.choose_experts(
-            probabilities, self.num_selected, padding_mask, bias
+            probabilities, self.num_selected, padding_mask, self._bias()
         )
+        if training and self.balance_bias is not None:
+            self._balance(self.balance_bias, choices)
         loss = routing.load_loss(probabilities, choices, padding_mask)
-        losses = [self._load_loss_weight() * loss]
-        if bias is not None:
-            check_whole_batch(
-                "`balance_rate` must be 0 where replicas share a batch: each "
-                "would balance the load of its own rows.",
-                balance_rate=self.balance_rate,
-            )
-            chosen = ops.cast(choices >= 0, "float32")
-            bias = routing.balanced_bias(
-                bias, ops.sum(chosen, axis=(0, 1)), self.balance_rate
-            )
-        else:
-            bias = ops.zeros((self.num_experts,))
+        losses = (self._load_loss_weight() * loss,)
         capacity = self._capacity(tokens.shape[1])
         if capacity == 0:
             outputs, weights = ops.zeros_like(tokens), ops.zeros_like(logits)
-            return outputs, weights, losses, bias
+            return RouteResult(outputs, weights, losses)
         assignment = routing.token_choice(
             probabilities,
             choices,
@@ -201,16 +198,27 @@ class TokenChoiceMoE(SparseFeedForward):
             self._live_slots(padding_mask),
         )
         outputs, weights = self._apply(tokens, assignment, dropout_seed)
-        return outputs, weights, losses, bias
+        return RouteResult(outputs, weights, losses)
 
     def _bias(self) -> Tensor | None:
         if self.balance_bias is None:
             return None
         return ops.convert_to_tensor(self.balance_bias)
 
-    def _set_bias(self, bias: Tensor) -> None:
-        if self.balance_bias is not None:
-            self.balance_bias.assign(ops.stop_gradient(bias))
+    def _balance(self, bias: keras.Variable, choices: Tensor) -> None:
+        """Nudge the bias of the next step by the load of this one."""
+        check_whole_batch(
+            "`balance_rate` must be 0 where replicas share a batch: each "
+            "would balance the load of its own rows.",
+            balance_rate=self.balance_rate,
+        )
+        chosen = ops.cast(choices >= 0, "float32")
+        nudged = routing.balanced_bias(
+            ops.convert_to_tensor(bias),
+            ops.sum(chosen, axis=(0, 1)),
+            self.balance_rate,
+        )
+        bias.assign(ops.stop_gradient(nudged))
 
     def _load_loss_weight(self) -> float:
         if self.load_loss_weight is not None:
@@ -263,6 +271,8 @@ class SoftMoE(SparseFeedForward):
         imp.md 5.4; [Puigcerver et al., 2023](https://arxiv.org/abs/2308.00951).
     """
 
+    mixes_tokens = True
+
     def __init__(
         self,
         num_experts: int,
@@ -293,6 +303,10 @@ class SoftMoE(SparseFeedForward):
                     )
                 )
 
+    @property
+    def active_fraction(self) -> float:
+        return 1.0
+
     def build(self, tokens_shape, **kwargs):
         super().build(tokens_shape, **kwargs)
         self.scale = self.add_weight(
@@ -311,7 +325,8 @@ class SoftMoE(SparseFeedForward):
         norm = ops.rsqrt(ops.sum(router * router, axis=0) + 1e-6)
         return ops.matmul(x, router * norm) * self.scale
 
-    def _route(self, tokens, logits, padding_mask, dropout_seed):
+    def _route(self, groups, logits, dropout_seed, training):
+        tokens, padding_mask = groups
         dispatch, combine = routing.soft_routing(logits, padding_mask)
         width, count = tokens.shape[-1], self.slots_per_expert
         # einsum legend: g groups, s tokens, n slots, d width.
@@ -334,4 +349,4 @@ class SoftMoE(SparseFeedForward):
             ),
             axis=-1,
         )
-        return outputs, weights, [], ops.zeros((self.num_experts,))
+        return RouteResult(outputs, weights)

@@ -32,14 +32,9 @@ def count_active_params(encoder: "IMPEncoder") -> int:
         for v in stack.stacked
         if v.name.startswith("experts_")
     )
-    fraction = 1.0
-    if encoder.router == "expert_choice":
-        fraction = encoder.capacity_factor / max(1, encoder.num_experts)
-    elif encoder.router == "token_choice":
-        chosen = encoder.router_options.get("num_selected", 1)
-        fraction = chosen / max(1, encoder.num_experts)
-    idle = round(experts * (1.0 - min(fraction, 1.0)))
-    return encoder.count_params() - idle
+    routed = encoder.body.feed_forward
+    fraction = 1.0 if routed is None else routed.active_fraction
+    return encoder.count_params() - round(experts * (1.0 - fraction))
 
 
 def dense_counterpart(encoder: "IMPEncoder") -> "IMPEncoder":

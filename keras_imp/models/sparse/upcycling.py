@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_imp._errors import message
+from keras_imp._errors import check_choice, message
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.models.imp_encoder import IMPEncoder
+from keras_imp.models.sparse.placement import ROUTERS
 
 
 def upcycle(
@@ -34,7 +35,8 @@ def upcycle(
         A new encoder.
 
     Raises:
-        ValueError: If the encoder has experts already, or the router is soft.
+        ValueError: If the encoder has experts already, or the experts of the
+            router work on mixtures of tokens.
 
     Example:
         >>> import keras, numpy as np, keras_imp
@@ -55,13 +57,15 @@ def upcycle(
         raise ValueError(
             message("`encoder` must be dense.", num_experts=encoder.num_experts)
         )
-    if kwargs.get("router") == "soft":
+    router = kwargs.get("router", encoder.router)
+    check_choice(tuple(ROUTERS), router=router)
+    if ROUTERS[router].mixes_tokens:
         raise ValueError(
             message(
-                "A soft router cannot start from a dense encoder: its experts "
-                "work on mixtures of tokens.",
+                "The router of a sparse encoder that starts from a dense one "
+                "must give its experts tokens, not mixtures of tokens.",
                 'Use "expert_choice" or "token_choice".',
-                router="soft",
+                router=router,
             )
         )
     options = {"shared_expert": True, **kwargs.pop("router_options", {})}

@@ -59,7 +59,7 @@ def describe(model: keras.Model, mixture: TaskMixture) -> dict[str, Any]:
         "model": {"class": type(model).__name__, **_model_config(model)},
         "optimizer": {**optimizer, "learning_rate": learning_rate(model)},
         "weights": _shapes(model.weights),
-        "random_states": len(model.variables) - len(model.weights),
+        "random_states": len(model.run_state.random_states()),
         "optimizer_weights": _shapes(model.optimizer.variables),
         "mixture": {
             "steps_per_epoch": mixture.num_batches,

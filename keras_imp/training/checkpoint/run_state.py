@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
+from keras_imp.layers.moe.reporting import routing_variables
 from keras_imp.training.devices.base import Devices
 from keras_imp.typing import Tensor
 
@@ -118,7 +119,7 @@ class RunState:
             ValueError: If the model has other metrics.
         """
         saved = [value.shape for value in self._saved_metrics]
-        now = [tuple(v.shape) for v in self._model.metrics_variables]
+        now = [tuple(v.shape) for v in self._epoch_variables()]
         if saved != now:
             raise ValueError(
                 message(
@@ -130,7 +131,7 @@ class RunState:
                 )
             )
         for variable, value in zip(
-            self._model.metrics_variables, self._saved_metrics
+            self._epoch_variables(), self._saved_metrics
         ):
             variable.assign(value)
 
@@ -191,15 +192,31 @@ class RunState:
         Returns:
             The variables.
         """
-        weights = {id(v) for v in self._model.weights}
-        return [v for v in self._model.variables if id(v) not in weights]
+        others = [*self._model.weights, *routing_variables(self._model)]
+        known = {id(v) for v in others}
+        return [v for v in self._model.variables if id(v) not in known]
 
     def _metric_values(self) -> tuple[np.ndarray, ...]:
         # Copies: on a CPU the arrays may share the variables' memory.
         return tuple(
-            np.array(ops.convert_to_numpy(v))
-            for v in self._model.metrics_variables
+            np.array(ops.convert_to_numpy(v)) for v in self._epoch_variables()
         )
+
+    def _epoch_variables(self) -> list[keras.Variable]:
+        """What an epoch sums up: metrics, and the totals of routed layers."""
+        tasks = {
+            id(variable)
+            for task in self._model.task_list
+            for metric in task.metrics
+            for variable in metric.variables
+        }
+        variables = self._model.metrics_variables
+        # In the order in which files have them.
+        return [
+            *(v for v in variables if id(v) not in tasks),
+            *routing_variables(self._model),
+            *(v for v in variables if id(v) in tasks),
+        ]
 
     def _counter(
         self,

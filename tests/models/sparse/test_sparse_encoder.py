@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_imp
-from keras_imp.evaluation.routing import _Probe
+from keras_imp.evaluation.routing import _EncoderProbe
 from keras_imp.models.sparse.placement import runs
 from tests.helpers.compiled import in_one
 from tests.helpers.weights import randomize, to_numpy
@@ -262,7 +262,7 @@ def inspection(tmp_path_factory):
     return Inspection(encoder, x, routing, folder)
 
 
-def test_routing_metrics_count_all_real_tokens(inspection):
+def test_routing_is_counted_over_all_real_tokens(inspection):
     encoder, x, routing, _ = inspection
     encoder(x)  # A plain call counts nothing.
     assert np.isnan(encoder.routing_metrics["text"].importance()).all()
@@ -275,11 +275,11 @@ def test_routing_metrics_count_all_real_tokens(inspection):
         )
         result = metric.result()
         for i, layer in enumerate(encoder.routed_layers):
-            key = f"routing/{name}/layer_{layer}"
-            assert float(result[f"{key}/left_behind"]) == pytest.approx(
+            key = f"layer_{layer}"
+            assert result[f"{key}/left_behind"] == pytest.approx(
                 found.left_behind[i], abs=1e-6
             )
-            assert float(result[f"{key}/confidence"]) == pytest.approx(
+            assert result[f"{key}/confidence"] == pytest.approx(
                 found.confidence[i], rel=1e-4
             )
 
@@ -298,7 +298,7 @@ def test_inspect_routing_draws(inspection):
 
 def test_inspect_routing_compiles_no_copy_of_the_weights():
     encoder = sparse()
-    probe = _Probe(encoder)
+    probe = _EncoderProbe(encoder)
     assert [id(v) for v in probe.weights] == [id(v) for v in encoder.weights]
 
 
@@ -332,8 +332,16 @@ def test_upcycling_changes_no_output(rng, router, placement):
 
 def test_upcycling_refuses_what_cannot_start_equal():
     dense = keras_imp.IMPEncoder(**PARTS)
-    with pytest.raises(ValueError, match="A soft router cannot start"):
+    text = (
+        "The router of a sparse encoder that starts from a dense one must give "
+        "its experts tokens, not mixtures of tokens. Received: router='soft'. "
+        'Use "expert_choice" or "token_choice".'
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
         keras_imp.upcycle(dense, 3, 2, router="soft")
+    keeps_its_router = keras_imp.IMPEncoder(**PARTS, router="soft")
+    with pytest.raises(ValueError, match=re.escape(text)):
+        keras_imp.upcycle(keeps_its_router, 3, 2)
     with pytest.raises(ValueError, match="`encoder` must be dense"):
         keras_imp.upcycle(sparse(), 3, 2)
 
@@ -411,4 +419,4 @@ def test_routing_is_counted_in_every_precision(dtype):
     metric.batches.assign(300.0)  # bfloat16 cannot count from here.
     in_one(encoder, training=False)({"text": np.array([[1, 2, 3]])})
     assert float(to_numpy(metric.batches)) == 301.0
-    assert to_numpy(metric.load_total).sum() > 0
+    assert to_numpy(metric.load_sum).sum() > 0
