@@ -115,7 +115,7 @@ class JaxEngine(Engine):
 
         def changes(state, data):
             outputs, (_, *changed) = step(state, data)
-            return outputs, changed
+            return outputs, tuple(changed)
 
         compiled = self._compiled(changes, groups)
 
