@@ -72,6 +72,8 @@ class MultiHeadAttention(keras.layers.Layer):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
         dropout_seed: Seed to use instead of the layer's own, shape `(2,)`.
         training: Whether to apply dropout.
 
@@ -104,6 +106,7 @@ class MultiHeadAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         check_positive(num_heads=num_heads)
         check_rate(dropout=dropout)
         check_choice(("conventional", "imp"), qkv_init=qkv_init)
@@ -148,8 +151,11 @@ class MultiHeadAttention(keras.layers.Layer):
         tokens: Tensor,
         padding_mask: Tensor | None = None,
         dropout_seed: Tensor | None = None,
+        mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
+        if padding_mask is None:
+            padding_mask = mask
         # Flat once: each layer would keep a copy for its gradient.
         rows = flatten_leading(tokens)
         q, k, v = (

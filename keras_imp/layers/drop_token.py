@@ -107,11 +107,14 @@ class DropToken(keras.layers.Layer):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, which Keras hands in; used where there is no
+            `padding_mask`.
         training: Whether to drop.
 
     Returns:
         A dict with `tokens`, shape `(batch, kept, hidden_dim)`, and
-        `padding_mask`, shape `(batch, kept)` or None.
+        `padding_mask`, shape `(batch, kept)` or None. The tokens have no mask
+        of Keras' own any more: hand `padding_mask` to the next layer.
 
     Raises:
         ValueError: If `rate` is outside [0, 1), or, while training, the number
@@ -131,6 +134,7 @@ class DropToken(keras.layers.Layer):
     def __init__(self, rate: float, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         check_rate(rate=rate)
+        self.supports_masking = True
         self.rate = rate
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -139,8 +143,11 @@ class DropToken(keras.layers.Layer):
         self,
         tokens: Tensor,
         padding_mask: Tensor | None = None,
+        mask: Tensor | None = None,
         training: bool | None = None,
     ) -> dict[str, Tensor]:
+        if padding_mask is None:
+            padding_mask = mask
         num_tokens = tokens.shape[1]
         if not training or self._keeps_all(num_tokens):
             return {"tokens": tokens, "padding_mask": padding_mask}
@@ -152,18 +159,24 @@ class DropToken(keras.layers.Layer):
         tokens = keep_tokens(tokens, index)
         return {"tokens": tokens, "padding_mask": padding_mask}
 
-    def compute_output_spec(self, tokens, padding_mask=None, training=None):
+    def compute_mask(self, inputs, previous_mask=None):
+        # Only the call knows which tokens are left.
+        return None
+
+    def compute_output_spec(
+        self, tokens, padding_mask=None, mask=None, training=None
+    ):
         batch, num_tokens, hidden_dim = tokens.shape
         if training and not self._keeps_all(num_tokens):
             num_tokens = num_kept(num_tokens, self.rate)
-        mask = None
-        if padding_mask is not None:
-            mask = keras.KerasTensor((batch, num_tokens), dtype="bool")
+        kept = None
+        if padding_mask is not None or mask is not None:
+            kept = keras.KerasTensor((batch, num_tokens), dtype="bool")
         return {
             "tokens": keras.KerasTensor(
                 (batch, num_tokens, hidden_dim), dtype=tokens.dtype
             ),
-            "padding_mask": mask,
+            "padding_mask": kept,
         }
 
     def _keeps_all(self, num_tokens: int | None) -> bool:

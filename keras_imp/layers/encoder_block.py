@@ -73,6 +73,8 @@ class EncoderBlock(keras.layers.Layer):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
         dropout_seeds: Seeds to use instead of the layer's own, shape `(4, 2)`.
         return_report: Whether to return the routed layer's `RoutingReport`
             too.
@@ -109,6 +111,7 @@ class EncoderBlock(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         check_one_feed_forward(intermediate_dim, feed_forward)
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
@@ -169,8 +172,11 @@ class EncoderBlock(keras.layers.Layer):
         padding_mask: Tensor | None = None,
         dropout_seeds: Tensor | None = None,
         return_report: bool = False,
+        mask: Tensor | None = None,
         training: bool | None = None,
     ):
+        if padding_mask is None:
+            padding_mask = mask
         seeds = self._seeds(dropout_seeds, training)
         x = self.attention(
             self.attention_norm(tokens),

@@ -62,6 +62,8 @@ class EncoderStack(ReportingLayer):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
         return_report: Whether to return the `RoutingReport` of the routed
             layers too, each value with a leading layer axis; the caller then
             adds the sum of its losses to the model's.
@@ -98,6 +100,7 @@ class EncoderStack(ReportingLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         check_positive(num_layers=num_layers)
         check_one_feed_forward(intermediate_dim, feed_forward)
         self.num_layers = num_layers
@@ -176,8 +179,11 @@ class EncoderStack(ReportingLayer):
         tokens: Tensor,
         padding_mask: Tensor | None = None,
         return_report: bool = False,
+        mask: Tensor | None = None,
         training: bool | None = None,
     ):
+        if padding_mask is None:
+            padding_mask = mask
         seeds = None
         if training and self.uses_seeds:
             seeds = draw_seeds(

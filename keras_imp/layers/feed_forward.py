@@ -53,6 +53,7 @@ class FeedForward(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         check_positive(intermediate_dim=intermediate_dim)
         check_rate(dropout=dropout)
         self.intermediate_dim = intermediate_dim

@@ -15,9 +15,16 @@ POOLINGS = ("mean", "token", "attention")
 
 
 class _Pooling(keras.layers.Layer):
-    """What the poolings share: shapes."""
+    """What the poolings share: shapes, and that they use up Keras' mask."""
 
-    def compute_output_spec(self, tokens, padding_mask=None):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_spec(self, tokens, padding_mask=None, mask=None):
         return keras.KerasTensor(
             (tokens.shape[0], tokens.shape[-1]), dtype=self.compute_dtype
         )
@@ -33,6 +40,8 @@ class MaskedMeanPooling(_Pooling):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
 
     Returns:
         Shape `(batch, hidden_dim)`, in the compute dtype. Summed in float32.
@@ -50,8 +59,13 @@ class MaskedMeanPooling(_Pooling):
     """
 
     def call(
-        self, tokens: Tensor, padding_mask: Tensor | None = None
+        self,
+        tokens: Tensor,
+        padding_mask: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
+        if padding_mask is None:
+            padding_mask = mask
         x = ops.cast(tokens, "float32")
         if padding_mask is None:
             mean = ops.mean(x, axis=1)
@@ -72,6 +86,7 @@ class FirstTokenPooling(_Pooling):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: Accepted and not needed.
+        mask: Keras' own mask, accepted and not needed.
 
     Returns:
         Shape `(batch, hidden_dim)`, in the compute dtype.
@@ -87,9 +102,12 @@ class FirstTokenPooling(_Pooling):
     """
 
     def call(
-        self, tokens: Tensor, padding_mask: Tensor | None = None
+        self,
+        tokens: Tensor,
+        padding_mask: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        del padding_mask  # The first token is always real.
+        del padding_mask, mask  # The first token is always real.
         return ops.cast(tokens[:, 0], self.compute_dtype)
 
 
@@ -107,6 +125,8 @@ class AttentionPooling(_Pooling):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
 
     Returns:
         Shape `(batch, hidden_dim)`, in the compute dtype.
@@ -158,8 +178,13 @@ class AttentionPooling(_Pooling):
         self.feed_forward.build((None, None, width))
 
     def call(
-        self, tokens: Tensor, padding_mask: Tensor | None = None
+        self,
+        tokens: Tensor,
+        padding_mask: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
+        if padding_mask is None:
+            padding_mask = mask
         heads = self.num_heads
         width = tokens.shape[-1]
         head_dim = width // heads

@@ -129,6 +129,7 @@ class PositionEmbedding(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         check_choice(COORDINATES, coordinates=coordinates)
         if interpolate and coordinates != "integer":
             raise ValueError(

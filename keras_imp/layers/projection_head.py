@@ -39,6 +39,7 @@ class ProjectionHead(keras.layers.Layer):
         self, output_dim: int, hidden_dim: int | None = None, **kwargs
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         check_positive(output_dim=output_dim)
         self.output_dim = output_dim
         self.hidden_dim = hidden_dim

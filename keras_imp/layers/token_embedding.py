@@ -22,18 +22,21 @@ class TokenEmbedding(keras.layers.Layer):
         hidden_dim: Width of a token.
         stddev: Deviation of the initial table. Defaults to
             1 / sqrt(hidden_dim), as in the first implementation.
+        mask_zero: Whether the tokens carry `padding_mask` as Keras' own mask,
+            which the layers after them then use by themselves.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
         inputs: Token ids in `[0, vocabulary_size)`, shape `(batch, length)`.
         kept: Which of them to look up: indices, int, shape `(batch, kept)`.
-            Defaults to all.
+            Defaults to all. Not with `mask_zero`.
 
     Returns:
         Tokens, shape `(batch, length, hidden_dim)`, in the compute dtype.
 
     Raises:
-        ValueError: If the rank is not 2 or the ids are not integers.
+        ValueError: If the rank is not 2 or the ids are not integers, or `kept`
+            is given with `mask_zero`.
 
     Example:
         >>> import keras, keras_imp
@@ -54,6 +57,7 @@ class TokenEmbedding(keras.layers.Layer):
         vocabulary_size: int,
         hidden_dim: int,
         stddev: float | None = None,
+        mask_zero: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -61,6 +65,8 @@ class TokenEmbedding(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.stddev = stddev
+        self.mask_zero = mask_zero
+        self.supports_masking = mask_zero
 
     def build(self, input_shape=None):
         self.table = self.add_weight(
@@ -103,9 +109,21 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, inputs: Tensor, kept: Tensor | None = None) -> Tensor:
         self.check_ids(inputs)
+        if kept is not None and self.mask_zero:
+            raise ValueError(
+                message(
+                    "`kept` must not be given to a TokenEmbedding whose tokens "
+                    "carry a mask of all ids.",
+                    "Give the ids that are kept, or set mask_zero=False.",
+                    mask_zero=True,
+                )
+            )
         if kept is not None:
             inputs = keep_tokens(inputs, kept)
         return ops.take(self.table, ops.cast(inputs, "int32"), axis=0)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return self.padding_mask(inputs) if self.mask_zero else None
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.hidden_dim)

@@ -100,6 +100,7 @@ class SparseFeedForward(ReportingLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         check_positive(
             num_experts=num_experts,
             intermediate_dim=intermediate_dim,
@@ -189,8 +190,11 @@ class SparseFeedForward(ReportingLayer):
         dropout_seed: Tensor | None = None,
         use_causal_mask: bool = False,
         return_report: bool = False,
+        mask: Tensor | None = None,
         training: bool | None = None,
     ):
+        if padding_mask is None:
+            padding_mask = mask
         self._check_call(tokens, padding_mask, use_causal_mask)
         size = self._group_size(tokens)
         if self.variant == "imp":

@@ -40,6 +40,8 @@ class ExpertChoiceMoE(SparseFeedForward):
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
             Padding never takes a slot, and its output is 0.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
         dropout_seed: Seed to use instead of the layer's own, shape `(2,)`.
         use_causal_mask: Refused if True: expert choice sees the future.
         return_report: Whether to return a `RoutingReport` too; its loss is
@@ -108,6 +110,8 @@ class TokenChoiceMoE(SparseFeedForward):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
         dropout_seed: Seed to use instead of the layer's own, shape `(2,)`.
         use_causal_mask: Whether later tokens must not change the output;
             refused under `batch_priority`. The capacity still grows with the
@@ -248,6 +252,8 @@ class SoftMoE(SparseFeedForward):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
+        mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
+            Keras hands it in. Used where there is no `padding_mask`.
         dropout_seed: Seed to use instead of the layer's own, shape `(2,)`.
         use_causal_mask: Refused if True: every slot sees every token.
         return_report: Whether to return a `RoutingReport` too; its loss is
