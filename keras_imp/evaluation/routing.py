@@ -10,7 +10,7 @@ from keras import ops
 from keras_imp._errors import message
 from keras_imp.evaluation.routing_plots import plot_heat_map, plot_overlay
 from keras_imp.layers.moe.reporting import check_routed, observe_routing, unused
-from keras_imp.layers.moe.routing import statistics_by_layer
+from keras_imp.layers.moe.statistics import statistics_by_layer
 
 
 class Routing(NamedTuple):

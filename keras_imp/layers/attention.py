@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, check_rate, message
+from keras_imp.layers._runtime.backend_ops import softmax
 from keras_imp.layers._runtime.device import runs_on
-from keras_imp.layers._runtime.own_gradients import softmax
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense, flatten_leading, lecun_normal

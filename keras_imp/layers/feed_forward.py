@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_positive, check_rate
-from keras_imp.layers._runtime.own_gradients import gelu
+from keras_imp.layers._runtime.backend_ops import gelu
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense

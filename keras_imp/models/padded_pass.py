@@ -9,7 +9,7 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_imp.layers.moe.report import RoutingReport
-from keras_imp.layers.moe.routing import statistics_by_layer
+from keras_imp.layers.moe.statistics import statistics_by_layer
 from keras_imp.models.embedders import Embedded
 from keras_imp.models.protocols import TokenEncoder
 from keras_imp.typing import Tensor

@@ -32,6 +32,10 @@ from keras_imp.layers.moe.grouping import (
 )
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.reporting import ReportingLayer
+from keras_imp.layers.moe.statistics import (
+    router_z_loss,
+    routing_statistics,
+)
 from keras_imp.typing import Tensor
 
 
@@ -211,14 +215,14 @@ class SparseFeedForward(ReportingLayer):
             outputs = outputs + self._share(
                 tokens, padding_mask, weights, seed, training
             )
-        z_loss = routing.router_z_loss(logits, grouped.padding_mask)
+        z_loss = router_z_loss(logits, grouped.padding_mask)
         loss = sum(routed.losses, self.router_z_loss * z_loss)
         if not return_report:
             if training:
                 self.add_loss(loss)
             if not self.is_asked(training):
                 return outputs
-        counts = routing.statistics(ops.stop_gradient(weights), padding_mask)
+        counts = routing_statistics(ops.stop_gradient(weights), padding_mask)
         report = RoutingReport(loss, z_loss, *counts, weights)
         if return_report:
             return outputs, report
@@ -302,8 +306,10 @@ class SparseFeedForward(ReportingLayer):
         )
         gates = dispatch.token_gates(assignment, tokens.shape[1])
         groups, _, capacity = assignment.tokens.shape
-        if not one_hot and self.experts.take_turns(groups, capacity):
-            outputs = self.experts.add_up(
+        if not one_hot and self.experts.use_sequential_experts(
+            groups, capacity
+        ):
+            outputs = self.experts.gather_compute_combine(
                 ops.reshape(tokens, (-1, tokens.shape[-1])),
                 dispatch.rows_by_expert(tokens, assignment),
                 dispatch.slot_gates(assignment),

@@ -9,6 +9,10 @@ both and counts their work.
 import keras
 from keras import ops
 
+from keras_imp.layers._runtime.backend_ops import (
+    add_rows,
+    take_rows,
+)
 from keras_imp.layers.moe.routing import Assignment
 from keras_imp.typing import Tensor
 
@@ -60,7 +64,7 @@ def to_slots(tokens: Tensor, assignment: Assignment, one_hot: bool) -> Tensor:
         slots = ops.transpose(slots, (1, 0, 2, 3))
     else:
         rows = ops.reshape(rows_by_expert(tokens, assignment), (-1,))
-        slots = _take_rows(_flat(tokens), rows)
+        slots = take_rows(_flat(tokens), rows)
     return ops.reshape(slots, (num_experts, -1, width))
 
 
@@ -91,7 +95,7 @@ def from_slots(
         slots = ops.reshape(slots, (-1, num_experts * capacity, width))
         return _add_in_groups(slots, indices, tokens.shape[1])
     slots = slots * ops.transpose(gates, (1, 0, 2))[..., None]
-    sums = _add_rows(
+    sums = add_rows(
         _flat(slots),
         ops.reshape(rows_by_expert(tokens, assignment), (-1,)),
         ops.shape(tokens)[0] * tokens.shape[1],
@@ -184,35 +188,8 @@ def _add_in_groups(values: Tensor, indices: Tensor, num_tokens: int) -> Tensor:
         )
     groups = ops.arange(ops.shape(indices)[0], dtype="int32")
     rows = ops.reshape(indices + groups[:, None] * num_tokens, (-1,))
-    sums = _add_rows(_flat(values), rows, ops.shape(indices)[0] * num_tokens)
+    sums = add_rows(_flat(values), rows, ops.shape(indices)[0] * num_tokens)
     return ops.reshape(sums, (-1, num_tokens, values.shape[-1]))
-
-
-def _take_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """The rows of a matrix at these indices."""
-    if keras.config.backend() != "tensorflow":
-        return ops.take(x, rows, axis=0)
-
-    # TensorFlow's own gradient is a segment sum: see `_add_rows`.
-    @ops.custom_gradient
-    def take(x):
-        def gradient(upstream):
-            return _add_rows(upstream, rows, ops.shape(x)[0])
-
-        return ops.take(x, rows, axis=0), gradient
-
-    return take(x)
-
-
-def _add_rows(values: Tensor, rows: Tensor, num_rows: int | Tensor) -> Tensor:
-    """Undo `_take_rows` by sums: (n, d) and (n,) to (num_rows, d)."""
-    if keras.config.backend() == "tensorflow":
-        # A scatter takes half the time of a segment sum there, and less
-        # backward, where that masks negative indices.
-        shape = (num_rows, values.shape[-1])
-        return ops.scatter(rows[:, None], values, shape)
-    # On torch, `ops.scatter` is a Python loop.
-    return ops.segment_sum(values, rows, num_segments=num_rows)
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -3,12 +3,15 @@
 import keras
 from keras import ops
 
+from keras_imp.layers._runtime.backend_ops import gelu
 from keras_imp.layers._runtime.device import runs_on
 from keras_imp.layers._runtime.layouts import check_axis_divides
-from keras_imp.layers._runtime.own_gradients import gelu
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import lecun_normal
-from keras_imp.layers.moe.sequential import one_by_one, takes_turns
+from keras_imp.layers.moe.sequential import (
+    run_experts_sequentially,
+    sequential_is_faster,
+)
 from keras_imp.typing import Tensor
 
 
@@ -57,8 +60,8 @@ class Experts(keras.layers.Layer):
             self.contract_bias = self._bias("contract_bias", width)
 
     def call(self, slots: Tensor, dropout_seed: Tensor | None = None) -> Tensor:
-        if self.take_turns(slots.shape[1], 1):
-            return self._in_turn(slots, dropout_seed)
+        if self.use_sequential_experts(slots.shape[1], 1):
+            return self._call_sequentially(slots, dropout_seed)
         weights = self._weights(slots.dtype)
         x = ops.matmul(slots, weights["expand"])
         if self.use_bias:
@@ -69,8 +72,10 @@ class Experts(keras.layers.Layer):
         x = ops.matmul(x, weights["contract"])
         return x + weights["contract_bias"] if self.use_bias else x
 
-    def take_turns(self, groups: int | None, capacity: int) -> bool:
-        """Whether `add_up` is faster than to move tokens, call and move back.
+    def use_sequential_experts(self, groups: int | None, capacity: int) -> bool:
+        """Whether `gather_compute_combine` is the faster way for the tokens.
+
+        The other is to gather them for all experts, call, and scatter them.
 
         Args:
             groups: Groups of tokens, if known.
@@ -82,18 +87,18 @@ class Experts(keras.layers.Layer):
         # Unknown, or a symbol of JAX, where only shapes are computed.
         if not self._on_cpu or not isinstance(groups, int):
             return False
-        return takes_turns(
+        return sequential_is_faster(
             self.num_experts, groups * capacity, self.intermediate_dim
         )
 
-    def add_up(
+    def gather_compute_combine(
         self,
         tokens: Tensor,
         rows: Tensor,
         gates: Tensor,
         dropout_seed: Tensor | None = None,
     ) -> Tensor:
-        """Fetch the tokens, compute and sum, one expert after the other.
+        """Gather its tokens, compute and combine, for one expert at a time.
 
         Args:
             tokens: Shape `(n, hidden_dim)`.
@@ -115,13 +120,15 @@ class Experts(keras.layers.Layer):
             arrays["keep"] = seeded_dropout(
                 ops.ones(shape, tokens.dtype), self.dropout, dropout_seed
             )
-        return one_by_one(tokens, arrays)
+        return run_experts_sequentially(tokens, arrays)
 
-    def _in_turn(self, slots: Tensor, dropout_seed: Tensor | None) -> Tensor:
+    def _call_sequentially(
+        self, slots: Tensor, dropout_seed: Tensor | None
+    ) -> Tensor:
         """The call as a sum: each slot is the only one of its token."""
         shape = slots.shape[:2]
         rows = ops.arange(shape[0] * shape[1], dtype="int32")
-        outputs = self.add_up(
+        outputs = self.gather_compute_combine(
             ops.reshape(slots, (-1, slots.shape[-1])),
             ops.reshape(rows, shape),
             ops.ones(shape, "float32"),

@@ -14,6 +14,7 @@ from keras_imp._errors import (
 from keras_imp.layers._runtime.replicas import check_whole_batch
 from keras_imp.layers.moe import routing
 from keras_imp.layers.moe.base import RouteResult, SparseFeedForward
+from keras_imp.layers.moe.statistics import load_loss
 from keras_imp.typing import Tensor
 
 
@@ -188,7 +189,7 @@ class TokenChoiceMoE(SparseFeedForward):
         )
         if training and self.balance_bias is not None:
             self._balance(self.balance_bias, choices)
-        loss = routing.load_loss(probabilities, choices, padding_mask)
+        loss = load_loss(probabilities, choices, padding_mask)
         losses = (self._load_loss_weight() * loss,)
         capacity = self._capacity(tokens.shape[1])
         if capacity == 0:

@@ -1,7 +1,8 @@
 """Who goes where: pure functions from router logits to experts' slots.
 
-No weights, no experts: `experts.py` has those. Every function works
-on groups: tokens compete for an expert's slots inside their group only.
+No weights, no experts: `experts.py` has those. What comes of it is in
+`statistics.py`. Every function works on groups: tokens compete for an expert's
+slots inside their group only.
 
 Shape legend: g groups, s tokens of a group, e experts, c slots of an expert.
 """
@@ -9,10 +10,10 @@ Shape legend: g groups, s tokens of a group, e experts, c slots of an expert.
 import math
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
+from keras_imp.layers._runtime.backend_ops import top_k
 from keras_imp.typing import Tensor
 
 
@@ -262,73 +263,6 @@ def soft_routing(
     return ops.where(real, dispatch, 0.0), ops.where(real, combine, 0.0)
 
 
-def router_z_loss(logits: Tensor, padding_mask: Tensor | None = None) -> Tensor:
-    """Mean of logsumexp(logits)^2 over the real tokens.
-
-    Args:
-        logits: float32, shape `(g, s, e)`.
-        padding_mask: True where a token is real, shape `(g, s)`.
-
-    Returns:
-        A float32 scalar.
-
-    Example:
-        >>> import keras, math
-        >>> from keras_imp.layers.moe.routing import router_z_loss
-        >>> loss = router_z_loss(keras.ops.zeros((1, 2, 16)))
-        >>> round(float(loss), 4) == round(math.log(16) ** 2, 4)
-        True
-
-    Reference:
-        imp.md 5.5; [ST-MoE](https://arxiv.org/abs/2202.08906), equation 5.
-    """
-    return mean_over_tokens(
-        ops.square(ops.logsumexp(logits, axis=-1)), padding_mask
-    )
-
-
-def load_loss(
-    probabilities: Tensor, choices: Tensor, padding_mask: Tensor | None = None
-) -> Tensor:
-    """e^2 times the mean of (share of choices) * (mean probability).
-
-    1 for uniform probabilities and choices of one expert per token.
-
-    Args:
-        probabilities: Softmax over experts, float32, shape `(g, s, e)`.
-        choices: From `choose_experts`.
-        padding_mask: True where a token is real, shape `(g, s)`.
-
-    Returns:
-        A float32 scalar: the mean over the groups that have a real token.
-
-    Example:
-        >>> import keras
-        >>> from keras_imp.layers.moe.routing import choose_experts, load_loss
-        >>> p = keras.ops.array([[[0.5, 0.5], [0.1, 0.9]]])
-        >>> round(float(load_loss(p, choose_experts(p, 1))), 6)
-        1.0
-
-    Reference:
-        imp.md 5.4; [Switch Transformer](https://arxiv.org/abs/2101.03961),
-        equation 4.
-    """
-    num_experts = probabilities.shape[-1]
-    chosen = ops.cast(choices >= 0, "float32")
-    if padding_mask is None:
-        share, mean = ops.mean(chosen, axis=1), ops.mean(probabilities, axis=1)
-        return num_experts * ops.mean(ops.sum(share * mean, axis=-1))
-    real = ops.cast(padding_mask, "float32")
-    tokens = ops.sum(real, axis=-1, keepdims=True)
-    share = ops.sum(chosen, axis=1) / ops.maximum(tokens, 1.0)
-    mean = ops.sum(probabilities * real[..., None], axis=1) / ops.maximum(
-        tokens, 1.0
-    )
-    groups = ops.sum(ops.cast(tokens > 0, "float32"))
-    products = ops.sum(share * mean) / ops.maximum(groups, 1.0)
-    return num_experts * products
-
-
 def balanced_bias(bias: Tensor, load: Tensor, rate: float) -> Tensor:
     """Nudge each expert's bias towards an equal load, without a loss.
 
@@ -352,128 +286,6 @@ def balanced_bias(bias: Tensor, load: Tensor, rate: float) -> Tensor:
         [Wang et al., 2024](https://arxiv.org/abs/2408.15664), algorithm 1.
     """
     return bias + rate * ops.sign(ops.mean(load) - load)
-
-
-class Statistics(NamedTuple):
-    """Figures of one routed layer and batch; see `statistics`."""
-
-    load: Tensor
-    importance: Tensor
-    left_behind: Tensor
-    confidence: Tensor
-
-
-def statistics(gates: Tensor, padding_mask: Tensor | None = None) -> Statistics:
-    """How the experts share the work.
-
-    Args:
-        gates: Gate of each token and expert, 0 where they do not meet,
-            float32, shape `(batch, tokens, e)`.
-        padding_mask: True where a token is real, shape `(batch, tokens)`.
-
-    Returns:
-        `load`, each expert's share of the (token, expert) pairs, and
-        `importance`, its share of the gates, shape `(e,)`; `left_behind`, the
-        share of the real tokens with no expert, and `confidence`, the mean
-        gate of a pair, scalars.
-
-    Example:
-        >>> import keras
-        >>> from keras_imp.layers.moe.routing import statistics
-        >>> result = statistics(keras.ops.array([[[0.6, 0.0], [0.0, 0.0]]]))
-        >>> float(result.left_behind), round(float(result.confidence), 1)
-        (0.5, 0.6)
-
-    Reference:
-        imp.md 5.5.
-    """
-    pairs = ops.cast(gates > 0.0, "float32")
-    counts, sums = ops.sum(pairs, axis=(0, 1)), ops.sum(gates, axis=(0, 1))
-    count, total = ops.sum(counts), ops.sum(sums)
-    alone = ops.cast(ops.sum(pairs, axis=-1) == 0.0, "float32")
-    return Statistics(
-        counts / ops.maximum(count, 1.0),
-        sums / ops.maximum(total, 1e-9),
-        mean_over_tokens(alone, padding_mask),
-        total / ops.maximum(count, 1.0),
-    )
-
-
-def statistics_by_layer(
-    gates: Tensor, padding_mask: Tensor | None = None
-) -> Statistics:
-    """`statistics` of each layer.
-
-    Args:
-        gates: As in `statistics`, with a leading axis of layers.
-        padding_mask: The same for all layers, shape `(batch, tokens)`.
-
-    Returns:
-        The figures, with a leading axis of layers.
-
-    Example:
-        >>> import keras
-        >>> from keras_imp.layers.moe.routing import statistics_by_layer
-        >>> gates = keras.ops.array([[[[0.5, 0.5]]], [[[0.0, 1.0]]]])
-        >>> keras.ops.convert_to_numpy(statistics_by_layer(gates).load).tolist()
-        [[0.5, 0.5], [0.0, 1.0]]
-    """
-    layers = [
-        statistics(gates[layer], padding_mask)
-        for layer in range(gates.shape[0])
-    ]
-    return Statistics(*(ops.stack(values) for values in zip(*layers)))
-
-
-def mean_over_tokens(values: Tensor, padding_mask: Tensor | None) -> Tensor:
-    """Mean over the real tokens of all groups.
-
-    Args:
-        values: Shape `(g, s)`.
-        padding_mask: True where a token is real, shape `(g, s)`.
-
-    Returns:
-        A scalar; 0 if no token is real.
-
-    Example:
-        >>> import keras
-        >>> from keras_imp.layers.moe.routing import mean_over_tokens
-        >>> mask = keras.ops.array([[True, False]])
-        >>> float(mean_over_tokens(keras.ops.array([[3.0, 9.0]]), mask))
-        3.0
-    """
-    if padding_mask is None:
-        return ops.mean(values)
-    real = ops.cast(padding_mask, "bool")
-    count = ops.sum(ops.cast(real, values.dtype))
-    return ops.sum(ops.where(real, values, 0.0)) / ops.maximum(count, 1.0)
-
-
-def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest values of the last axis and where they are.
-
-    Args:
-        scores: float32, shape `(..., n)`.
-        k: How many, at most n.
-
-    Returns:
-        Values in descending order and int32 indices, shape `(..., k)`. Equal
-        values come in the order of their indices, on every backend.
-
-    Example:
-        >>> import keras, numpy as np
-        >>> from keras_imp.layers.moe.routing import top_k
-        >>> values, indices = top_k(keras.ops.array([1.0, 2.0, 2.0]), 2)
-        >>> np.asarray(indices).tolist()
-        [1, 2]
-    """
-    if keras.config.backend() == "torch" or keras.distribution.distribution():
-        # torch.topk has no rule for equal values; its stable sort has. And
-        # XLA would bring the scores of all devices together for a top-k.
-        order = ops.argsort(-ops.stop_gradient(scores), axis=-1)[..., :k]
-        return ops.take_along_axis(scores, order, axis=-1), order
-    values, indices = ops.top_k(scores, k)
-    return values, ops.cast(indices, "int32")
 
 
 def _in_use(filled: Tensor, slots: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Large experts of a CPU, one after the other.
+"""Large experts on a CPU, run one after the other.
 
 One product of all experts writes the slots and the hidden values of all of
 them, and each of their gradients, to memory that must be fetched back. Here
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from keras_imp.layers._runtime.own_gradients import gelu_and_slope
+from keras_imp.layers._runtime.backend_ops import gelu_and_slope
 from keras_imp.typing import Tensor
 
 # Hidden values of all experts together from which the loop pays: in float32
@@ -26,7 +26,7 @@ Arrays = dict[str, Tensor]
 Parts = dict[str, Tensor | list[Tensor]]
 
 
-def takes_turns(num_experts: int, num_slots: int, inner: int) -> bool:
+def sequential_is_faster(num_experts: int, num_slots: int, inner: int) -> bool:
     """Whether the loop is the faster form on a CPU.
 
     Args:
@@ -46,7 +46,7 @@ def takes_turns(num_experts: int, num_slots: int, inner: int) -> bool:
     return num_experts * num_slots * inner >= LOOP_VALUES
 
 
-def one_by_one(tokens: Tensor, arrays: Arrays) -> Tensor:
+def run_experts_sequentially(tokens: Tensor, arrays: Arrays) -> Tensor:
     """Sum over the slots of each token of what the experts make of it.
 
     Args:

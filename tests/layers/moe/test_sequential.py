@@ -160,7 +160,7 @@ def test_stack_agrees_with_remat(rng, loops, scan):
 def test_loop_is_for_large_arrays(num_experts, groups, expected):
     experts = Experts(num_experts, 1536)
     experts._on_cpu = True
-    found = experts.take_turns(groups, 13)
+    found = experts.use_sequential_experts(groups, 13)
     assert found == expected.get(keras.config.backend(), False)
 
 

@@ -5,21 +5,21 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_imp.layers._runtime import own_gradients
+from keras_imp.layers._runtime import backend_ops
 from tests.helpers.gradients import gradients
 from tests.helpers.weights import to_numpy
 
 PAIRS = {
     "gelu": (
-        own_gradients.gelu,
+        backend_ops.gelu,
         lambda x: ops.gelu(x, approximate=True),
     ),
     "gelu_and_slope": (
-        lambda x: own_gradients.gelu_and_slope(x)[0],
+        lambda x: backend_ops.gelu_and_slope(x)[0],
         lambda x: ops.gelu(x, approximate=True),
     ),
     "softmax": (
-        own_gradients.softmax,
+        backend_ops.softmax,
         lambda x: ops.softmax(x, axis=-1),
     ),
 }
@@ -47,7 +47,7 @@ def test_values_and_gradients_are_those_of_keras(rng, name):
 def test_slope_is_the_derivative():
     values = np.linspace(-6, 6, 49)
     x = keras.Variable(values)
-    slope = own_gradients.gelu_and_slope(
+    slope = backend_ops.gelu_and_slope(
         ops.convert_to_tensor(values, dtype="float32")
     )[1]
     (expected,) = gradients(
@@ -58,6 +58,6 @@ def test_slope_is_the_derivative():
 
 def test_slope_is_finite_in_half_precision():
     x = ops.convert_to_tensor([-6e4, -300.0, 300.0, 6e4], dtype="float16")
-    active, slope = own_gradients.gelu_and_slope(x)
+    active, slope = backend_ops.gelu_and_slope(x)
     np.testing.assert_array_equal(to_numpy(active), [0, 0, 300, 6e4])
     np.testing.assert_array_equal(to_numpy(slope), [0, 0, 1, 1])
