@@ -22,7 +22,7 @@ def plot_heat_map(
 ) -> None:
     """Draw modality by expert, one panel for each routed layer.
 
-    A cell is the expert's share of the modality's gates, times the number of
+    A cell is the expert's fraction of the modality's gates, times the number of
     experts: 1 is an equal share.
 
     Args:
@@ -84,7 +84,7 @@ def plot_overlay(
     path: str | Path,
     layers: tuple[int, ...] = (),
 ) -> None:
-    """Draw which expert took each patch of the first pictures.
+    """Draw which expert took each patch of the first images.
 
     A patch has the color of the expert with its highest gate; a patch that no
     expert took stays dark.
@@ -106,7 +106,7 @@ def plot_overlay(
         >>> os.path.getsize(file) > 1000
         True
     """
-    # Spread over the pictures, which may be ordered by kind.
+    # Spread over the images, which may be ordered by kind.
     shown = np.linspace(0, len(images) - 1, min(OVERLAY_IMAGES, len(images)))
     shown = shown.astype(int)
     count, experts = gates.shape[1], gates.shape[-1]

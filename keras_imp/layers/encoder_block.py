@@ -57,7 +57,7 @@ class EncoderBlock(keras.layers.Layer):
         num_heads: Number of attention heads.
         intermediate_dim: Width inside the feed-forward network; None if
             `feed_forward` is given.
-        qk_layer_norm: Whether queries and keys are normalised per head.
+        qk_layer_norm: Whether queries and keys are normalized per head.
         dropout: Rate on attention probabilities, inside the feed-forward and
             on both residual branches.
         dropout_broadcast: Whether dropout removes whole heads and channels, as
@@ -94,7 +94,8 @@ class EncoderBlock(keras.layers.Layer):
         (3, 5, 8)
 
     Reference:
-        imp.md 4.1; [Xiong et al., 2020](https://arxiv.org/abs/2002.04745).
+        docs/method.md, Encoder;
+        [Xiong et al., 2020](https://arxiv.org/abs/2002.04745).
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class EncoderStack(ReportingLayer):
         num_heads: Number of attention heads.
         intermediate_dim: Width inside the feed-forward networks; None if
             `feed_forward` is given.
-        qk_layer_norm: Whether queries and keys are normalised per head.
+        qk_layer_norm: Whether queries and keys are normalized per head.
         dropout: Dropout rate of the blocks.
         dropout_broadcast: Whether dropout removes whole heads and channels.
         use_bias: Whether dense layers and norms have biases.
@@ -80,7 +80,7 @@ class EncoderStack(ReportingLayer):
         (2, 5, 8)
 
     Reference:
-        imp.md 4.5 (scan over layers, rematerialisation).
+        docs/method.md, Encoder (scan over layers, rematerialization).
     """
 
     def __init__(

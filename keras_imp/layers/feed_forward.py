@@ -39,7 +39,8 @@ class FeedForward(keras.layers.Layer):
         (3, 5, 8)
 
     Reference:
-        imp.md 4.1; tanh-GELU: [Hendrycks and Gimpel,
+        docs/method.md, Encoder;
+        tanh-GELU: [Hendrycks and Gimpel,
         2016](https://arxiv.org/abs/1606.08415).
     """
 

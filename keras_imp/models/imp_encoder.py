@@ -6,13 +6,17 @@ import keras
 
 from keras_imp._errors import check_choice, check_rate
 from keras_imp.layers._runtime.config import arguments_of
-from keras_imp.layers.moe.base import SparseFeedForward
+from keras_imp.layers.moe.spec import MoESpec
 from keras_imp.layers.pooling import POOLINGS, make_pooling
 from keras_imp.models.body import EncoderBody
 from keras_imp.models.modality import Modality
 from keras_imp.models.multimodal import MultimodalEncoder
 from keras_imp.models.sparse import analysis
-from keras_imp.models.sparse.placement import check_sparse, routed_layer, runs
+from keras_imp.models.sparse.placement import (
+    check_sparse,
+    describe_routed_layer,
+    runs,
+)
 from keras_imp.typing import Tensor
 
 
@@ -199,7 +203,7 @@ class IMPEncoder(MultimodalEncoder):
             runs=runs(num_layers, num_moe_layers, moe_placement),
             num_heads=num_heads,
             intermediate_dim=intermediate_dim,
-            feed_forward=self._make_routed_layer() if num_experts else None,
+            feed_forward=self._describe_routed_layer() if num_experts else None,
             modalities=self.modalities,
             qk_layer_norm=self.uses_qk_layer_norm,
             dropout=dropout,
@@ -294,8 +298,8 @@ class IMPEncoder(MultimodalEncoder):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **arguments_of(self, IMPEncoder)}
 
-    def _make_routed_layer(self) -> SparseFeedForward:
-        return routed_layer(
+    def _describe_routed_layer(self) -> MoESpec:
+        return describe_routed_layer(
             router=self.router,
             num_experts=self.num_experts,
             intermediate_dim=self.intermediate_dim,

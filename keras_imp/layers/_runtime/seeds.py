@@ -55,7 +55,7 @@ def dropout(
 
     Args:
         x: Any tensor.
-        rate: Share of the values to set to zero.
+        rate: Fraction of the values to set to zero.
         seed: Shape `(2,)`, a row of `draw_seeds`.
         noise_shape: Shape of the random mask, broadcast against `x`.
 

@@ -60,8 +60,9 @@ class SparseFeedForward(ReportingLayer):
     Args:
         num_experts: Number of experts.
         intermediate_dim: Width inside each expert.
-        capacity_factor: Slots of all experts together, per real token; 1 does
-            as much work as the dense layer.
+        capacity_factor: Expert capacity factor: each expert has
+            ceil(capacity_factor * tokens / num_experts) slots for the real
+            tokens of a group; 1.0 matches the work of the dense layer.
         group_size: In which group tokens compete for slots: None for each
             example alone, so that no output depends on the batch; a number of
             tokens; or `"batch"`.
@@ -69,12 +70,12 @@ class SparseFeedForward(ReportingLayer):
         router_jitter: The router's input is multiplied by uniform noise in
             [1 - jitter, 1 + jitter] in training.
         shared_expert: Whether one more expert takes every token, with the
-            share that the gates leave: 1 - their sum. It costs as much as a
+            fraction that the gates leave: 1 - their sum. It costs as much as a
             dense layer; no token is left with nothing.
         dropout: Rate inside the experts.
         use_bias: Whether the experts have biases. The router has none.
         dispatch: How tokens travel: `"gather"`, `"one_hot"` or `"auto"`, the
-            faster one for the device; the numbers are the same.
+            faster one for the device; the results are the same.
         variant: `"fixed"`, or `"imp"` for the first implementation: groups of
             2048 tokens over examples, a capacity that may round to 0, and
             padding that competes for slots.

@@ -1,6 +1,6 @@
 """Carry tokens to the experts' slots and the results back.
 
-Two forms with the same numbers. By index: gather, then scatter-add. By product
+Two forms with the same results. By index: gather, then scatter-add. By product
 with one-hot matrices: quadratic in the size of a group, but nothing except
 matrix products, which is what a TPU is fast at. `benchmarks/moe.py` measures
 both and counts their work.

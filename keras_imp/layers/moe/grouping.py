@@ -7,7 +7,8 @@ from keras import ops
 from keras_imp._errors import message
 from keras_imp.typing import Tensor
 
-# Tokens of a group in the first implementation (imp.md 5.2).
+# Tokens of a group in the first implementation: docs/method.md, Mixture of
+# experts.
 IMP_GROUP_SIZE = 2048
 
 
@@ -120,7 +121,7 @@ def imp_group_size(num_tokens: int, num_experts: int) -> int:
         The group size.
 
     Reference:
-        imp.md 5.2.
+        docs/method.md, Mixture of experts.
     """
     padded = -(-num_tokens // num_experts) * num_experts
     groups = max(padded // IMP_GROUP_SIZE, num_experts)

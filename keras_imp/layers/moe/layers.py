@@ -67,7 +67,8 @@ class ExpertChoiceMoE(SparseFeedForward):
         (2, 6, 4)
 
     Reference:
-        imp.md 5.3; [Zhou et al., 2022](https://arxiv.org/abs/2202.09368).
+        docs/method.md, Mixture of experts;
+        [Zhou et al., 2022](https://arxiv.org/abs/2202.09368).
     """
 
     @property
@@ -136,7 +137,8 @@ class TokenChoiceMoE(SparseFeedForward):
         (2, 6, 8)
 
     Reference:
-        imp.md 5.4; [Switch Transformer](https://arxiv.org/abs/2101.03961);
+        docs/method.md, Mixture of experts;
+        [Switch Transformer](https://arxiv.org/abs/2101.03961);
         bias: [Wang et al., 2024](https://arxiv.org/abs/2408.15664).
     """
 
@@ -275,7 +277,8 @@ class SoftMoE(SparseFeedForward):
         (2, 6, 8)
 
     Reference:
-        imp.md 5.4; [Puigcerver et al., 2023](https://arxiv.org/abs/2308.00951).
+        docs/method.md, Mixture of experts;
+        [Puigcerver et al., 2023](https://arxiv.org/abs/2308.00951).
     """
 
     mixes_tokens = True

@@ -44,7 +44,8 @@ def expert_capacity(
     Args:
         num_tokens: Tokens of the group.
         num_experts: Number of experts.
-        capacity_factor: Slots of all experts together, per token.
+        capacity_factor: Expert capacity factor: slots of all experts
+            together, per token.
         variant: `"fixed"`: `max(1, ceil(capacity_factor * tokens / experts))`,
             and never more than the tokens; `"imp"`: `round` instead, where 0
             means that the layer passes nothing.
@@ -58,7 +59,7 @@ def expert_capacity(
         (2, 0)
 
     Reference:
-        imp.md 5.2.
+        docs/method.md, Mixture of experts.
     """
     # 1.1 * 10 / 11 is a little above 1 in floating point: not two slots.
     exact = round(capacity_factor * num_tokens / num_experts, 9)
@@ -77,7 +78,8 @@ def live_slots(
     Args:
         padding_mask: True where a token is real, shape `(g, s)`.
         num_experts: Number of experts.
-        capacity_factor: Slots of all experts together, per token.
+        capacity_factor: Expert capacity factor: slots of all experts
+            together, per token.
 
     Returns:
         int32, shape `(g,)`.
@@ -114,7 +116,7 @@ def expert_choice(
         slots: Slots in use of each group, shape `(g,)`; see `live_slots`.
 
     Returns:
-        The assignment; gates are the probabilities, not renormalised. Equal
+        The assignment; gates are the probabilities, not renormalized. Equal
         probabilities go to the lower token index.
 
     Example:
@@ -125,7 +127,8 @@ def expert_choice(
         [[[1, 0], [2, 0]]]
 
     Reference:
-        imp.md 5.3; [Zhou et al., 2022](https://arxiv.org/abs/2202.09368).
+        docs/method.md, Mixture of experts;
+        [Zhou et al., 2022](https://arxiv.org/abs/2202.09368).
     """
     scores = ops.transpose(probabilities, (0, 2, 1))
     if padding_mask is not None:
@@ -197,7 +200,7 @@ def token_choice(
         slots: Slots in use of each group, shape `(g,)`; see `live_slots`.
 
     Returns:
-        The assignment; gates are the probabilities, not renormalised.
+        The assignment; gates are the probabilities, not renormalized.
 
     Example:
         >>> import keras, numpy as np
@@ -209,7 +212,8 @@ def token_choice(
         [[[0], [2]]]
 
     Reference:
-        imp.md 5.4; [Switch Transformer](https://arxiv.org/abs/2101.03961);
+        docs/method.md, Mixture of experts;
+        [Switch Transformer](https://arxiv.org/abs/2101.03961);
         batch priority: [Riquelme et al., 2021](https://arxiv.org/abs/2106.05974).
     """
     num_tokens = probabilities.shape[1]
@@ -252,7 +256,8 @@ def soft_routing(
         (0.25, 0.5)
 
     Reference:
-        imp.md 5.4; [Puigcerver et al., 2023](https://arxiv.org/abs/2308.00951).
+        docs/method.md, Mixture of experts;
+        [Puigcerver et al., 2023](https://arxiv.org/abs/2308.00951).
     """
     if padding_mask is None:
         return ops.softmax(logits, axis=1), ops.softmax(logits, axis=2)

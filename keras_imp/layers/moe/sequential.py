@@ -3,7 +3,7 @@
 One product of all experts writes the slots and the hidden values of all of
 them, and each of their gradients, to memory that must be fetched back. Here
 what an expert computes is used up before the next one starts, and so stays in
-the cache. The numbers are those of the products; `benchmarks/moe.py` measures
+the cache. The results are those of the products; `benchmarks/moe.py` measures
 the layers.
 """
 

@@ -53,7 +53,18 @@ class MoESpec:
         """
         if value is None or isinstance(value, MoESpec):
             return value
-        layer = layer_from(value)
+        return cls.describe(layer_from(value))
+
+    @classmethod
+    def describe(cls, layer: SparseFeedForward) -> "MoESpec":
+        """Describe a routed layer that there is.
+
+        Args:
+            layer: The layer.
+
+        Returns:
+            The description.
+        """
         serialized = keras.saving.serialize_keras_object(layer)
         serialized.pop("build_config", None)  # A copy is built elsewhere.
         return cls(

@@ -28,7 +28,8 @@ def router_z_loss(logits: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         True
 
     Reference:
-        imp.md 5.5; [ST-MoE](https://arxiv.org/abs/2202.08906), equation 5.
+        docs/method.md, Mixture of experts;
+        [ST-MoE](https://arxiv.org/abs/2202.08906), equation 5.
     """
     return mean_over_tokens(
         ops.square(ops.logsumexp(logits, axis=-1)), padding_mask
@@ -59,7 +60,8 @@ def load_loss(
         1.0
 
     Reference:
-        imp.md 5.4; [Switch Transformer](https://arxiv.org/abs/2101.03961),
+        docs/method.md, Mixture of experts;
+        [Switch Transformer](https://arxiv.org/abs/2101.03961),
         equation 4.
     """
     num_experts = probabilities.shape[-1]
@@ -112,7 +114,7 @@ def routing_statistics(
         (0.5, 0.6)
 
     Reference:
-        imp.md 5.5.
+        docs/method.md, Mixture of experts.
     """
     pairs = ops.cast(gates > 0.0, "float32")
     counts, sums = ops.sum(pairs, axis=(0, 1)), ops.sum(gates, axis=(0, 1))

@@ -10,6 +10,7 @@ from keras_imp.layers.moe.layers import (
     SoftMoE,
     TokenChoiceMoE,
 )
+from keras_imp.layers.moe.spec import MoESpec
 
 ROUTERS: dict[str, type[SparseFeedForward]] = {
     "expert_choice": ExpertChoiceMoE,
@@ -100,7 +101,7 @@ def runs(num_layers: int, num_moe_layers: int, moe_placement: str) -> list[Run]:
         [(1,), (3,)]
 
     Reference:
-        imp.md 5.1.
+        docs/method.md, Mixture of experts.
     """
     stride = 1
     if moe_placement == "uniform" and num_moe_layers:
@@ -115,7 +116,8 @@ def runs(num_layers: int, num_moe_layers: int, moe_placement: str) -> list[Run]:
     ]
 
 
-def routed_layer(
+def describe_routed_layer(
+    *,
     router: str,
     num_experts: int,
     intermediate_dim: int,
@@ -125,8 +127,8 @@ def routed_layer(
     dropout: float,
     options: dict[str, Any],
     dtype: Any,
-) -> SparseFeedForward:
-    """The feed-forward layer of a routed block.
+) -> MoESpec:
+    """The feed-forward layer of a routed block, as a description.
 
     Args:
         router: Key of `ROUTERS`.
@@ -141,15 +143,22 @@ def routed_layer(
         dtype: Dtype policy.
 
     Returns:
-        The layer, not built.
+        The description.
     """
+    cls = ROUTERS[router]
     arguments: dict[str, Any] = {"variant": variant, "dropout": dropout}
-    if router != "soft":
+    if not cls.mixes_tokens:
         arguments["capacity_factor"] = capacity_factor
     if router_z_loss is None and variant == "imp":
         router_z_loss = 1.0
     if router_z_loss is not None:
         arguments["router_z_loss"] = router_z_loss
-    return ROUTERS[router](
-        num_experts, intermediate_dim, **{**arguments, **options}, dtype=dtype
+    # Made once, so that a bad argument is refused here.
+    return MoESpec.describe(
+        cls(
+            num_experts,
+            intermediate_dim,
+            **{**arguments, **options},
+            dtype=dtype,
+        )
     )

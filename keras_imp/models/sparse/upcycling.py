@@ -18,8 +18,8 @@ def upcycle(
 
     Each expert of a routed layer starts as a copy of the dense feed-forward
     network, and so does a shared expert, which takes every token with the
-    share that the gates leave. All copies agree, so their mixture is the dense
-    output whatever the router does; training then drives them apart.
+    fraction that the gates leave. All copies agree, so their mixture is the
+    dense output whatever the router does; training then drives them apart.
 
     Args:
         encoder: A dense encoder, trained.
