@@ -64,6 +64,7 @@ class LinearTask(Task):
         pooled = features[self.modality]["pooled_output"]
         return self.head(ops.cast(pooled, "float32"))
 
-    def compute_output_shape(self, input_shape):
-        batch = input_shape[self.modality][0]
+    # Keras calls it by the argument of `build` too, for `summary`.
+    def compute_output_shape(self, pooled_shape):
+        batch = pooled_shape[self.modality][0]
         return (batch, self.head.units)

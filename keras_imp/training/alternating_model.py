@@ -12,6 +12,7 @@ import keras
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.layers.moe.reporting import routing_figures
+from keras_imp.models.refusals import no_quantize
 from keras_imp.tasks.task import Task, count_examples, set_owner
 from keras_imp.training import keras_private
 from keras_imp.training.checkpoint.backup import Backup
@@ -316,6 +317,8 @@ class AlternatingModel(keras.Model):
                 {task: x}, batch_size=batch_size, **kwargs
             )
         return keras.tree.map_structure(lambda a: a[:examples], predicted)
+
+    quantize = no_quantize
 
     def train_on_batch(self, *args, **kwargs):
         """Not there: a batch alone does not tell its task.
