@@ -14,6 +14,7 @@ from rich.console import Console
 import keras_imp
 from keras_imp._errors import message
 from keras_imp._files import write_text
+from keras_imp._keras_private import log_writers
 from keras_imp.callbacks import Backup, ResumableCSVLogger
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation import (
@@ -153,7 +154,7 @@ class _TensorBoard(keras.callbacks.TensorBoard):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         super().on_epoch_end(epoch, logs)
-        for writer in self._writers.values():
+        for writer in log_writers(self):
             writer.flush()
 
 

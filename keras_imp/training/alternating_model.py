@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 
+from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.layers.moe.reporting import routing_figures
 from keras_imp.models.refusals import no_quantize
 from keras_imp.tasks.task import Task, count_examples, set_owner
-from keras_imp.training import keras_private
 from keras_imp.training.checkpoint.backup import Backup
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.devices.base import make_devices
@@ -183,7 +183,7 @@ class AlternatingModel(keras.Model):
                     )
                 )
         super().compile(optimizer=optimizer, **kwargs)
-        check_stacked_weights(self.optimizer, self._flatten_layers())
+        check_stacked_weights(self.optimizer, keras_private.all_layers(self))
 
     def fit(
         self,
@@ -230,7 +230,7 @@ class AlternatingModel(keras.Model):
             self._build_optimizer()
             # Set again by a callback that resumes within an epoch.
             self.run_state.begin_epoch(-1)
-            self._initial_epoch = None
+            keras_private.set_initial_epoch(self, None)
             with _attached(x, validation_data, callbacks):
                 return super().fit(
                     x,
@@ -260,7 +260,7 @@ class AlternatingModel(keras.Model):
             Metric values by name, of the tasks that the mixture has.
         """
         check_no_arguments_for_arrays("evaluate", kwargs)
-        if kwargs.get("_use_cached_eval_dataset"):  # Called by `fit`.
+        if kwargs.get(keras_private.CALLED_BY_FIT):
             self._bind(x, "x")
             self.testing_mixture = x
             with self.run_state.keep_metrics():
@@ -505,7 +505,8 @@ class AlternatingModel(keras.Model):
         if not self.optimizer.built:
             with self._devices.scope():
                 self.optimizer.build(self.trainable_variables)
-        known = [id(v) for v in self.optimizer._trainable_variables]
+        optimized = keras_private.optimized_variables(self.optimizer)
+        known = [id(v) for v in optimized]
         if known != [id(v) for v in self.trainable_variables]:
             # TensorFlow would go on with the step it has traced.
             raise ValueError(

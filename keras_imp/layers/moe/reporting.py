@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_imp._errors import message
+from keras_imp._keras_private import all_layers
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.totals import RoutingTotals
 from keras_imp.typing import Tensor
@@ -203,7 +204,7 @@ def routing_totals(model: keras.Layer) -> dict[str, RoutingTotals]:
         ['experts']
     """
     found: dict[str, RoutingTotals] = {}
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, ReportingLayer):
             for name, totals in layer.routing_totals.items():
                 found[unused(name or layer.path, found)] = totals
@@ -246,9 +247,7 @@ def check_routed(model: keras.Layer, what: str) -> None:
         >>> from keras_imp.layers.moe.reporting import check_routed
         >>> check_routed(keras_imp.layers.SoftMoE(4, 16), "This example")
     """
-    layers = (
-        x for x in model._flatten_layers() if isinstance(x, ReportingLayer)
-    )
+    layers = (x for x in all_layers(model) if isinstance(x, ReportingLayer))
     if not any(layer.is_routed for layer in layers):
         raise ValueError(
             message(

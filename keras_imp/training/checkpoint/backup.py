@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from keras_imp._errors import check_choice, check_positive, message
+from keras_imp._keras_private import set_initial_epoch
 from keras_imp.training.checkpoint.files import BackupFiles, BrokenBackupError
 from keras_imp.training.checkpoint.run_description import (
     describe,
@@ -256,7 +257,7 @@ class Backup(keras.callbacks.Callback):
         done = facts["finished"] and epochs <= facts["epochs"]
         # Where `fit` starts: Keras' own BackupAndRestore sets it the same way.
         following = facts["epoch"] + facts["finished"]
-        self.model._initial_epoch = epochs if done else following
+        set_initial_epoch(self.model, epochs if done else following)
 
     def _newest_good(self) -> tuple[Path | None, dict[str, Any]]:
         broken = {}

@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_imp import _keras_private as keras_private
 from keras_imp._errors import message
 from keras_imp.layers._runtime.replicas import Replicas, replicas, running_as
-from keras_imp.training import keras_private
 from keras_imp.training.devices.base import Placement
 from keras_imp.training.devices.single import SingleDevice
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_imp._keras_private import initial_epoch, set_initial_epoch
 from keras_imp.training.checkpoint.run_description import learning_rate
 
 
@@ -36,7 +37,8 @@ class MixturePosition(keras.callbacks.Callback):
             model.run_state.put_back_random_state()
             # BackupAndRestore writes the epoch into a second file, which a
             # kill leaves behind, and forgets it after a resume.
-            model._initial_epoch = max(model._initial_epoch or 0, epoch)
+            epoch = max(initial_epoch(model), epoch)
+            set_initial_epoch(model, epoch)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         model = self.model

@@ -16,10 +16,8 @@ from typing import Any
 import keras
 import numpy as np
 
-# Keras' `fit` takes any DataAdapter as it is; the class itself is not exported.
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
-
 from keras_imp._errors import check_positive, message
+from keras_imp._keras_private import DataAdapter
 from keras_imp.training.input.prefetch import prefetch
 from keras_imp.training.input.sources import (
     RandomAccessSource,

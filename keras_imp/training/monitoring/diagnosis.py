@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imp._keras_private import all_layers
 from keras_imp.tasks.task import Task
 
 
@@ -62,7 +63,7 @@ def first_non_finite(model: Any, task: Task, batch: tuple) -> str:
 @contextlib.contextmanager
 def _watched(model: keras.Model, found: list[str]) -> Iterator[None]:
     """Note the layers whose output is not finite, the innermost first."""
-    layers = [layer for top in model._flatten_layers() for layer in _all(top)]
+    layers = [layer for top in all_layers(model) for layer in _all(top)]
     scanning = {
         layer: layer.scan_layers
         for layer in layers
@@ -89,7 +90,7 @@ def _all(layer: keras.Layer) -> list[keras.Layer]:
     hidden = getattr(layer, "_block", None)
     if not isinstance(hidden, keras.Layer):
         return [layer]
-    return [layer, *hidden._flatten_layers()]
+    return [layer, *all_layers(hidden)]
 
 
 def _checked(layer, call, calls: list, found: list[str], *args, **kwargs):

@@ -7,6 +7,12 @@ import keras
 from keras import ops
 
 from keras_imp._errors import message
+from keras_imp._keras_private import (
+    is_decayed,
+    moving_averages,
+    optimized_variables,
+    variable_index,
+)
 from keras_imp.training.optimizers.variable_rules import (
     KERNELS,
     Rule,
@@ -126,7 +132,7 @@ class AdamW(keras.optimizers.AdamW):
         Returns:
             Its factor of the learning rate, and whether it decays.
         """
-        return self._rules[self._get_variable_index(variable)]
+        return self._rules[variable_index(self, variable)]
 
     def update_step(
         self, gradient: Tensor, variable: Any, learning_rate: Any
@@ -146,7 +152,7 @@ class AdamW(keras.optimizers.AdamW):
         if self.use_ema:
             # On JAX weight and average are one buffer now, which the next step
             # cannot give away twice.
-            for average in self._model_variables_moving_average:
+            for average in moving_averages(self):
                 average.assign(ops.copy(average))
 
     def get_config(self) -> dict[str, Any]:
@@ -183,9 +189,9 @@ class AdamW(keras.optimizers.AdamW):
         return ops.where(frozen, ops.zeros_like(gradient), gradient)
 
     def _decays(self, variable: Any) -> bool:
-        known = self._trainable_variables[self._get_variable_index(variable)]
+        known = optimized_variables(self)[variable_index(self, variable)]
         # Asked second: what `exclude_from_weight_decay` was told.
-        return self.rule(variable).decays and self._use_weight_decay(known)
+        return self.rule(variable).decays and is_decayed(self, known)
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         """Nothing here: `update_step` decays at the rate of each weight."""
@@ -203,7 +209,7 @@ class AdamW(keras.optimizers.AdamW):
             return
         is_first = ops.equal(self.iterations, 0)
         for variable, average in zip(
-            trainable_variables, self._model_variables_moving_average
+            trainable_variables, moving_averages(self)
         ):
             share = ops.where(is_first, 1.0, 1.0 - self.ema_momentum)
             step = ops.cast(share, variable.dtype) * (variable - average)

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_imp._errors import message
+from keras_imp._keras_private import optimizer_of
 from keras_imp.layers.encoder_stack import EncoderStack
 
 # Optimizers that scale a step by norms of the weight and of its update.
@@ -64,7 +65,7 @@ def _optimizer_of(optimizer: Any, weight: Any) -> Any:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return _optimizer_of(optimizer.inner_optimizer, weight)
     if isinstance(optimizer, keras.optimizers.MultiOptimizer):
-        return optimizer._optimizer_map(weight)
+        return optimizer_of(optimizer, weight)
     return optimizer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_imp.training import keras_private
+from keras_imp import _keras_private as keras_private
 from keras_imp.training.step.program import StepProgram
 from keras_imp.typing import Tensor
 

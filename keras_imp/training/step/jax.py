@@ -9,7 +9,7 @@ import jax
 import keras
 from jax import numpy as jnp
 
-from keras_imp.training import keras_private
+from keras_imp import _keras_private as keras_private
 from keras_imp.training.devices.jax import take_placed
 from keras_imp.training.input.task_mixture import SKIP
 from keras_imp.training.step.accumulation import is_float, merge, split

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from keras_imp.training import keras_private
+from keras_imp import _keras_private as keras_private
 
 
 class HeldState:

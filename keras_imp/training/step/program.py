@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
+from keras_imp import _keras_private as keras_private
 from keras_imp.tasks.task import Task
-from keras_imp.training import keras_private
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.devices.base import Devices
 from keras_imp.training.input.task_mixture import SEPARATOR

@@ -1,0 +1,139 @@
+"""The private names of Keras that the package uses, each with what for.
+
+A new Keras may change them without a word. They are used here and nowhere
+else, except for `OVERRIDDEN`, which classes of the package must define.
+`tests/test_keras_private.py` has a test for each that says what broke,
+and `.ci/newest_keras` runs it on the newest Keras.
+"""
+
+from typing import Any
+
+import keras
+
+# `fit` takes any DataAdapter as it is; the class itself is not exported.
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+__all__ = ["DataAdapter"]
+
+# Methods that Keras calls and the package overrides, with what for.
+OVERRIDDEN = {
+    "Model": {
+        "_get_metrics_result_or_logs": "An epoch logs the metrics of all "
+        "tasks, though a step returns those of its own task.",
+        "_get_jax_state": "Who takes the values out of the variables on JAX "
+        "must not lose them.",
+    },
+    "Optimizer": {
+        "_backend_apply_gradients": "What `apply` calls once idle weights are "
+        "left out: gradients of frozen weights become 0 before the clipping.",
+        "_apply_weight_decay": "Each weight decays at its own rate instead.",
+        "_update_model_variables_moving_average": "Idle weights are averaged "
+        "too.",
+    },
+}
+
+# The argument that tells an evaluation which `fit` calls from one of a user's.
+CALLED_BY_FIT = "_use_cached_eval_dataset"
+
+# Where Keras' JAX trainer keeps the values of variables between steps.
+JAX_STATE = "_jax_state"
+_GROUPS = (
+    "trainable_variables",
+    "non_trainable_variables",
+    "optimizer_variables",
+    "metrics_variables",
+)
+
+
+# A model --------------------------------------------------------------------
+
+
+def loss_tracker(model: Any) -> keras.metrics.Mean:
+    """The metric of `"loss"`, which `compile` makes."""
+    return model._loss_tracker
+
+
+def initial_epoch(model: Any) -> int:
+    """The epoch at which `fit` begins if a callback has set it, or else 0."""
+    return model._initial_epoch or 0
+
+
+def set_initial_epoch(model: Any, epoch: int | None) -> None:
+    """Let `fit` begin at an epoch; callbacks may do so in `on_train_begin`."""
+    model._initial_epoch = epoch
+
+
+def all_layers(layer: Any) -> list[keras.Layer]:
+    """A layer and all layers in it."""
+    return layer._flatten_layers()
+
+
+# The state of a model that trains on JAX ------------------------------------
+
+
+def get_jax_state(model: Any, **groups: bool) -> tuple[list, ...]:
+    """Values of groups of variables, as a step on JAX takes them."""
+    return keras.Model._get_jax_state(model, **groups)
+
+
+def purge_variables(model: Any, **groups: bool) -> None:
+    """Take the values out of groups of variables."""
+    model._purge_model_variables(**groups)
+
+
+def set_jax_state(model: Any, state: tuple[list, ...]) -> None:
+    """Say which values of all variables are to be put back."""
+    model._jax_state = dict(zip(_GROUPS, state))
+    model._jax_state_synced = False
+
+
+def jax_state_sync(model: Any) -> None:
+    """Put back the values that Keras' trainer keeps."""
+    keras.Model.jax_state_sync(model)
+
+
+def forget_jax_state(model: Any) -> None:
+    """Let Keras' trainer keep no values."""
+    model._jax_state = None
+    model._jax_state_synced = True
+
+
+def make_function(model: Any, step: Any, **options: bool) -> Any:
+    """A function that takes an iterator, from a step that takes a batch."""
+    return model._make_function(step, **options)
+
+
+# An optimizer ---------------------------------------------------------------
+
+
+def optimized_variables(optimizer: Any) -> list[keras.Variable]:
+    """The variables that an optimizer was built for."""
+    return optimizer._trainable_variables
+
+
+def variable_index(optimizer: Any, variable: keras.Variable) -> int:
+    """The place of a variable among those the optimizer was built for."""
+    return optimizer._get_variable_index(variable)
+
+
+def is_decayed(optimizer: Any, variable: keras.Variable) -> bool:
+    """Whether `exclude_from_weight_decay` lets a variable decay."""
+    return optimizer._use_weight_decay(variable)
+
+
+def moving_averages(optimizer: Any) -> list[keras.Variable]:
+    """The moving average of each variable, with `use_ema=True`."""
+    return optimizer._model_variables_moving_average
+
+
+def optimizer_of(optimizer: Any, variable: keras.Variable) -> Any:
+    """The part of a `MultiOptimizer` that updates a variable."""
+    return optimizer._optimizer_map(variable)
+
+
+# A callback -----------------------------------------------------------------
+
+
+def log_writers(callback: keras.callbacks.TensorBoard) -> list[Any]:
+    """What writes the event files of a TensorBoard callback, to be flushed."""
+    return list(callback._writers.values())

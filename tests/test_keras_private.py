@@ -1,0 +1,328 @@
+"""What the package needs of Keras' private names, one test for each.
+
+`.ci/newest_keras` runs this file on the newest Keras of the package index.
+"""
+
+import ast
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_imp
+from keras_imp import _keras_private as keras_private
+from tests.helpers.weights import to_numpy
+
+PACKAGE = pathlib.Path(keras_imp.__file__).parent
+HERE = PACKAGE / "_keras_private.py"
+on_jax = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="a name of Keras' JAX trainer"
+)
+
+
+def make_model(**options):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(options.pop("optimizer", "sgd"), loss="mse", **options)
+    return model
+
+
+class Items(keras_private.DataAdapter):
+    """Two batches, as an adapter of one's own gives them."""
+
+    num_batches = 2
+    batch_size = None
+    has_partial_batch = False
+    partial_batch_size = None
+
+    def _items(self):
+        return iter([(np.ones((3, 2)), np.ones((3, 1)))] * 2)
+
+    get_numpy_iterator = get_jax_iterator = _items
+
+    def get_tf_dataset(self):
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors(next(self._items())).repeat(2)
+
+    def get_torch_dataloader(self):
+        return [tuple(map(ops.convert_to_tensor, i)) for i in self._items()]
+
+
+def fit(model, **options):
+    return model.fit(Items(), verbose=0, **options)
+
+
+# A model --------------------------------------------------------------------
+
+
+def test_fit_takes_a_data_adapter_of_ones_own():
+    model = make_model()
+    fit(model)
+    assert int(model.optimizer.iterations) == 2
+
+
+def test_compile_makes_the_tracker_of_the_loss():
+    model = make_model()
+    assert keras_private.loss_tracker(model).name == "loss"
+    assert model.metrics[0] is keras_private.loss_tracker(model)
+    history = fit(model).history
+    tracked = keras_private.loss_tracker(model).result()
+    assert history["loss"] == [pytest.approx(float(tracked))]
+
+
+def test_a_callback_sets_the_epoch_at_which_fit_begins():
+    model = make_model()
+    assert keras_private.initial_epoch(model) == 0
+    callback = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: keras_private.set_initial_epoch(model, 2)
+    )
+    assert fit(model, epochs=3, callbacks=[callback]).epoch == [2]
+    assert keras_private.initial_epoch(model) == 2
+
+
+def test_all_layers_are_the_layer_and_what_is_in_it():
+    model = make_model()
+    layers = list(keras_private.all_layers(model))
+    assert layers[0] is model
+    assert model.layers[-1] in layers
+
+
+def test_fit_tells_its_evaluations_from_those_of_a_user():
+    found = []
+
+    class Model(keras.Sequential):
+        def evaluate(self, *args, **kwargs):
+            found.append(kwargs.get(keras_private.CALLED_BY_FIT))
+            return super().evaluate(*args, **kwargs)
+
+    model = Model([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    fit(model, validation_data=Items())
+    model.evaluate(Items(), verbose=0)
+    assert found == [True, None]
+
+
+def test_keras_asks_the_model_what_an_epoch_logs():
+    class Model(keras.Sequential):
+        def _get_metrics_result_or_logs(self, logs):
+            return {"loss": 7.0}
+
+    model = Model([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    assert fit(model).history == {"loss": [7.0]}
+    logs = model.evaluate(Items(), verbose=0, return_dict=True)
+    assert logs == {"loss": 7.0}
+
+
+# The state of a model that trains on JAX ------------------------------------
+
+
+@on_jax
+def test_keras_asks_the_model_for_the_state_of_each_call():
+    found = []
+
+    class Model(keras.Sequential):
+        def _get_jax_state(self, **groups):
+            found.append({name for name, wanted in groups.items() if wanted})
+            return super()._get_jax_state(**groups)
+
+    model = Model([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    fit(model)
+    model.evaluate(Items(), verbose=0)
+    model.predict(np.ones((3, 2)), verbose=0)
+    purge = "purge_model_variables"
+    predicted = {"trainable_variables", "non_trainable_variables", purge}
+    evaluated = {*predicted, "metrics_variables"}
+    trained = {*evaluated, "optimizer_variables"}
+    assert found == [trained, evaluated, predicted]
+
+
+@on_jax
+def test_values_are_taken_out_of_the_variables_and_put_back():
+    model = make_model()
+    model.optimizer.build(model.trainable_variables)
+    kernel = model.trainable_variables[0]
+    before = to_numpy(kernel)
+    groups = dict.fromkeys(keras_private._GROUPS, True)
+    state = keras_private.get_jax_state(model, **groups)
+    assert len(state) == 4
+    keras_private.purge_variables(model, **groups)
+    assert kernel._value is None
+    keras_private.set_jax_state(model, state)
+    keras_private.jax_state_sync(model)
+    np.testing.assert_array_equal(to_numpy(kernel), before)
+
+
+@on_jax
+def test_values_that_are_forgotten_are_not_put_back():
+    model = make_model()
+    groups = dict.fromkeys(keras_private._GROUPS, True)
+    keras_private.set_jax_state(
+        model, keras_private.get_jax_state(model, **groups)
+    )
+    kernel = model.trainable_variables[0]
+    kernel.assign([[3.0], [4.0]])
+    keras_private.forget_jax_state(model)
+    keras_private.jax_state_sync(model)
+    assert to_numpy(kernel).tolist() == [[3.0], [4.0]]
+
+
+@on_jax
+def test_keras_keeps_the_state_between_steps_where_we_look_for_it():
+    model = make_model()
+    found = []
+
+    def look(batch, logs):
+        found.append(set(getattr(model, keras_private.JAX_STATE)))
+
+    fit(
+        model,
+        callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=look)],
+    )
+    assert found == [set(keras_private._GROUPS)] * 2
+
+
+@on_jax
+def test_a_function_of_steps_takes_an_iterator():
+    function = keras_private.make_function(
+        make_model(), lambda state, data: (data, state + 1)
+    )
+    assert function(0, iter("ab")) == ("a", 1)
+
+
+# An optimizer ---------------------------------------------------------------
+
+
+def built(**options):
+    optimizer = keras.optimizers.AdamW(0.1, **options)
+    variables = [keras.Variable([1.0], name=f"v{i}") for i in range(2)]
+    optimizer.build(variables)
+    return optimizer, variables
+
+
+def test_an_optimizer_knows_the_variables_it_was_built_for():
+    optimizer, variables = built()
+    known = keras_private.optimized_variables(optimizer)
+    assert [id(v) for v in known] == [id(v) for v in variables]
+    assert keras_private.variable_index(optimizer, variables[1]) == 1
+
+
+def test_an_optimizer_knows_which_variables_are_excluded_from_decay():
+    optimizer = keras.optimizers.AdamW(0.1)
+    optimizer.exclude_from_weight_decay(var_names=["v1"])
+    variables = [keras.Variable([1.0], name=f"v{i}") for i in range(2)]
+    optimizer.build(variables)
+    found = [keras_private.is_decayed(optimizer, v) for v in variables]
+    assert found == [True, False]
+
+
+def test_an_optimizer_keeps_moving_averages_in_the_order_of_variables():
+    optimizer, variables = built(use_ema=True)
+    averages = keras_private.moving_averages(optimizer)
+    assert [a.shape for a in averages] == [v.shape for v in variables]
+
+
+def test_a_multi_optimizer_knows_which_part_updates_a_variable():
+    first, rest = keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.1)
+    both = keras.optimizers.MultiOptimizer(
+        lambda variable: first if variable.name == "v0" else rest
+    )
+    variables = [keras.Variable([1.0], name=f"v{i}") for i in range(2)]
+    assert keras_private.optimizer_of(both, variables[0]) is first
+    assert keras_private.optimizer_of(both, variables[1]) is rest
+
+
+def test_an_optimizer_calls_what_adamw_overrides_in_this_order():
+    called = []
+
+    def noting(name):
+        def method(self, *args):
+            called.append(name)
+            return getattr(super(Noting, self), name)(*args)
+
+        return method
+
+    names = list(keras_private.OVERRIDDEN["Optimizer"])
+    Noting = type(  # noqa: N806
+        "Noting",
+        (keras.optimizers.AdamW,),
+        {name: noting(name) for name in names},
+    )
+    optimizer = Noting(0.1, use_ema=True)
+    variable = keras.Variable([1.0])
+    optimizer.apply([ops.ones(1)], [variable])
+    assert sorted(called) == sorted(names)
+    assert called.index("_apply_weight_decay") < called.index(
+        "_update_model_variables_moving_average"
+    )
+
+
+# A callback -----------------------------------------------------------------
+
+
+def test_a_tensorboard_callback_has_writers_that_can_be_flushed(tmp_path):
+    callback = keras.callbacks.TensorBoard(str(tmp_path))
+
+    class Looking(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            for writer in keras_private.log_writers(callback):
+                writer.flush()
+            files = [p for p in tmp_path.rglob("*") if p.is_file()]
+            assert max(path.stat().st_size for path in files) > 100
+
+    fit(make_model(), callbacks=[callback, Looking()])
+
+
+# All of them ----------------------------------------------------------------
+
+
+def test_every_overridden_name_is_a_method_of_keras():
+    for name in keras_private.OVERRIDDEN["Optimizer"]:
+        assert callable(getattr(keras.optimizers.Optimizer, name)), name
+    names = list(keras_private.OVERRIDDEN["Model"])
+    if keras.config.backend() != "jax":
+        names.remove("_get_jax_state")
+    for name in names:
+        assert callable(getattr(keras.Model, name)), name
+
+
+def names_of_the_package(nodes):
+    """What the package defines or assigns, outside of the file in question."""
+    names = set()
+    for path, node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(getattr(node, "ctx", None), ast.Store) and path != HERE:
+            names.add(getattr(node, "attr", getattr(node, "id", "")))
+    return names
+
+
+def test_no_other_file_uses_a_private_name_of_keras():
+    nodes = [
+        (path, node)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    ]
+    # Public names of named tuples begin like private ones.
+    known = {"_fields", "_replace", "_asdict", *names_of_the_package(nodes)}
+    known.add("_rules")  # Of AdamW, set where Keras does not track it.
+    others = [(path, node) for path, node in nodes if path != HERE]
+    imported = {
+        (path.name, node.module)
+        for path, node in others
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith(("keras.src", "keras_hub.src"))
+    }
+    used = {
+        (path.name, node.attr)
+        for path, node in others
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in known
+    }
+    assert not imported
+    assert not used
