@@ -190,6 +190,24 @@ class Modality:
             *(a if isinstance(a, int) else next(lengths) for a in self.axes),
         )
 
+    def size_in(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The size of arrays.
+
+        Args:
+            shape: Their shape, batch axis included. Further axes after it, such
+                as that of several captions, are left alone.
+
+        Returns:
+            Length of each of `size_axes`.
+
+        Example:
+            >>> from keras_imp.models.modalities import modality_of
+            >>> modality_of("image").size_in((8, 32, 48, 3))
+            (32, 48)
+        """
+        lengths = zip(shape[-len(self.axes) :], self.axes)
+        return tuple(n for n, axis in lengths if isinstance(axis, str))
+
     def check_rank(self, shape: tuple[int | None, ...]) -> None:
         """Raise unless an input has the rank of the modality.
 
@@ -213,16 +231,14 @@ class Modality:
         """Raise unless arrays can be brought to a size.
 
         Args:
-            stored: Shape of the arrays, batch axis included. Further axes
-                after it, such as that of several captions, are left alone.
+            stored: Shape of the arrays, as for `size_in`.
             size: Length of each of `size_axes`.
 
         Raises:
             ValueError: If they cannot.
         """
-        own = stored[-len(self.axes) :]
-        have = [n for n, a in zip(own, self.axes) if isinstance(a, str)]
-        if self.resize is None and tuple(size) != tuple(have):
+        have = self.size_in(stored)
+        if self.resize is None and tuple(size) != have:
             raise ValueError(
                 message(
                     f"The size of {self.name!r} must be that of the data: this "
@@ -230,7 +246,7 @@ class Modality:
                     "Give its `Modality` a function `resize`, or resize the "
                     "data before.",
                     asked=tuple(size),
-                    stored=tuple(have),
+                    stored=have,
                 )
             )
         for axis, length, most in zip(self.size_axes, size, have):

@@ -41,8 +41,10 @@ def resize(
         (2, 4, 24, 24, 3)
     """
     check_size(name, values.shape, size)
-    function = modality_of(name).resize
-    return values if function is None else function(values, size, generator)
+    modality = modality_of(name)
+    if modality.resize is None or modality.size_in(values.shape) == tuple(size):
+        return values
+    return modality.resize(values, tuple(size), generator)
 
 
 def check_size(

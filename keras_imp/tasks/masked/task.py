@@ -122,7 +122,6 @@ class MaskedModeling(Task):
         **kwargs,
     ):
         super().__init__(name=name, loss_weight=loss_weight, **kwargs)
-        modality_of(modality)
         if self.drop_tokens:
             raise ValueError(
                 message(
@@ -132,7 +131,7 @@ class MaskedModeling(Task):
                     drop_tokens=self.drop_tokens,
                 )
             )
-        is_text = modality == "text"
+        is_text = modality_of(modality).token_ids
         if mask_rate is None:
             mask_rate = TEXT_RATE if is_text else PATCH_RATE
         check_positive(mask_rate=mask_rate)
@@ -144,7 +143,12 @@ class MaskedModeling(Task):
         self.objective: MaskedTokens | MaskedPatches
         if is_text:
             self.objective = MaskedTokens(
-                mask_rate, _given(mask_id), special_ids, tied, **common
+                modality=modality,
+                mask_rate=mask_rate,
+                mask_id=_given(mask_id),
+                special_ids=special_ids,
+                tied=tied,
+                **common,
             )
             self.accuracy_metric = self.track(
                 keras.metrics.Mean(name="accuracy")
@@ -152,12 +156,12 @@ class MaskedModeling(Task):
         else:
             _refuse(mask_id=mask_id, special_ids=special_ids or None)
             self.objective = MaskedPatches(
-                modality,
-                mask_rate,
-                decoder_dim,
-                decoder_layers,
-                decoder_heads,
-                normalize_targets,
+                modality=modality,
+                mask_rate=mask_rate,
+                decoder_dim=decoder_dim,
+                decoder_layers=decoder_layers,
+                decoder_heads=decoder_heads,
+                normalize_targets=normalize_targets,
                 **common,
             )
 
@@ -206,7 +210,7 @@ class MaskedModeling(Task):
         del y
         if isinstance(self.objective, MaskedTokens):
             self.objective.update_accuracy(
-                self.accuracy_metric, x["text"], y_pred, sample_weight
+                self.accuracy_metric, x[self.modality], y_pred, sample_weight
             )
 
     def check_batch(self, x, y, sample_weight=None) -> None:

@@ -50,6 +50,7 @@ class MaskedTokens(keras.layers.Layer):
     """Chooses tokens, replaces them, and predicts what they were.
 
     Args:
+        modality: Text, or another modality of token ids.
         mask_rate: Share of a text's tokens to choose.
         mask_id: Id that replaces most of the chosen tokens.
         special_ids: Ids that are neither chosen nor drawn as replacements.
@@ -72,6 +73,7 @@ class MaskedTokens(keras.layers.Layer):
 
     def __init__(
         self,
+        modality: str,
         mask_rate: float,
         mask_id: int,
         special_ids: tuple[int, ...] = (),
@@ -79,6 +81,7 @@ class MaskedTokens(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.modality = modality
         self.mask_rate = mask_rate
         self.mask_id = mask_id
         self.special_ids = tuple(special_ids)
@@ -155,8 +158,8 @@ class MaskedTokens(keras.layers.Layer):
         choose, role, word = seeds
         is_chosen, positions, chosen = self._choose(ids, choose)
         changed = self._replace(ids, is_chosen, role, word)
-        inputs = captions_as_examples({"text": changed})
-        features = encoder(inputs, training=training)["text"]
+        inputs = captions_as_examples({self.modality: changed})
+        features = encoder(inputs, training=training)[self.modality]
         logits = self._score(
             keep_tokens(
                 features["sequence_output"],
