@@ -6,6 +6,7 @@ the one frame of a temporal patch, without repeating a pixel.
 """
 
 import math
+import numbers
 from typing import Any
 
 import keras
@@ -260,6 +261,7 @@ class PatchEmbedding(keras.layers.Layer):
         ranks = [axes + 2]
         if axes == 3:
             ranks.append(axes + 1)
+        given = shape
         if self._lacks_channels(shape):
             shape = (*shape, 1)
         if len(shape) not in ranks:
@@ -284,7 +286,7 @@ class PatchEmbedding(keras.layers.Layer):
                 )
             )
         sizes = shape[1:-1]
-        self._check_sizes(sizes, shape)
+        self._check_sizes(sizes, given)
         return sizes
 
     def _check_sizes(self, sizes, shape) -> None:
@@ -293,11 +295,14 @@ class PatchEmbedding(keras.layers.Layer):
         for name, size, patch in zip(
             names, sizes, self.patch_size[skip:], strict=True
         ):
-            if size is None:
+            if not isinstance(size, numbers.Integral):
                 raise ValueError(
                     message(
-                        f"The {name} axis of `inputs` must have a fixed size.",
-                        shape=shape,
+                        f"The {name} axis of `inputs` must have a fixed size: "
+                        "only the batch, and the length of text, may be "
+                        "unknown.",
+                        "Build one model for each size.",
+                        shape=tuple(shape),
                     )
                 )
             if size < patch and (self.padding == "valid" or size == 0):

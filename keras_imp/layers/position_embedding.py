@@ -95,6 +95,8 @@ class PositionEmbedding(keras.layers.Layer):
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`, row-major over `grid`.
         grid: Patches per axis, static integers. Their product is `tokens`.
+            The one axis of a table that is not dilated may be None: its length
+            is that of the tokens, known only when they are.
         kept: Which places of the grid the tokens have, of each example its
             own: indices, int, shape `(batch, tokens)`. Defaults to all.
         position_ids: Table rows of each token, int, shape `(batch, tokens,
@@ -169,7 +171,7 @@ class PositionEmbedding(keras.layers.Layer):
     def call(
         self,
         tokens: Tensor,
-        grid: tuple[int, ...] | None = None,
+        grid: tuple[int | None, ...] | None = None,
         kept: Tensor | None = None,
         position_ids: Tensor | None = None,
     ) -> Tensor:
@@ -178,9 +180,12 @@ class PositionEmbedding(keras.layers.Layer):
         else:
             grid = () if grid is None else tuple(grid)
             self.check_grid(grid, tokens.shape[1] if kept is None else None)
-            positions = self.norm(self._grid_rows(grid))
-            if kept is not None:
-                positions = ops.take(positions, kept, axis=0)
+            if None in grid:
+                positions = self.norm(self._sequence_rows(tokens, kept))
+            else:
+                positions = self.norm(self._grid_rows(grid))
+                if kept is not None:
+                    positions = ops.take(positions, kept, axis=0)
         return tokens + ops.cast(positions, tokens.dtype)
 
     def compute_output_spec(
@@ -228,6 +233,21 @@ class PositionEmbedding(keras.layers.Layer):
             vectors = ops.reshape(vectors, (-1, vectors.shape[-1]))
         return vectors
 
+    def _sequence_rows(self, tokens: Tensor, kept: Tensor | None) -> Tensor:
+        """Rows of a sequence whose length is not known: token i has row i."""
+        table = ops.convert_to_tensor(self.tables[0])
+        if kept is not None:
+            return ops.take(table, kept, axis=0)
+        length = ops.shape(tokens)[1]
+        if ops.is_tensor(length):
+            # A slice is as long as the table at most: a longer sequence then
+            # fails at the sum, on every device.
+            return table[:length]
+        # A symbol of JAX or torch while they export. On JAX, rows beyond the
+        # table are NaN.
+        rows = ops.arange(0, length, dtype="int32")
+        return ops.take(table, rows, axis=0)
+
     def _rows_at(self, position_ids: Tensor) -> Tensor:
         """Sum of the rows with these numbers, `(batch, tokens, hidden_dim)`."""
         self.check_given()
@@ -267,11 +287,13 @@ class PositionEmbedding(keras.layers.Layer):
             vectors = vectors * ops.convert_to_tensor(inside)
         return vectors
 
-    def check_grid(self, grid: tuple[int, ...], num_tokens: int | None) -> None:
+    def check_grid(
+        self, grid: tuple[int | None, ...], num_tokens: int | None
+    ) -> None:
         """Raise unless a grid fits the tables and the tokens.
 
         Args:
-            grid: Patches per axis.
+            grid: Patches per axis; None for a length that is not known.
             num_tokens: Number of tokens, if known.
 
         Raises:
@@ -285,6 +307,9 @@ class PositionEmbedding(keras.layers.Layer):
                     grid=tuple(grid),
                 )
             )
+        if None in grid:
+            self._check_unknown(grid)
+            return
         if num_tokens is not None and math.prod(grid) != num_tokens:
             raise ValueError(
                 message(
@@ -303,6 +328,19 @@ class PositionEmbedding(keras.layers.Layer):
                         length=count,
                     )
                 )
+
+    def _check_unknown(self, grid: tuple[int | None, ...]) -> None:
+        if self.dilated or len(grid) > 1 or self.coordinates != "integer":
+            raise ValueError(
+                message(
+                    "A length may be unknown only where token i has row i: "
+                    'with one axis, dilated=False and coordinates="integer".',
+                    "Give each axis of the input but the batch a fixed size.",
+                    grid=tuple(grid),
+                    dilated=self.dilated,
+                    coordinates=self.coordinates,
+                )
+            )
 
     def check_given(self) -> None:
         """Raise unless the layer can take `position_ids`.

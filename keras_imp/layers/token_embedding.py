@@ -129,6 +129,7 @@ class TokenEmbedding(keras.layers.Layer):
         return (*input_shape, self.hidden_dim)
 
     def compute_output_spec(self, inputs, kept=None):
+        self.check_ids(inputs)
         shape = (inputs if kept is None else kept).shape
         return keras.KerasTensor(
             self.compute_output_shape(shape), dtype=self.compute_dtype

@@ -5,6 +5,7 @@ from keras import ops
 from keras_imp.layers._runtime.replicas import defer_all_reduce, replicas
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.moe.base import SparseFeedForward
+from keras_imp.layers.moe.grouping import check_known
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.reporting import ReportingLayer
 from keras_imp.layers.moe.spec import MoESpec
@@ -132,6 +133,18 @@ class EncoderBody(ReportingLayer):
         if modality is not None:
             self.report_routing(report, training, modality, padding_mask)
         return x, report
+
+    def check_length(self, tokens: Tensor) -> None:
+        """Raise if routed layers need a number of tokens that is not known.
+
+        Args:
+            tokens: Symbolic, shape `(batch, tokens, hidden_dim)`.
+
+        Raises:
+            ValueError: If they do.
+        """
+        if self.feed_forward is not None and tokens.shape[1] is None:
+            check_known(tokens, self.feed_forward.config["group_size"])
 
     def _z_loss_weight(self) -> float:
         return self.feed_forward.router_z_loss if self.feed_forward else 0.0

@@ -1,5 +1,6 @@
 """From the input of one modality to the tokens of the shared encoder."""
 
+import numbers
 from typing import Any, NamedTuple
 
 import keras
@@ -118,6 +119,7 @@ class Embedder(keras.layers.Layer):
         if isinstance(inputs, dict):
             shape = (kept if kept is not None else inputs[PATCHES]).shape[:2]
         else:
+            self.positions.check_grid(self.grid(inputs.shape), None)
             shape = self.tokens.compute_output_spec(inputs, kept).shape[:2]
         tokens = keras.KerasTensor(
             (*shape, self.tokens.hidden_dim), dtype=self.compute_dtype
@@ -162,21 +164,22 @@ class Embedder(keras.layers.Layer):
             self.tokens.embed_patches(patches), position_ids=positions
         )
 
-    def grid(self, shape: tuple[Any, ...]) -> tuple[int, ...]:
+    def grid(self, shape: tuple[Any, ...]) -> tuple[int | None, ...]:
         """Tokens per axis for an input shape, checked.
 
         Args:
             shape: Shape of the input, batch axis included.
 
         Returns:
-            Tokens per axis.
+            Tokens per axis; None for a length of token ids that is not known.
 
         Raises:
             ValueError: If the shape does not fit the patch size.
         """
         if isinstance(self.tokens, PatchEmbedding):
             return self.tokens.grid(tuple(shape))
-        return (shape[1],)
+        # Unknown is None, and a symbol of JAX or torch while they export.
+        return (shape[1] if isinstance(shape[1], numbers.Integral) else None,)
 
     def check_values(self, name: str, values: np.ndarray) -> None:
         """Check one batch on the host, before it is moved to the device.

@@ -346,8 +346,9 @@ class MultimodalEncoder(EncoderBackbone):
     ) -> dict[str, keras.KerasTensor]:
         self._check_form(name, inputs)
         embedder = self.embedder_of(name)
-        shape = embedder.compute_output_spec(inputs, kept)["tokens"].shape
-        dtype = self.compute_dtype
+        tokens = embedder.compute_output_spec(inputs, kept)["tokens"]
+        self.body.check_length(tokens)
+        shape, dtype = tokens.shape, self.compute_dtype
         return {
             "sequence_output": keras.KerasTensor(shape, dtype=dtype),
             "padding_mask": keras.KerasTensor(shape[:2], dtype="bool"),

@@ -305,7 +305,8 @@ def test_a_spectrogram_of_the_wrong_rank_is_refused(rng):
 
 def test_an_axis_of_unknown_size_is_refused():
     text = (
-        "The width axis of `inputs` must have a fixed size. Received: "
+        "The width axis of `inputs` must have a fixed size: only the batch, "
+        "and the length of text, may be unknown. Received: "
         "shape=(None, 6, None, 3)."
     )
     with pytest.raises(ValueError, match=re.escape(text)):
