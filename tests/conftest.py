@@ -46,6 +46,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from tests.helpers.modalities import restored_registry  # noqa: E402
+
 SEED = 20230510
 
 
@@ -59,6 +61,13 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(SEED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _modalities_restored():
+    """What a file registers, or runs that registers, is forgotten after it."""
+    with restored_registry():
+        yield
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import keras
 import pytest
 
 import keras_imp
-from tests.helpers.modalities import restored_registry
 
 ROOT = pathlib.Path(keras_imp.__file__).parent
 BACKENDS = ("jax", "tensorflow", "torch")
@@ -38,8 +37,7 @@ PACKAGES = [module_name(path) for path in sorted(ROOT.rglob("__init__.py"))]
 def test_examples_of_a_module_run(name, tmp_path, monkeypatch):
     module = importlib.import_module(name)
     monkeypatch.chdir(tmp_path)  # Where an example may write its files.
-    with restored_registry():
-        assert doctest.testmod(module).failed == 0
+    assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("name", PACKAGES)

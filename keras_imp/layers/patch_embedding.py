@@ -6,10 +6,10 @@ the one frame of a temporal patch, without repeating a pixel.
 """
 
 import math
-import numbers
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
@@ -295,7 +295,7 @@ class PatchEmbedding(keras.layers.Layer):
         for name, size, patch in zip(
             names, sizes, self.patch_size[skip:], strict=True
         ):
-            if not isinstance(size, numbers.Integral):
+            if not isinstance(size, (int, np.integer)):
                 raise ValueError(
                     message(
                         f"The {name} axis of `inputs` must have a fixed size: "

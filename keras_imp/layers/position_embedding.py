@@ -70,6 +70,24 @@ def interpolation_weights(count: int, buckets: int) -> np.ndarray:
     return ((np.arange(count) * buckets % count) / count).astype("float32")
 
 
+def known_grid(grid: tuple[int | None, ...]) -> tuple[int, ...] | None:
+    """A grid if all of it is known.
+
+    Args:
+        grid: Patches or tokens per axis; None for a length that is not known.
+
+    Returns:
+        The grid, or None.
+
+    Example:
+        >>> from keras_imp.layers.position_embedding import known_grid
+        >>> known_grid((2, 3)), known_grid((None,))
+        ((2, 3), None)
+    """
+    known = tuple(count for count in grid if count is not None)
+    return known if len(known) == len(grid) else None
+
+
 @keras.saving.register_keras_serializable(package="keras_imp")
 class PositionEmbedding(keras.layers.Layer):
     """Add a learned position vector to every token of a grid.
@@ -180,10 +198,11 @@ class PositionEmbedding(keras.layers.Layer):
         else:
             grid = () if grid is None else tuple(grid)
             self.check_grid(grid, tokens.shape[1] if kept is None else None)
-            if None in grid:
+            known = known_grid(grid)
+            if known is None:
                 positions = self.norm(self._sequence_rows(tokens, kept))
             else:
-                positions = self.norm(self._grid_rows(grid))
+                positions = self.norm(self._grid_rows(known))
                 if kept is not None:
                     positions = ops.take(positions, kept, axis=0)
         return tokens + ops.cast(positions, tokens.dtype)
@@ -307,10 +326,11 @@ class PositionEmbedding(keras.layers.Layer):
                     grid=tuple(grid),
                 )
             )
-        if None in grid:
+        known = known_grid(grid)
+        if known is None:
             self._check_unknown(grid)
             return
-        if num_tokens is not None and math.prod(grid) != num_tokens:
+        if num_tokens is not None and math.prod(known) != num_tokens:
             raise ValueError(
                 message(
                     "The product of `grid` must be the number of tokens.",
@@ -318,7 +338,7 @@ class PositionEmbedding(keras.layers.Layer):
                     tokens=num_tokens,
                 )
             )
-        for count, rows in zip(grid, self.buckets, strict=True):
+        for count, rows in zip(known, self.buckets, strict=True):
             if not self.dilated and count > rows:
                 raise ValueError(
                     message(

@@ -1,6 +1,5 @@
 """From the input of one modality to the tokens of the shared encoder."""
 
-import numbers
 from typing import Any, NamedTuple
 
 import keras
@@ -179,7 +178,8 @@ class Embedder(keras.layers.Layer):
         if isinstance(self.tokens, PatchEmbedding):
             return self.tokens.grid(tuple(shape))
         # Unknown is None, and a symbol of JAX or torch while they export.
-        return (shape[1] if isinstance(shape[1], numbers.Integral) else None,)
+        is_known = isinstance(shape[1], (int, np.integer))
+        return (int(shape[1]) if is_known else None,)
 
     def check_values(self, name: str, values: np.ndarray) -> None:
         """Check one batch on the host, before it is moved to the device.

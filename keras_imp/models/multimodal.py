@@ -13,6 +13,7 @@ from keras import ops
 from keras_imp._errors import message
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.totals import RoutingTotals
+from keras_imp.layers.position_embedding import known_grid
 from keras_imp.models.backbone import EncoderBackbone
 from keras_imp.models.body import EncoderBody
 from keras_imp.models.embedders import Embedded, Embedder
@@ -210,8 +211,8 @@ class MultimodalEncoder(EncoderBackbone):
             12
         """
         self._record_of(name).check_rank(tuple(shape))
-        grid = self.embedder_of(name).grid(tuple(shape))
-        return None if None in grid else math.prod(grid)
+        grid = known_grid(self.embedder_of(name).grid(tuple(shape)))
+        return None if grid is None else math.prod(grid)
 
     @property
     def patchings(self) -> dict[str, Patching]:
