@@ -6,9 +6,14 @@ else, except for `OVERRIDDEN`, which classes of the package must define.
 and `.ci/newest_keras` runs it on the newest Keras.
 """
 
+import io
 from typing import Any
 
+import h5py
 import keras
+
+# What a model is saved through.
+from keras.src.saving.saving_lib import H5IOStore, _save_state
 
 # `fit` takes any DataAdapter as it is; the class itself is not exported.
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
@@ -66,6 +71,49 @@ def set_initial_epoch(model: Any, epoch: int | None) -> None:
 def all_layers(layer: Any) -> list[keras.Layer]:
     """A layer and all layers in it."""
     return layer._flatten_layers()
+
+
+def inner_layers(layer: Any) -> list[keras.Layer]:
+    """The layers right in a layer, also those in its lists and dicts."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+# Saving ---------------------------------------------------------------------
+
+
+class _Recorder(H5IOStore):
+    """A store that keeps what it is given, and writes nothing."""
+
+    def __init__(self):
+        super().__init__(io.BytesIO(), mode="w")
+        self.groups: dict[str, dict[str, Any]] = {}
+
+    def make(self, path: str, metadata: dict | None = None) -> dict[str, Any]:
+        return self.groups.setdefault(path, {})
+
+
+def saved_groups(layer: Any, skipped: Any) -> dict[str, dict[str, Any]]:
+    """What Keras saves of a layer, by path, but for what is skipped."""
+    recorder = _Recorder()
+    _save_state(
+        layer,
+        weights_store=recorder,
+        assets_store=None,
+        inner_path="",
+        visited_saveables={id(skipped)},
+    )
+    recorder.close()
+    return recorder.groups
+
+
+def file_of_store(store: Any) -> h5py.File | None:
+    """The file that a store reads from, if it is one of Keras'."""
+    return store.h5_file if isinstance(store, H5IOStore) else None
+
+
+def set_file_of_store(store: Any, file: h5py.File) -> None:
+    """Let a store of Keras read the rest from another file."""
+    store.h5_file = file
 
 
 # The state of a model that trains on JAX ------------------------------------

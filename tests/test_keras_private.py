@@ -6,6 +6,7 @@
 import ast
 import pathlib
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -87,6 +88,58 @@ def test_all_layers_are_the_layer_and_what_is_in_it():
     layers = list(keras_private.all_layers(model))
     assert layers[0] is model
     assert model.layers[-1] in layers
+
+
+def test_inner_layers_are_those_right_in_a_layer_and_its_lists():
+    outer = keras.layers.Layer()
+    outer.listed = {"inner": [make_model()]}
+    assert list(keras_private.inner_layers(outer)) == outer.listed["inner"]
+
+
+def test_the_recorded_groups_are_those_of_a_file(tmp_path):
+    model = make_model()
+    fit(model)
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    found = set()
+
+    def note(name, array):
+        group, _, key = f"/{name}".rpartition("/vars/")
+        if isinstance(array, h5py.Dataset) and group != "/optimizer":
+            found.add((group.removeprefix("/"), key, array.shape))
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    groups = keras_private.saved_groups(model, skipped=model.optimizer)
+    assert found == {
+        (group, key, tuple(value.shape))
+        for group, values in groups.items()
+        for key, value in values.items()
+    }
+
+
+def test_keras_reads_on_in_the_file_that_its_store_is_given(tmp_path):
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(1)
+            self.inner.build((None, 2))
+            self.built = True
+
+        def load_own_variables(self, store):
+            file = keras_private.file_of_store(store)
+            file.close()
+            other = h5py.File(tmp_path / "second.weights.h5")
+            keras_private.set_file_of_store(store, other)
+
+    models = {name: Model() for name in ("first", "second")}
+    for name, model in models.items():
+        model.save_weights(tmp_path / f"{name}.weights.h5")
+    models["first"].load_weights(tmp_path / "first.weights.h5")
+    np.testing.assert_array_equal(
+        *(to_numpy(model.inner.kernel) for model in models.values())
+    )
+    assert keras_private.file_of_store({}) is None
 
 
 def test_fit_tells_its_evaluations_from_those_of_a_user():

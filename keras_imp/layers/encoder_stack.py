@@ -28,6 +28,10 @@ from keras_imp.layers.moe.reporting import ReportingLayer
 from keras_imp.layers.moe.spec import MoESpec
 from keras_imp.typing import Tensor
 
+# Where a stack has the block that it runs. Keras saves what it finds in any
+# attribute, tracked or not, but for those that begin with two underscores.
+BLOCK = "__block"
+
 
 @keras.saving.register_keras_serializable(package="keras_imp")
 class EncoderStack(ReportingLayer):
@@ -156,7 +160,7 @@ class EncoderStack(ReportingLayer):
             blocks.append(block)
         # The last block stays as the program to run; its own weights are never
         # read. Untracked, so that they are neither counted nor saved.
-        self.__dict__["_block"] = blocks[-1]
+        self.__dict__[BLOCK] = blocks[-1]
         self.stacked = [
             self._stack(variables)
             for variables in zip(
@@ -249,7 +253,7 @@ class EncoderStack(ReportingLayer):
         self, padding_mask: Tensor | None, training: bool | None
     ) -> Callable[..., tuple[Tensor, tuple]]:
         """One turn of the loop: the block with the weights of one layer."""
-        block = self._block
+        block = self.__dict__[BLOCK]
         bias = _balance_bias(block)
         state = block.non_trainable_variables
         constants = [v.value for v in state]

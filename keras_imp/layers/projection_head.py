@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
+from keras_imp._saving.names import save_by_name
 from keras_imp.layers.dense import TokenDense
 from keras_imp.typing import Tensor
 
@@ -132,6 +133,7 @@ class CommonSpace(keras.layers.Layer):
             name: ProjectionHead(output_dim, dtype=self.dtype_policy, name=name)
             for name in self._head_names()
         }
+        save_by_name(self, "head", self.heads)
 
     def build(self, pooled_shape):
         for name, head in self.heads.items():

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, message
+from keras_imp._saving.names import save_by_name
 from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.models.protocols import Encoder
 from keras_imp.tasks.shared_passes import SharedPasses
@@ -89,6 +90,7 @@ class Combined(Task):
         self.tasks = [layer_from(part) for part in tasks]
         self.reduce = reduce
         _check_parts(self.tasks)
+        save_by_name(self, "part", {part.name: part for part in self.tasks})
         set_owner(self.tasks, f"the task {name!r}")
         for part in self.tasks:
             for metric in part.metrics:

@@ -6,6 +6,7 @@ encoder through `encode`; add metrics with `track`. `examples/own_task.py` does
 it in 30 lines.
 """
 
+import re
 from typing import Any, cast
 
 import keras
@@ -23,16 +24,22 @@ from keras_imp.models.protocols import Encoder, TokenEncoder
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.typing import Tensor
 
-# Separate a task's name from the rest in metric names and batch keys.
-RESERVED = ("/", "@")
+# Separate a task's name from the rest in metric names, batch keys and files.
+RESERVED = ("/", "@", "\\")
+# What the name of a layer must not have, by the backend that refuses it.
+REFUSED = {
+    "tensorflow": re.compile(r"[^A-Za-z0-9_.>-]"),
+    "torch": re.compile(r"\."),
+}
 
 
 class Task(keras.layers.Layer):
     """Base class of everything that a step can optimise.
 
     Args:
-        name: Name of the task; also its key in a `TaskMixture` and the prefix
-            of its metrics.
+        name: Name of the task; also its key in a `TaskMixture`, the prefix of
+            its metrics and the name of its weights in a file. ASCII letters,
+            digits, `_` and `-` work on every backend.
         loss_weight: Factor of the task's loss.
         microbatches: Parts of a training batch that go through the encoder
             one after the other. More of them need less memory: about that of
@@ -55,8 +62,9 @@ class Task(keras.layers.Layer):
         training: Whether the encoder trains.
 
     Raises:
-        ValueError: If the name has a reserved character, the weight is not
-            positive, or a share to drop is outside [0, 1).
+        ValueError: If the name has a character that is reserved or that the
+            backend does not take, the weight is not positive, or a share to
+            drop is outside [0, 1).
 
     Example:
         >>> import keras_imp
@@ -80,14 +88,7 @@ class Task(keras.layers.Layer):
         drop_seed: int | None = None,
         **kwargs,
     ):
-        if not name or any(mark in name for mark in RESERVED):
-            raise ValueError(
-                message(
-                    "The name of a task must not be empty or contain any of "
-                    f"{RESERVED}.",
-                    name=name,
-                )
-            )
+        _check_name(name)
         super().__init__(name=name, **kwargs)
         check_positive(loss_weight=loss_weight, microbatches=microbatches)
         check_choice(("exact", "mean"), accumulate=accumulate)
@@ -274,6 +275,29 @@ class Task(keras.layers.Layer):
             batch = ops.shape(values)[0]
             kept[name] = draw_kept(self.drop_generator, batch, tokens, rate)
         return kept
+
+
+def _check_name(name: str) -> None:
+    """Raise unless a name can be used: in logs, in files, on this backend."""
+    if not name or any(mark in name for mark in RESERVED):
+        raise ValueError(
+            message(
+                "The name of a task must not be empty or contain any of "
+                f"{RESERVED}.",
+                name=name,
+            )
+        )
+    backend = keras.config.backend()
+    refused = REFUSED.get(backend)
+    if not name.isprintable() or (refused and refused.search(name)):
+        raise ValueError(
+            message(
+                f"The name of a task cannot be used on {backend}.",
+                "Use ASCII letters, digits, `_` and `-`, which work on every "
+                "backend.",
+                name=name,
+            )
+        )
 
 
 def check_no_owner(task: Task) -> None:

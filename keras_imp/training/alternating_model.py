@@ -6,12 +6,21 @@ What a Keras user calls is here. What a step does with a batch is in
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_choice, check_positive, message
+from keras_imp._saving import version_0_1_0
+from keras_imp._saving.loading import load_weights
+from keras_imp._saving.names import (
+    save_by_name,
+    save_variables,
+    variables_by_position,
+)
+from keras_imp._saving.report import LoadReport
 from keras_imp.layers.moe.reporting import routing_figures
 from keras_imp.models.refusals import no_quantize
 from keras_imp.tasks.task import Task, count_examples, set_owner
@@ -132,6 +141,7 @@ class AlternatingModel(keras.Model):
                     dict.fromkeys(task.modalities, (None, self.hidden_dim))
                 )
         set_owner(self.task_list, f"the model {self.name!r}")
+        save_by_name(self, "head", self.tasks)
         self.program = self.program_class(self, self._devices)
         self._engine = make_engine(self.program)
         self.built = True
@@ -374,6 +384,35 @@ class AlternatingModel(keras.Model):
         """
         return {**super().get_metrics_result(), **routing_figures(self)}
 
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs
+    ) -> LoadReport:
+        """Load weights by the names of tasks and modalities.
+
+        The file may list them in another order. It also has the optimizer, the
+        counters of a run and what a schedule measured.
+
+        Args:
+            filepath: What `save_weights`, `save` or `callbacks.Backup` wrote.
+            skip_mismatch: Whether to load what fits, and to warn of the rest:
+                for a model that gained or lost tasks or modalities.
+            **kwargs: Other arguments of `keras.Model.load_weights`; with any,
+                Keras loads the file by itself.
+
+        Returns:
+            What fitted.
+
+        Raises:
+            ValueError: If something does not fit, with its name. No weight has
+                changed then.
+            OSError: If the file cannot be read.
+        """
+        load = super().load_weights
+        if kwargs:
+            load(filepath, skip_mismatch=skip_mismatch, **kwargs)
+            return LoadReport(str(filepath))
+        return load_weights(self, filepath, skip_mismatch, load)
+
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, to be saved with the model.
 
@@ -452,7 +491,7 @@ class AlternatingModel(keras.Model):
         Args:
             store: Where arrays go, by name.
         """
-        super().save_own_variables(store)
+        save_variables(super().save_own_variables, store)
         self.run_state.save(store)
 
     def load_own_variables(self, store: Any) -> None:
@@ -461,7 +500,10 @@ class AlternatingModel(keras.Model):
         Args:
             store: Arrays by name.
         """
-        super().load_own_variables(self.run_state.load(store))
+        save = super().save_own_variables
+        counters = self.run_state.load(store)
+        super().load_own_variables(variables_by_position(save, counters))
+        version_0_1_0.use_names(store, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == keras_private.JAX_STATE:

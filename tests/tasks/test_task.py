@@ -35,11 +35,11 @@ def test_a_metric_of_a_task_has_the_name_of_the_task_in_front():
     assert task.loss_metric.name == "plants/loss"
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a@b"])
+@pytest.mark.parametrize("name", ["", "a/b", "a@b", "a\\b"])
 def test_a_name_with_a_reserved_character_is_refused(name):
     text = (
-        "The name of a task must not be empty or contain any of ('/', '@'). "
-        f"Received: name={name!r}."
+        "The name of a task must not be empty or contain any of ('/', '@', "
+        f"'\\\\'). Received: name={name!r}."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         Nothing(name)

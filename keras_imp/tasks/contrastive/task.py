@@ -5,12 +5,14 @@ Arrays of similarities have the shape (i, m, j, n).
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, message
+from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp.layers.projection_head import CommonSpace
 from keras_imp.models.protocols import Encoder
 from keras_imp.tasks.contrastive.captions import captions_as_examples
@@ -280,6 +282,13 @@ class Contrastive(Task):
             "margin": self.margin,
             "mask_duplicates": self.mask_duplicates,
         }
+
+    def save_own_variables(self, store: Any) -> None:
+        save_variables(super().save_own_variables, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        save = super().save_own_variables
+        super().load_own_variables(variables_by_position(save, store))
 
     def _inverse_temperature(self, a: str, b: str) -> Tensor:
         value = ops.convert_to_tensor(self.temperatures[a, b])

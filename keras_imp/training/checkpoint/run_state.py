@@ -14,11 +14,22 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
-from keras_imp.layers.moe.reporting import routing_variables
+from keras_imp._saving.names import (
+    from_array,
+    in_order,
+    numbered,
+    optimizer_names,
+    to_array,
+)
+from keras_imp.layers.moe.reporting import (
+    routing_totals,
+    routing_variables,
+)
 from keras_imp.training.devices.base import Devices
 from keras_imp.typing import Tensor
 
-# Names of entries in a checkpoint, beside Keras' own, which are numbers.
+# Names of entries in a checkpoint, beside the counters.
+NAMES = "names"
 RANDOM_STATES = "random_states"
 GLOBAL_RANDOM_STATE = "global_random_state"
 METRIC = "metric_"
@@ -55,6 +66,7 @@ class RunState:
         self.epoch_counter = self._counter("epoch_counter", minus_one)
         self.epoch_start = self._counter("epoch_start")
         self._saved_metrics: tuple = ()
+        self._saved_metric_names: list[str] | None = None
         self._saved_random_state: tuple = ()
         self._kept_metrics: tuple = ()
 
@@ -118,9 +130,13 @@ class RunState:
         Raises:
             ValueError: If the model has other metrics.
         """
-        saved = [value.shape for value in self._saved_metrics]
-        now = [tuple(v.shape) for v in self._epoch_variables()]
-        if saved != now:
+        variables = dict(zip(self._epoch_names(), self._epoch_variables()))
+        # Version 0.1.0 saved them without names, in the order of the model.
+        names = self._saved_metric_names or list(variables)
+        values = dict(zip(names, self._saved_metrics, strict=False))
+        saved = {name: value.shape for name, value in values.items()}
+        now = {name: tuple(v.shape) for name, v in variables.items()}
+        if saved != now or len(self._saved_metrics) != len(variables):
             raise ValueError(
                 message(
                     "An epoch can only go on with the metrics that it began "
@@ -130,10 +146,8 @@ class RunState:
                     now=now,
                 )
             )
-        for variable, value in zip(
-            self._epoch_variables(), self._saved_metrics
-        ):
-            variable.assign(value)
+        for name, variable in variables.items():
+            variable.assign(values[name])
 
     @contextlib.contextmanager
     def keep_metrics(self) -> Iterator[None]:
@@ -150,6 +164,7 @@ class RunState:
         Args:
             store: Where arrays go, by name.
         """
+        store[NAMES] = to_array(self.names())
         states = [ops.convert_to_numpy(v) for v in self.random_states()]
         if states:
             store[RANDOM_STATES] = np.stack(states)
@@ -172,6 +187,9 @@ class RunState:
             The rest of the arrays, by name.
         """
         rest = {name: store[name] for name in store.keys()}  # noqa: SIM118
+        saved, now = rest.pop(NAMES, None), self.names()
+        # Version 0.1.0 saved no names: all is in the order of the model.
+        names = now if saved is None else from_array(saved)
         states = rest.pop(RANDOM_STATES, ())
         state = rest.pop(GLOBAL_RANDOM_STATE, None)
         self._saved_random_state = () if state is None else (state,)
@@ -179,12 +197,31 @@ class RunState:
         self._saved_metrics = tuple(
             rest.pop(f"{METRIC}{i}") for i in range(count)
         )
-        variables = self.random_states()
-        # Another number of them is another model, with another dropout say.
-        if len(states) == len(variables):
-            for variable, value in zip(variables, np.asarray(states)):
-                variable.assign(value.astype(variable.dtype))
+        self._saved_metric_names = None if saved is None else names["metrics"]
+        for variable in (self.failed_tasks, self.skipped_steps):
+            if variable.name in rest:
+                rest[variable.name] = in_order(
+                    rest[variable.name],
+                    names["tasks"],
+                    now["tasks"],
+                    np.zeros(variable.shape),
+                )
+        self._load_random_states(states, names, now)
         return rest
+
+    def names(self) -> dict[str, list[str]]:
+        """What the entries of a checkpoint are of.
+
+        Returns:
+            The order of `tasks`, `metrics`, `random_states` and `optimizer`
+            variables.
+        """
+        return {
+            "tasks": list(self._model.tasks),
+            "metrics": self._epoch_names(),
+            "random_states": self._random_state_names(),
+            "optimizer": optimizer_names(self._model),
+        }
 
     def random_states(self) -> list[keras.Variable]:
         """States of the seed generators of all layers.
@@ -196,11 +233,45 @@ class RunState:
         known = {id(v) for v in others}
         return [v for v in self._model.variables if id(v) not in known]
 
+    def _load_random_states(
+        self, states: Any, saved: dict[str, Any], now: dict[str, Any]
+    ) -> None:
+        # Another number of them is another model, with another dropout say.
+        if len(states) != len(saved["random_states"]):
+            return
+        variables = self.random_states()
+        found = in_order(
+            states, saved["random_states"], now["random_states"], variables
+        )
+        for variable, value in zip(variables, found):
+            if value is not variable:
+                variable.assign(np.asarray(value).astype(variable.dtype))
+
+    def _random_state_names(self) -> list[str]:
+        """By the task that has them; the encoder's have no name."""
+        owners = {
+            id(v): name
+            for name, task in self._model.tasks.items()
+            for v in task.variables
+        }
+        states = self.random_states()
+        return numbered(owners.get(id(v), "") for v in states)
+
     def _metric_values(self) -> tuple[np.ndarray, ...]:
         # Copies: on a CPU the arrays may share the variables' memory.
         return tuple(
             np.array(ops.convert_to_numpy(v)) for v in self._epoch_variables()
         )
+
+    def _epoch_names(self) -> list[str]:
+        """A name for each of `_epoch_variables`: what it is of."""
+        totals = routing_totals(self._model).items()
+        named = {
+            **{f"routing/{name}": found.variables for name, found in totals},
+            **{m.name: m.variables for m in self._model.metrics},
+        }
+        owners = {id(v): name for name, vs in named.items() for v in vs}
+        return numbered(owners[id(v)] for v in self._epoch_variables())
 
     def _epoch_variables(self) -> list[keras.Variable]:
         """What an epoch sums up: metrics, and the totals of routed layers."""

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._keras_private import all_layers
+from keras_imp.layers.encoder_stack import BLOCK
 from keras_imp.tasks.task import Task
 
 
@@ -87,7 +88,7 @@ def _watched(model: keras.Model, found: list[str]) -> Iterator[None]:
 
 def _all(layer: keras.Layer) -> list[keras.Layer]:
     """A layer and the blocks that it runs without tracking them."""
-    hidden = getattr(layer, "_block", None)
+    hidden = getattr(layer, BLOCK, None)
     if not isinstance(hidden, keras.Layer):
         return [layer]
     return [layer, *all_layers(hidden)]

@@ -9,6 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imp._saving.names import (
+    from_array,
+    in_order,
+    save_variables,
+    to_array,
+    variables_by_position,
+)
 from keras_imp.training.schedules import Rounds, Statistics
 from keras_imp.typing import Tensor
 
@@ -16,6 +23,8 @@ from keras_imp.typing import Tensor
 SMOOTHING = 0.02
 # Steps whose mean loss is the initial loss of a task.
 FIRST_STEPS = 10
+# Weights with one entry for each task, and the axis of the tasks.
+TASK_AXES = {"shares": 1, "counts": 0, "statistics": 0}
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -131,6 +140,42 @@ class ScheduleState(keras.layers.Layer):
         self.round.assign(rounds.number)
         self.shares.assign(rounds.shares[:, order])
         self.counts.assign(rounds.counts[order].astype("int32"))
+
+    def save_own_variables(self, store: Any) -> None:
+        save_variables(super().save_own_variables, store)
+        store["tasks"] = to_array(self.tasks)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what was saved, by task.
+
+        With other tasks than were saved, what was measured stays with its
+        task, and the round begins anew.
+
+        Args:
+            store: Arrays by name.
+        """
+        own = {name: store[name] for name in store.keys()}  # noqa: SIM118
+        saved = from_array(own.pop("tasks", to_array(self.tasks)))
+        save = super().save_own_variables
+        if saved != self.tasks:
+            own = self._of_tasks(own, saved)
+        super().load_own_variables(variables_by_position(save, own))
+
+    def _of_tasks(self, own: dict[str, Any], saved: list[str]) -> dict:
+        """What was saved for other tasks, or for these in another order."""
+        now = {v.name: _numpy(v) for v in self.variables}
+        axes = TASK_AXES
+        if set(saved) != set(self.tasks):
+            axes = {"statistics": TASK_AXES["statistics"]}
+            own = {**now, "statistics": own["statistics"]}
+        for name, axis in axes.items():
+            before, after = (
+                np.moveaxis(found[name], axis, 0) for found in (own, now)
+            )
+            own[name] = np.stack(
+                in_order(before, saved, self.tasks, after), axis
+            )
+        return own
 
     def _order(self, names: tuple[str, ...]) -> list[int]:
         return [self.tasks.index(name) for name in names]

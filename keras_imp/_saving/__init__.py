@@ -1,0 +1,1 @@
+"""Weights are saved by name, and loading says what fitted."""
