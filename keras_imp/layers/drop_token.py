@@ -64,7 +64,9 @@ def draw_kept(
         (2, 4)
     """
     kept = num_kept(num_tokens, rate)
-    noise = keras.random.uniform((batch, num_tokens), seed=generator)
+    noise = keras.random.uniform(
+        (batch, num_tokens), dtype="float32", seed=generator
+    )
     chosen = ops.argsort(noise, axis=-1)[:, :kept]
     return ops.sort(ops.cast(chosen, "int32"), axis=-1)
 

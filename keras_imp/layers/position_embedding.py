@@ -168,7 +168,8 @@ class PositionEmbedding(keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(
             epsilon=epsilon,
             gamma_initializer=keras.initializers.Constant(scale),
-            dtype="float32",
+            # Keras computes it in float32 whatever the dtype.
+            dtype=self.dtype_policy,
             name="norm",
         )
 

@@ -31,6 +31,10 @@ class TaskMetric(keras.metrics.Metric):
 
     def __init__(self, metric: keras.metrics.Metric, name: str):
         super().__init__(name=name, dtype="float32")
+        # In half precision, a count ends at some hundreds.
+        if metric.dtype in ("bfloat16", "float16"):
+            config = {**metric.get_config(), "dtype": "float32"}
+            metric = type(metric).from_config(config)
         self.metric = metric
         self.seen = self.add_variable(
             shape=(), initializer="zeros", dtype="float32", name="seen"

@@ -73,7 +73,8 @@ class AlternatingModel(keras.Model):
             decayed and their moments shrink, as the first implementation does.
         hidden_dim: Width of the encoder's pooled output. Defaults to
             `encoder.hidden_dim`.
-        **kwargs: Arguments of `keras.Model`, such as `name`.
+        **kwargs: Arguments of `keras.Model`, such as `name`; `dtype` defaults
+            to that of the encoder.
 
     Call arguments:
         inputs: `{task name: {modality: values}}` with one task.
@@ -115,6 +116,9 @@ class AlternatingModel(keras.Model):
         hidden_dim: int | None = None,
         **kwargs,
     ):
+        # By it, `compile` scales the loss of what computes in float16.
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = encoder.dtype_policy
         super().__init__(**kwargs)
         check_choice(("touched", "all"), update=update)
         self.encoder = encoder
@@ -440,7 +444,15 @@ class AlternatingModel(keras.Model):
             "tasks": [serialize(task) for task in self.task_list],
             "update": self.update,
             "hidden_dim": self.hidden_dim,
+            **self._dtype_config(),
         }
+
+    def _dtype_config(self) -> dict[str, Any]:
+        """The dtype policy, where it is not that of the encoder."""
+        if self.dtype_policy == self.encoder.dtype_policy:
+            return {}
+        serialize = keras.saving.serialize_keras_object
+        return {"dtype": serialize(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None):

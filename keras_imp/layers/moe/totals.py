@@ -133,7 +133,7 @@ class RoutingTotals:
         self.sums.assign_add(weight * figures)
         self.load_sum.assign_add(weight * report.load)
         self.importance_sum.assign_add(weight * report.importance)
-        self.batches.assign_add(weight * ops.ones(()))
+        self.batches.assign_add(weight * ops.ones((), "float32"))
 
     def _add_whole(
         self, report: RoutingReport, tokens: Tensor, passed: Tensor
@@ -192,5 +192,5 @@ def _zeros(name: str, shape: tuple[int, ...]) -> keras.Variable:
 def _count(padding_mask: Tensor | None) -> Tensor:
     """Real tokens; without padding each replica has as many as another."""
     if padding_mask is None:
-        return ops.ones(())
+        return ops.ones((), "float32")
     return ops.sum(ops.cast(padding_mask, "float32"))

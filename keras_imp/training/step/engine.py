@@ -91,7 +91,7 @@ class InPlaceEngine(Engine):
 
     def _loss_scale(self) -> Tensor:
         """What mixed float16 multiplies the loss by; 1 otherwise."""
-        return self.model.optimizer.scale_loss(ops.ones(()))
+        return self.model.optimizer.scale_loss(ops.ones((), "float32"))
 
 
 def make_engine(program: StepProgram) -> Engine:

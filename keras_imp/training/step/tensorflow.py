@@ -37,7 +37,8 @@ class TensorFlowEngine(InPlaceEngine):
                 for g, v in zip(gradients, variables)
             ]
         pairs = [(g, v) for g, v in zip(gradients, variables) if g is not None]
-        norm = tf.linalg.global_norm([gradient for gradient, _ in pairs])
+        # In float32: heads and encoder may have two dtypes.
+        norm = tf.linalg.global_norm([tf.cast(g, "float32") for g, _ in pairs])
         norm = norm / self._loss_scale()
         update, logs = self.program.finish(batch, y_pred, loss, norm)
         # Refuse the update of a loss that is not finite.
