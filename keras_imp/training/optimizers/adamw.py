@@ -183,6 +183,9 @@ class AdamW(keras.optimizers.AdamW):
         # times. Keras squares them one by one, which gives another norm and
         # other moments than the sum has.
         gradient = ops.reshape(gradient, tuple(variable.shape))
+        if variable.dtype in ("bfloat16", "float16"):
+            # All gradients have one norm, whose squares need float32.
+            gradient = ops.cast(gradient, "float32")
         frozen = self.rule(variable).frozen_rows
         if frozen is None:
             return gradient
