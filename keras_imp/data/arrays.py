@@ -23,17 +23,20 @@ class Arrays(keras.utils.PyDataset):
         y: Targets with one row per example, or a dict of them, or None.
         sample_weight: Weight of each example, or None.
         batch_size: Examples of a batch.
-        shuffle: Whether to shuffle each pass. A shuffled pass leaves out the
-            rest that fills no batch (each pass another one): a smaller last
-            batch would be one more shape to compile. An unshuffled one, as for
-            evaluation, keeps the rest as a smaller batch.
+        shuffle: Whether to shuffle each pass.
         augment: Called as `augment(batch, generator)`; the generator depends
             on the seed and the batch's number only.
         seed: Seed of the shuffling and of `augment`.
+        drop_last: Whether a pass leaves out the rest that fills no batch. In
+            training a smaller last batch would be one more shape to compile,
+            and a shuffled pass leaves out others each time; in an evaluation
+            every example should count, unless a loss depends on the size of
+            the batch, as a contrastive one does. Defaults to `shuffle`.
         **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`.
 
     Raises:
-        ValueError: If rows do not agree, or there are fewer than a batch.
+        ValueError: If rows do not agree, or there are fewer than a batch and
+            the rest is left out.
 
     Example:
         >>> import numpy as np
@@ -56,6 +59,7 @@ class Arrays(keras.utils.PyDataset):
         shuffle: bool = True,
         augment: Augment | None = None,
         seed: int = 0,
+        drop_last: bool | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -64,7 +68,8 @@ class Arrays(keras.utils.PyDataset):
         self.y = _each(np.asarray, y)
         self.sample_weight = sample_weight
         self.rows = _count_rows(self.x, self.y, sample_weight)
-        if shuffle and self.rows < batch_size:
+        self.drop_last = shuffle if drop_last is None else drop_last
+        if self.drop_last and self.rows < batch_size:
             raise ValueError(
                 message(
                     "There must be at least one batch of examples.",
@@ -80,13 +85,13 @@ class Arrays(keras.utils.PyDataset):
         self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
-        if self.shuffle:
+        if self.drop_last:
             return self.rows // self.size
         return -(-self.rows // self.size)
 
     @property
     def num_examples(self) -> int:
-        """Rows of the arrays, those that a shuffled pass leaves out too."""
+        """Rows of the arrays, with those that a pass leaves out."""
         return self.rows
 
     def __getitem__(self, index: int) -> tuple:

@@ -11,7 +11,12 @@ from keras_imp._saving.names import save_by_name
 from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.models.protocols import Encoder
 from keras_imp.tasks.shared_passes import SharedPasses
-from keras_imp.tasks.task import Task, check_no_owner, set_owner
+from keras_imp.tasks.task import (
+    Task,
+    check_no_owner,
+    set_owner,
+    total_weight,
+)
 from keras_imp.typing import Tensor
 
 
@@ -97,6 +102,11 @@ class Combined(Task):
                 metric.name = f"{name}/{metric.name}"
 
     @property
+    def min_examples(self) -> int:
+        """Fewest examples of a batch that have a loss: those of all parts."""
+        return max(part.min_examples for part in self.tasks)
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         names = (name for part in self.tasks for name in part.modalities)
         return tuple(dict.fromkeys(names))
@@ -140,9 +150,12 @@ class Combined(Task):
         return total / len(losses) if self.reduce == "mean" else total
 
     def update_metrics(self, x, y, y_pred, sample_weight=None) -> None:
+        weight = total_weight(x, sample_weight)
         for part, *batch in self._batches(x, y, y_pred):
             loss = part.compute_loss(*batch, sample_weight)
-            part.loss_metric.update_state(part.loss_weight * loss)
+            part.loss_metric.update_state(
+                part.loss_weight * loss, sample_weight=weight
+            )
             part.update_metrics(*batch, sample_weight)
 
     def check_batch(self, x, y, sample_weight=None) -> None:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_imp._values import value_of
 from keras_imp.typing import Tensor
 
 
@@ -11,8 +12,8 @@ class TaskMetric(keras.metrics.Metric):
     """A Keras metric whose result is NaN until it was updated.
 
     An epoch need not draw every task. The mean of nothing is not 0: an
-    accuracy of 0 would be a lie. NaN says "not drawn", and the progress bar
-    leaves it out.
+    accuracy of 0 would be a lie. The logs of an epoch leave such a metric out.
+    Examples without weight are nothing too.
 
     Args:
         metric: The metric to wrap.
@@ -40,9 +41,17 @@ class TaskMetric(keras.metrics.Metric):
             shape=(), initializer="zeros", dtype="float32", name="seen"
         )
 
-    def update_state(self, *args, **kwargs) -> None:
-        self.metric.update_state(*args, **kwargs)
-        self.seen.assign(ops.ones_like(self.seen.value))
+    def update_state(self, *args, sample_weight=None, **kwargs) -> None:
+        self.metric.update_state(*args, sample_weight=sample_weight, **kwargs)
+        counts = ops.ones_like(self.seen.value)
+        if sample_weight is not None:
+            counts = ops.cast(ops.any(ops.greater(sample_weight, 0)), "float32")
+        self.seen.assign(ops.maximum(self.seen.value, counts))
+
+    @property
+    def was_updated(self) -> bool:
+        """Whether it has a value."""
+        return bool(value_of(self.seen) > 0)
 
     def result(self) -> Tensor:
         value = ops.cast(self.metric.result(), "float32")

@@ -107,6 +107,15 @@ class Task(keras.layers.Layer):
         self._owner: str | None = None
 
     @property
+    def min_examples(self) -> int:
+        """Fewest examples of a batch that have a loss.
+
+        A training batch with fewer is refused by `check_batch`. In an
+        evaluation, where some may be left over, they have no weight.
+        """
+        return 1
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that a training batch of this task must have."""
         raise NotImplementedError(f"{type(self).__name__}.modalities")
@@ -362,6 +371,21 @@ def count_examples(values: Any) -> int:
         values = next(iter(values.values()))
     shape = np.shape(values)
     return shape[0] if shape else 1
+
+
+def total_weight(x: dict[str, Any], sample_weight: Tensor | None) -> Any:
+    """Weight of all examples of a batch together; 1 each by default.
+
+    Args:
+        x: Inputs by modality.
+        sample_weight: Weight of each example, or None.
+
+    Returns:
+        A number, or a float32 scalar.
+    """
+    if sample_weight is None:
+        return float(keras.tree.flatten(x)[0].shape[0])
+    return ops.sum(ops.cast(sample_weight, "float32"))
 
 
 def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:

@@ -42,6 +42,24 @@ def test_an_unshuffled_pass_keeps_the_rest():
     assert data[3][1].tolist() == [9, 10]
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_rest_is_left_out_or_kept_shuffled_or_not(shuffle):
+    whole = make(shuffle=shuffle, drop_last=True)
+    assert [len(whole[i][1]) for i in range(len(whole))] == [3, 3, 3]
+    rest = make(shuffle=shuffle, drop_last=False)
+    # Over two passes: each has every row once.
+    batches = [rest.batch_at(i)[1] for i in range(2 * len(rest))]
+    assert [len(batch) for batch in batches] == [3, 3, 3, 2] * 2
+    for one in (batches[:4], batches[4:]):
+        assert sorted(np.concatenate(one).tolist()) == list(range(11))
+
+
+def test_a_set_smaller_than_a_batch_can_be_kept_whole():
+    data = make(batch_size=12, drop_last=False)
+    assert len(data) == 1
+    assert sorted(data[0][1].tolist()) == list(range(11))
+
+
 def test_augment_gets_a_generator_that_depends_on_the_batch():
     def augment(batch, generator):
         return (*batch, generator.integers(1000))
@@ -82,6 +100,11 @@ def test_targets_may_be_a_dict():
             "examples=11, batch_size=12. Use a smaller batch size.",
         ),
         (
+            lambda: make(batch_size=12, shuffle=False, drop_last=True),
+            "There must be at least one batch of examples. Received: "
+            "examples=11, batch_size=12. Use a smaller batch size.",
+        ),
+        (
             lambda: make(batch_size=0),
             "`batch_size` must be greater than 0. Received: batch_size=0.",
         ),
@@ -90,6 +113,7 @@ def test_targets_may_be_a_dict():
         "rows differ",
         "rows of a dict differ",
         "less than a batch",
+        "less than a batch, unshuffled",
         "empty batch",
     ],
 )

@@ -80,6 +80,15 @@ class ResizedArrays(Arrays):
                     shapes=shapes,
                 )
             )
+        if "drop_last" in kwargs:
+            raise ValueError(
+                message(
+                    "Every batch of ResizedArrays is full: the last of a pass "
+                    "goes over into the next.",
+                    "Leave `drop_last` away.",
+                    drop_last=kwargs["drop_last"],
+                )
+            )
         super().__init__(
             x,
             y,

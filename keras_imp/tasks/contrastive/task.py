@@ -162,6 +162,11 @@ class Contrastive(Task):
     def modalities(self) -> tuple[str, ...]:
         return self._modalities
 
+    @property
+    def min_examples(self) -> int:
+        """Two: with one there is nothing to contrast."""
+        return 2
+
     def build(self, pooled_shape):
         self.common_space.build(pooled_shape)
         initial = self.temperature
@@ -237,7 +242,6 @@ class Contrastive(Task):
                 self.top_1_metrics[key].update_state(hit, sample_weight=weights)
 
     def check_batch(self, x, y, sample_weight=None) -> None:
-        del sample_weight
         sizes = {name: count_examples(x[name]) for name in self.modalities}
         if len(set(sizes.values())) > 1:
             raise ValueError(
@@ -247,17 +251,20 @@ class Contrastive(Task):
                     **sizes,
                 )
             )
-        if next(iter(sizes.values())) < 2:
+        examples = next(iter(sizes.values()))
+        counts = sample_weight is None or np.any(sample_weight)
+        if examples < self.min_examples and counts:
             raise ValueError(
                 message(
                     "A contrastive batch must have at least 2 examples: with "
                     "one there is nothing to contrast.",
-                    "Use a larger batch size.",
-                    batch_size=next(iter(sizes.values())),
+                    "Use another batch size, or leave out a smaller last "
+                    "batch: keras_imp.data.Arrays(..., drop_last=True).",
+                    batch_size=examples,
                 )
             )
         if y is not None:
-            check_groups(np.asarray(y), next(iter(sizes.values())))
+            check_groups(np.asarray(y), examples)
 
     def encoder_inputs(self, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return captions_as_examples(x)

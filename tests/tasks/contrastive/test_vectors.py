@@ -214,7 +214,9 @@ def test_modalities_of_different_length_are_refused():
 def test_a_batch_of_one_is_refused():
     text = (
         "A contrastive batch must have at least 2 examples: with one there is "
-        "nothing to contrast. Received: batch_size=1. Use a larger batch size."
+        "nothing to contrast. Received: batch_size=1. Use another batch size, "
+        "or leave out a smaller last batch: keras_imp.data.Arrays(..., "
+        "drop_last=True)."
     )
     x = {"image": np.zeros((1, 2)), "text": np.zeros((1, 2), int)}
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
