@@ -37,9 +37,6 @@ OVERRIDDEN = {
     },
 }
 
-# The argument that tells an evaluation which `fit` calls from one of a user's.
-CALLED_BY_FIT = "_use_cached_eval_dataset"
-
 # Where Keras' JAX trainer keeps the values of variables between steps.
 JAX_STATE = "_jax_state"
 _GROUPS = (

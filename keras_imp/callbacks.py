@@ -2,6 +2,13 @@
 
 from keras_imp.training.checkpoint.backup import Backup, StoppedBySignal
 from keras_imp.training.monitoring.csv_log import ResumableCSVLogger
+from keras_imp.training.monitoring.history import TaskHistory
 from keras_imp.training.monitoring.routing_log import RoutingLogger
 
-__all__ = ["Backup", "ResumableCSVLogger", "RoutingLogger", "StoppedBySignal"]
+__all__ = [
+    "Backup",
+    "ResumableCSVLogger",
+    "RoutingLogger",
+    "StoppedBySignal",
+    "TaskHistory",
+]

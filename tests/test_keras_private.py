@@ -142,21 +142,6 @@ def test_keras_reads_on_in_the_file_that_its_store_is_given(tmp_path):
     assert keras_private.file_of_store({}) is None
 
 
-def test_fit_tells_its_evaluations_from_those_of_a_user():
-    found = []
-
-    class Model(keras.Sequential):
-        def evaluate(self, *args, **kwargs):
-            found.append(kwargs.get(keras_private.CALLED_BY_FIT))
-            return super().evaluate(*args, **kwargs)
-
-    model = Model([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile("sgd", loss="mse")
-    fit(model, validation_data=Items())
-    model.evaluate(Items(), verbose=0)
-    assert found == [True, None]
-
-
 def test_keras_asks_the_model_what_an_epoch_logs():
     class Model(keras.Sequential):
         def _get_metrics_result_or_logs(self, logs):

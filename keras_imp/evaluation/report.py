@@ -15,18 +15,19 @@ RIGHT_COLOR = "#009E73"
 
 
 def plot_learning_curves(
-    history: dict[str, list[float]], path: str | Path, steps_per_epoch: int = 1
+    history: Any, path: str | Path, steps_per_epoch: int = 1
 ) -> None:
     """Draw the loss of each task over the steps, training and validation.
 
     Args:
-        history: `History.history` of `AlternatingModel.fit`; values that are
-            NaN (task not drawn) leave a gap.
+        history: What `AlternatingModel.fit` returns, or its `table()`: lists
+            with a value for each epoch. NaN (task not drawn) leaves a gap.
         path: PNG to write.
         steps_per_epoch: Steps between two values.
 
     Raises:
-        ValueError: If the history has no task losses.
+        ValueError: If the history has no task losses, or not all of them have
+            a value for each epoch.
 
     Example:
         >>> import tempfile, os
@@ -36,18 +37,14 @@ def plot_learning_curves(
         >>> os.path.getsize(file) > 1000
         True
     """
+    curves = history.table() if hasattr(history, "table") else history
+    losses = {k: v for k, v in curves.items() if k.endswith("/loss")}
+    _check_losses(losses, curves)
     tasks = [
         name.removesuffix("/loss")
-        for name in history
-        if name.endswith("/loss") and not name.startswith("val_")
+        for name in losses
+        if not name.startswith("val_")
     ]
-    if not tasks:
-        raise ValueError(
-            message(
-                "`history` must have at least one '<task>/loss'.",
-                names=sorted(history),
-            )
-        )
     columns = min(3, len(tasks))
     rows = math.ceil(len(tasks) / columns)
     figure, axes = new_figure(rows, columns, (3.4 * columns, 2.6 * rows))
@@ -58,7 +55,7 @@ def plot_learning_curves(
             ("", "training", TRAIN_COLOR),
             ("val_", "validation", VALIDATION_COLOR),
         ):
-            values = history.get(f"{prefix}{task}/loss")
+            values = losses.get(f"{prefix}{task}/loss")
             if values:
                 steps = (np.arange(len(values)) + 1) * steps_per_epoch
                 axis.plot(steps, values, color=color, label=label, marker=".")
@@ -69,6 +66,26 @@ def plot_learning_curves(
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)
     save_figure(figure, path)
+
+
+def _check_losses(losses: dict[str, Any], curves: dict[str, Any]) -> None:
+    if all(name.startswith("val_") for name in losses):
+        raise ValueError(
+            message(
+                "`history` must have at least one '<task>/loss'.",
+                names=sorted(curves),
+            )
+        )
+    lengths = {name: len(values) for name, values in losses.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            message(
+                "Each curve must have a value for each epoch; the lists of "
+                "`history.history` leave epochs out that did not draw a task.",
+                "Give what `fit` returned, or its `table()`.",
+                lengths=lengths,
+            )
+        )
 
 
 def plot_retrieval(

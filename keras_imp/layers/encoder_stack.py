@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_positive
+from keras_imp._values import value_of
 from keras_imp.layers._runtime.config import arguments_of
 from keras_imp.layers._runtime.layer_loop import layer_loop
 from keras_imp.layers._runtime.seeds import draw_seeds
@@ -241,7 +242,7 @@ class EncoderStack(ReportingLayer):
         Returns:
             Arrays without the leading layer axis.
         """
-        return [ops.convert_to_numpy(v)[layer] for v in self.stacked]
+        return [value_of(v)[layer] for v in self.stacked]
 
     def _looped(self) -> list[keras.Variable]:
         """What each turn of the loop gets a row of."""

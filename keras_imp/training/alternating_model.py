@@ -5,6 +5,7 @@ What a Keras user calls is here. What a step does with a batch is in
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,11 @@ from keras_imp._saving.names import (
     variables_by_position,
 )
 from keras_imp._saving.report import LoadReport
-from keras_imp.layers.moe.reporting import routing_figures
 from keras_imp.models.refusals import no_quantize
 from keras_imp.tasks.task import Task, count_examples, set_owner
-from keras_imp.training.checkpoint.backup import Backup
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.devices.base import make_devices
+from keras_imp.training.fit_callbacks import fit_callbacks
 from keras_imp.training.input.checks import (
     by_modality,
     check_inputs,
@@ -34,22 +34,16 @@ from keras_imp.training.input.checks import (
     check_lengths,
     check_mixture,
     check_no_arguments_for_arrays,
-    check_parts,
-    check_rounds,
-    check_sample_weight,
     check_tasks,
     named,
 )
-from keras_imp.training.input.position import MixturePosition
+from keras_imp.training.input.preparation import prepared
+from keras_imp.training.input.reader import MixtureReader
 from keras_imp.training.input.task_mixture import TaskMixture
-from keras_imp.training.monitoring.non_finite import (
-    StopAtNonFiniteLoss,
-    WarnOfSkippedSteps,
-)
-from keras_imp.training.monitoring.progress import TaskProgress, seen
+from keras_imp.training.monitoring.epoch_logs import log_names, measured
+from keras_imp.training.monitoring.history import TaskHistory
+from keras_imp.training.monitoring.progress import shown
 from keras_imp.training.optimizers.stacked_weights import check_stacked_weights
-from keras_imp.training.schedules import AdaptiveSchedule
-from keras_imp.training.schedules.callback import DecideRounds
 from keras_imp.training.schedules.state import ScheduleState
 from keras_imp.training.step.engine import make_engine
 from keras_imp.training.step.program import StepProgram
@@ -208,50 +202,76 @@ class AlternatingModel(keras.Model):
         callbacks: Any = None,
         validation_data: TaskMixture | None = None,
         steps_per_epoch: int | None = None,
+        initial_epoch: int = 0,
         **kwargs,
-    ) -> keras.callbacks.History:
+    ) -> TaskHistory:
         """Train on a mixture; see `keras.Model.fit` for the arguments.
 
+        Each `fit` is a run of its own: it reads the mixture from the beginning
+        and its schedule, such as a `Curriculum`, starts at step 0. The weights
+        and the optimizer continue from where they are. A run is continued
+        instead, with the batches that come next, if `initial_epoch` is above 0
+        or a backup is restored.
+
         Args:
-            x: The mixture.
+            x: The mixture, of all tasks of the model or of some: the others
+                are not trained.
             epochs: Epochs to train to.
-            verbose: As in Keras.
+            verbose: 0 shows nothing, 2 one line for each epoch. 1 and `"auto"`
+                draw a bar in a terminal, and lines elsewhere.
             callbacks: Any Keras callbacks.
             validation_data: A mixture to evaluate after each epoch, such as
                 `TaskMixture.sequential`.
-            steps_per_epoch: Steps of an epoch, if the mixture does not say.
+            steps_per_epoch: Steps of an epoch, if the mixture does not say
+                or says otherwise; the mixture stays as it is.
+            initial_epoch: Epoch to start at, to continue the run of the `fit`
+                before, or of the one that a saved model comes from.
             **kwargs: Other arguments of `keras.Model.fit`, such as
-                `initial_epoch` and `validation_freq`.
+                `validation_freq`.
 
         Returns:
-            The history. A task that an epoch did not draw has NaN there.
+            The history. The logs of an epoch have the tasks that it drew and
+            no others, so the lists of `history.history` are of unlike length.
+            `history.table()` has them by epoch.
 
         Raises:
             TypeError: If `x` is no mixture.
-            ValueError: If the tasks of mixture and model differ, or a batch
+            ValueError: If the model lacks a task of the mixture, or a batch
                 does not fit its task, or an argument is for arrays only.
             NonFiniteLossError: If a loss is NaN or infinite.
         """
         check_no_arguments_for_arrays("fit", kwargs)
+        if steps_per_epoch is not None:
+            check_positive(steps_per_epoch=steps_per_epoch)
         with self._engine.kept_state(training=True):
-            self._bind(x, "x", all_tasks=True)
-            self.training_mixture = x
+            reader = self._reader(x, "x", True, steps_per_epoch)
+            validation = None
             if validation_data is not None:
-                self._bind(validation_data, "validation_data")
-            if steps_per_epoch is not None:
-                check_positive(steps_per_epoch=steps_per_epoch)
-                x.steps_per_epoch = steps_per_epoch
+                validation = self._reader(validation_data, "validation_data")
             self._build_optimizer()
             # Set again by a callback that resumes within an epoch.
             self.run_state.begin_epoch(-1)
             keras_private.set_initial_epoch(self, None)
-            with _attached(x, validation_data, callbacks):
+            steering = fit_callbacks(
+                callbacks,
+                reader,
+                validation,
+                names=log_names(self, reader, validation),
+                verbose=verbose,
+                continues=initial_epoch > 0,
+                steps_per_execution=self.steps_per_execution,
+            )
+            with (
+                self._reads(training_mixture=reader),
+                steering as callbacks,
+            ):
                 return super().fit(
-                    x,
+                    reader,
                     epochs=epochs,
                     verbose=verbose,
-                    callbacks=self._callbacks(x, callbacks, epochs, verbose),
-                    validation_data=validation_data,
+                    callbacks=callbacks,
+                    validation_data=validation,
+                    initial_epoch=initial_epoch,
                     **kwargs,
                 )
 
@@ -259,6 +279,8 @@ class AlternatingModel(keras.Model):
         self,
         x: TaskMixture | None = None,
         *,
+        verbose: Any = "auto",
+        callbacks: Any = None,
         return_dict: bool = True,
         **kwargs,
     ) -> dict[str, float] | list[float]:
@@ -266,6 +288,8 @@ class AlternatingModel(keras.Model):
 
         Args:
             x: The mixture, such as `TaskMixture.sequential`.
+            verbose: As for `fit`.
+            callbacks: Any Keras callbacks.
             return_dict: Whether to return a dict, which is the default here:
                 the list that Keras returns has no names.
             **kwargs: Other arguments of `keras.Model.evaluate`.
@@ -274,19 +298,39 @@ class AlternatingModel(keras.Model):
             Metric values by name, of the tasks that the mixture has.
         """
         check_no_arguments_for_arrays("evaluate", kwargs)
-        if kwargs.get(keras_private.CALLED_BY_FIT):
-            self._bind(x, "x")
-            self.testing_mixture = x
-            with self.run_state.keep_metrics():
-                return super().evaluate(x, return_dict=True, **kwargs)
+        if isinstance(x, MixtureReader):  # Called by `fit`.
+            with (
+                self.run_state.keep_metrics(),
+                self._reads(testing_mixture=x),
+            ):
+                return super().evaluate(
+                    x, callbacks=callbacks, return_dict=True, **kwargs
+                )
         with self._engine.kept_state():
-            self._bind(x, "x")
-            self.testing_mixture = x
-            results = seen(super().evaluate(x, return_dict=True, **kwargs))
+            reader = self._reader(x, "x")
+            with (
+                contextlib.closing(reader),
+                self._reads(testing_mixture=reader),
+                shown(callbacks, verbose) as callbacks,
+            ):
+                results = super().evaluate(
+                    reader,
+                    verbose=verbose,
+                    callbacks=callbacks,
+                    return_dict=True,
+                    **kwargs,
+                )
         return results if return_dict else list(results.values())
 
     def predict(
-        self, x: Any, *, task: str | None = None, batch_size: int = 32, **kwargs
+        self,
+        x: Any,
+        *,
+        task: str | None = None,
+        batch_size: int = 32,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        **kwargs,
     ) -> Any:
         """Predictions of one task for arrays in memory.
 
@@ -295,6 +339,8 @@ class AlternatingModel(keras.Model):
             task: Name of the task; not needed if the model has only one.
             batch_size: Examples of a batch; rounded up to a multiple of the
                 devices that share it.
+            verbose: As for `fit`.
+            callbacks: Any Keras callbacks.
             **kwargs: Other arguments of `keras.Model.predict`.
 
         Returns:
@@ -327,9 +373,14 @@ class AlternatingModel(keras.Model):
             if placement is not None:
                 x = placement.fill(x)
                 batch_size = placement.round_up(batch_size)
-            predicted = super().predict(
-                {task: x}, batch_size=batch_size, **kwargs
-            )
+            with shown(callbacks, verbose) as callbacks:
+                predicted = super().predict(
+                    {task: x},
+                    batch_size=batch_size,
+                    verbose=verbose,
+                    callbacks=callbacks,
+                    **kwargs,
+                )
         return keras.tree.map_structure(lambda a: a[:examples], predicted)
 
     quantize = no_quantize
@@ -350,14 +401,19 @@ class AlternatingModel(keras.Model):
         """
         raise NotImplementedError(_no_batches("test_on_batch", "evaluate"))
 
-    def prepare_batch(self, name: str, batch: tuple) -> tuple:
+    def prepare_batch(
+        self, name: str, batch: tuple, training: bool = True
+    ) -> tuple:
         """Check a batch on the host, and keep what its task needs.
 
-        `TaskMixture` calls it for every batch: a compiled step cannot raise.
+        Every batch of a mixture goes through it: a compiled step cannot raise.
 
         Args:
             name: Name of the task.
             batch: `(x,)`, `(x, y)` or `(x, y, sample_weight)` of arrays.
+            training: Whether it is to be trained on. In an evaluation, whose
+                last batches may be smaller, one with too few examples for the
+                task is kept without weight, with a warning.
 
         Returns:
             The batch without modalities that the task does not use.
@@ -365,28 +421,20 @@ class AlternatingModel(keras.Model):
         Raises:
             ValueError: If the batch does not fit the task; it names the task.
         """
-        task = self._task(name)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        x = by_modality(task, x)
-        check_inputs(task, x, self.encoder)
-        x = {modality: x[modality] for modality in task.modalities}
-        with named(task):
-            check_sample_weight(x, sample_weight)
-            check_parts(task, x)
-            task.check_batch(x, y, sample_weight)
-        return (x, *batch[1:])
+        return prepared(self._task(name), self.encoder, batch, training)
 
     def _get_metrics_result_or_logs(self, logs: Any) -> dict[str, Any]:
         """What an epoch logs. Keras takes the last step's where they differ."""
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """Values of all metrics, and what routed layers did.
+        """Values of what was measured since the last reset.
 
         Returns:
-            Values by name; `routing/...` for the tokens that were routed.
+            Values by name, of the tasks that were drawn; `routing/...` for
+            the tokens that were routed.
         """
-        return {**super().get_metrics_result(), **routing_figures(self)}
+        return measured(self)
 
     def load_weights(
         self, filepath: str | Path, skip_mismatch: bool = False, **kwargs
@@ -537,12 +585,32 @@ class AlternatingModel(keras.Model):
             )
         return self.tasks[name]
 
-    def _bind(self, mixture: Any, argument: str, all_tasks: bool = False):
+    def _reader(
+        self,
+        mixture: Any,
+        argument: str,
+        training: bool = False,
+        steps_per_epoch: int | None = None,
+    ) -> MixtureReader:
         """Check a mixture, and check each of its batches when it is read."""
-        check_mixture(mixture, self.tasks, argument, all_tasks)
-        self._check_items(mixture, argument, training=all_tasks)
+        check_mixture(mixture, self.tasks, argument)
+        self._check_items(mixture, argument, training)
         self._devices.check()
-        mixture.bind(self.prepare_batch, self._devices.placement)
+        prepare = functools.partial(self.prepare_batch, training=training)
+        return MixtureReader(
+            mixture, prepare, self._devices.placement, steps_per_epoch
+        )
+
+    @contextlib.contextmanager
+    def _reads(self, **readers: MixtureReader) -> Iterator[None]:
+        """Where a step on several devices finds its batches, while it runs."""
+        for name, reader in readers.items():
+            setattr(self, name, reader)
+        try:
+            yield
+        finally:
+            for name in readers:
+                delattr(self, name)
 
     def _check_items(
         self, mixture: TaskMixture, argument: str, training: bool
@@ -585,55 +653,6 @@ class AlternatingModel(keras.Model):
                     update=self.update,
                 )
             )
-
-    def _callbacks(self, mixture, callbacks, epochs, verbose) -> list:
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            # Keras makes another list, with a history of its own.
-            callbacks = [
-                callback
-                for callback in callbacks.callbacks
-                if not isinstance(callback, keras.callbacks.History)
-            ]
-        if callbacks is None:
-            callbacks = []
-        elif not isinstance(callbacks, list | tuple):
-            callbacks = [callbacks]
-        bars = [TaskProgress()] if verbose else []
-        if any(isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks):
-            bars = []
-        # After the user's own: Backup and BackupAndRestore restore first.
-        return [
-            *bars,
-            *callbacks,
-            MixturePosition(mixture),
-            *self._deciding(mixture),
-            StopAtNonFiniteLoss(mixture),
-            WarnOfSkippedSteps(),
-        ]
-
-    def _deciding(self, mixture: TaskMixture) -> list:
-        """The callback that an adaptive schedule needs."""
-        schedule = mixture.schedule
-        if not isinstance(schedule, AdaptiveSchedule):
-            return []
-        check_rounds(schedule.every, mixture.prefetch, self.steps_per_execution)
-        return [DecideRounds(schedule)]
-
-
-@contextlib.contextmanager
-def _attached(
-    mixture: TaskMixture, validation_data: TaskMixture | None, callbacks: Any
-) -> Iterator[None]:
-    """What a `fit` opens and must close however it ends."""
-    callbacks = getattr(callbacks, "callbacks", callbacks)
-    with contextlib.ExitStack() as stack:
-        for data in (mixture, validation_data):
-            if data is not None:
-                stack.callback(data.close)
-        for callback in keras.tree.flatten(callbacks):
-            if isinstance(callback, Backup):
-                stack.enter_context(callback.attached(mixture))
-        yield
 
 
 def _no_batches(method: str, instead: str) -> str:

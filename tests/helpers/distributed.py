@@ -18,6 +18,7 @@ import numpy as np
 
 import keras_imp
 from keras_imp.data import Arrays
+from keras_imp.training.input.reader import MixtureReader
 from tests.helpers import interruption as interrupted
 
 BATCH = 8
@@ -249,7 +250,8 @@ def shapes_on_one_device(model):
 def collectives_of(model, task):
     """What moves between devices in a compiled train step: kind and shapes."""
     source = keras_imp.TaskMixture.sequential(make_data(0, [task]))
-    source.bind(model.prepare_batch, model.program.devices.placement)
+    placement = model.program.devices.placement
+    source = MixtureReader(source, model.prepare_batch, placement)
     next(source.get_jax_iterator())
     state = tuple(
         [variable.value for variable in group]

@@ -532,8 +532,14 @@ def test_microbatches_are_refused():
         combined(lambda: [objects])
 
 
-def test_a_missing_task_is_refused():
-    data = models.data_of("objects", "captions")
-    text = "The mixture must have a source for each task of the model."
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
-        combined().fit(together(data))
+def test_a_mixture_of_some_of_the_tasks_trains_those():
+    model = combined()
+    sounds = models.values(model.tasks["sounds"].trainable_variables)
+    logs = model.fit(
+        together(models.data_of("objects", "captions"), steps=2), verbose=0
+    ).history
+    assert "captions/loss" in logs
+    assert "sounds/loss" not in logs
+    found = models.values(model.tasks["sounds"].trainable_variables)
+    for path, value in sounds.items():
+        np.testing.assert_array_equal(found[path], value)

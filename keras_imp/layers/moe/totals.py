@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imp._values import value_of
 from keras_imp.layers._runtime.replicas import defer_all_reduce, replicas
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.typing import Tensor
@@ -59,6 +60,15 @@ class RoutingTotals:
         """All state."""
         return [self.sums, self.load_sum, self.importance_sum, self.batches]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the values of `result`."""
+        return [
+            f"{layer}/{figure}" if layer else figure
+            for layer in self.layers
+            for figure in FIGURES
+        ]
+
     def add(
         self,
         report: RoutingReport,
@@ -93,15 +103,11 @@ class RoutingTotals:
         Returns:
             Numbers by `"<layer>/<figure>"`; nothing before the first batch.
         """
-        batches = float(ops.convert_to_numpy(self.batches))
+        batches = float(value_of(self.batches))
         if not batches:
             return {}
-        means = ops.convert_to_numpy(self.sums) / batches
-        return {
-            f"{layer}/{figure}" if layer else figure: float(means[row, column])
-            for column, layer in enumerate(self.layers)
-            for row, figure in enumerate(FIGURES)
-        }
+        means = value_of(self.sums) / batches
+        return dict(zip(self.names, means.T.ravel().tolist()))
 
     def load(self) -> np.ndarray:
         """Each expert's mean fraction of the (token, expert) pairs.
@@ -169,8 +175,8 @@ class RoutingTotals:
         defer_all_reduce([*parts, *bases.values()], add)
 
     def _mean(self, total: keras.Variable) -> np.ndarray:
-        batches = float(ops.convert_to_numpy(self.batches))
-        total = ops.convert_to_numpy(total)
+        batches = float(value_of(self.batches))
+        total = value_of(total)
         return total / batches if batches else np.full_like(total, np.nan)
 
 

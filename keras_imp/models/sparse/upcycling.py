@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from keras_imp._errors import check_choice, message
+from keras_imp._values import value_of
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.models.imp_encoder import IMPEncoder
 from keras_imp.models.sparse.placement import ROUTERS
@@ -104,7 +104,7 @@ def _rows(encoder: IMPEncoder) -> list[dict[str, np.ndarray]]:
     """Weights by name of each layer."""
     rows = []
     for stack in encoder.body.stacks:
-        values = {v.name: ops.convert_to_numpy(v) for v in stack.stacked}
+        values = {v.name: value_of(v) for v in stack.stacked}
         rows += [
             {name: value[i] for name, value in values.items()}
             for i in range(stack.num_layers)

@@ -14,13 +14,14 @@ import keras
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp._keras_private import set_initial_epoch
+from keras_imp._values import value_of
 from keras_imp.training.checkpoint.files import BackupFiles, BrokenBackupError
 from keras_imp.training.checkpoint.run_description import (
     describe,
     first_difference,
     learning_rate,
 )
-from keras_imp.training.input.task_mixture import TaskMixture
+from keras_imp.training.input.reader import MixtureReader
 
 SIGNALS = tuple(number.name for number in signal.Signals)
 
@@ -118,27 +119,27 @@ class Backup(keras.callbacks.Callback):
         self.keep = keep
         self.signals = signals
         self.files = BackupFiles(self.folder, keep)
-        self._mixture: TaskMixture | None = None
+        self._reader: MixtureReader | None = None
         self._previous_handlers: dict[str, Any] = {}
         self._forget()
 
     @contextlib.contextmanager
-    def attached(self, mixture: TaskMixture) -> Iterator[None]:
+    def attached(self, reader: MixtureReader) -> Iterator[None]:
         """Know the data of one `fit`; leave no signal handler behind.
 
         `AlternatingModel.fit` runs in it, since `on_train_end` is not called
         after an error.
 
         Args:
-            mixture: The training data.
+            reader: What reads the training data.
         """
-        self._mixture = mixture
+        self._reader = reader
         try:
             yield
         finally:
             for name in list(self._previous_handlers):
                 self._unwatch(name)
-            self._mixture = None
+            self._reader = None
             self._forget()
 
     def _forget(self) -> None:
@@ -158,7 +159,7 @@ class Backup(keras.callbacks.Callback):
         self._trained = model
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if self._mixture is None:
+        if self._reader is None:
             raise ValueError(
                 message(
                     "Backup works in `AlternatingModel.fit`.",
@@ -166,7 +167,7 @@ class Backup(keras.callbacks.Callback):
                     model=type(self._trained).__name__,
                 )
             )
-        self._run = describe(self.model, self._mixture)
+        self._run = describe(self.model, self._reader.mixture)
         self._restore()
         self._saved_at = time.monotonic()
         for name in self.signals:
@@ -177,7 +178,7 @@ class Backup(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None):
         self._save_if_due()
-        if self._mixture is not None and batch >= self._mixture.skip:
+        if self._reader is not None and batch >= self._reader.skip:
             self._steps_since += self._trained.steps_per_execution
 
     def on_test_begin(self, logs: dict | None = None) -> None:
@@ -216,11 +217,11 @@ class Backup(keras.callbacks.Callback):
     def _save(self, finished: bool = False) -> None:
         model = self.model
         # Else the last good state stays.
-        if int(model.failed_step.numpy()) < 0:
+        if int(value_of(model.failed_step)) < 0:
             facts = {
-                "epoch": int(model.epoch_counter.numpy()),
+                "epoch": int(value_of(model.epoch_counter)),
                 "epoch_step": model.run_state.epoch_step,
-                "step": int(model.step_counter.numpy()),
+                "step": int(value_of(model.step_counter)),
                 "finished": finished,
                 "epochs": self.params["epochs"],
                 "learning_rate": learning_rate(model),
@@ -331,5 +332,5 @@ class Backup(keras.callbacks.Callback):
     def _stop(self, save: bool = True) -> None:
         if save:
             self._save()
-        step = int(self.model.step_counter.numpy())
+        step = int(value_of(self.model.step_counter))
         raise StoppedBySignal(str(self._signal), step, self.folder)

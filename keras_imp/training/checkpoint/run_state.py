@@ -21,6 +21,7 @@ from keras_imp._saving.names import (
     optimizer_names,
     to_array,
 )
+from keras_imp._values import value_of
 from keras_imp.layers.moe.reporting import (
     routing_totals,
     routing_variables,
@@ -32,6 +33,7 @@ from keras_imp.typing import Tensor
 NAMES = "names"
 RANDOM_STATES = "random_states"
 GLOBAL_RANDOM_STATE = "global_random_state"
+RUN_START = "run_start"
 METRIC = "metric_"
 
 
@@ -51,6 +53,9 @@ class RunState:
         skipped_steps: Steps that were skipped, by task.
         epoch_counter: The epoch, -1 before the first.
         epoch_start: The step at which it began.
+        run_start: The step at which the run began. No weight: it does not
+            change in a step, and files that lack it are of a run that began
+            with the model.
     """
 
     def __init__(self, model: Any, devices: Devices):
@@ -65,6 +70,7 @@ class RunState:
         self.skipped_steps = self._counter("skipped_steps", shape=tasks)
         self.epoch_counter = self._counter("epoch_counter", minus_one)
         self.epoch_start = self._counter("epoch_start")
+        self.run_start = 0
         self._saved_metrics: tuple = ()
         self._saved_metric_names: list[str] | None = None
         self._saved_random_state: tuple = ()
@@ -107,7 +113,17 @@ class RunState:
     @property
     def epoch_step(self) -> int:
         """Steps taken in the current epoch."""
-        return int(self.step_counter.numpy()) - int(self.epoch_start.numpy())
+        return int(value_of(self.step_counter) - value_of(self.epoch_start))
+
+    @property
+    def run_step(self) -> int:
+        """Steps taken in the current run: where it is in its mixture."""
+        return int(value_of(self.step_counter)) - self.run_start
+
+    def begin_run(self) -> None:
+        """Begin the mixture and its schedule anew, with the weights of now."""
+        self.run_start = int(value_of(self.step_counter))
+        self._model.schedule_state.reset()
 
     def begin_epoch(self, epoch: int) -> None:
         """Count steps from here.
@@ -117,7 +133,7 @@ class RunState:
         """
         self.epoch_counter.assign(epoch)
         # A number: JAX must not get one array for two variables.
-        self.epoch_start.assign(int(self.step_counter.numpy()))
+        self.epoch_start.assign(int(value_of(self.step_counter)))
 
     def put_back_random_state(self) -> None:
         """Resume the backend's own generator where the checkpoint was."""
@@ -159,18 +175,19 @@ class RunState:
             self._kept_metrics = ()
 
     def save(self, store: Any) -> None:
-        """Save random states and metrics, which Keras leaves out.
+        """Save random states, metrics and the run, which Keras leaves out.
 
         Args:
             store: Where arrays go, by name.
         """
         store[NAMES] = to_array(self.names())
-        states = [ops.convert_to_numpy(v) for v in self.random_states()]
+        states = [value_of(v) for v in self.random_states()]
         if states:
             store[RANDOM_STATES] = np.stack(states)
         state = self._devices.global_random_state()
         if state is not None:
             store[GLOBAL_RANDOM_STATE] = state
+        store[RUN_START] = np.array(self.run_start)
         for i, value in enumerate(self._kept_metrics or self._metric_values()):
             store[f"{METRIC}{i}"] = value
 
@@ -192,6 +209,7 @@ class RunState:
         names = now if saved is None else from_array(saved)
         states = rest.pop(RANDOM_STATES, ())
         state = rest.pop(GLOBAL_RANDOM_STATE, None)
+        self.run_start = int(np.asarray(rest.pop(RUN_START, 0)))
         self._saved_random_state = () if state is None else (state,)
         count = sum(name.startswith(METRIC) for name in rest)
         self._saved_metrics = tuple(
@@ -259,9 +277,7 @@ class RunState:
 
     def _metric_values(self) -> tuple[np.ndarray, ...]:
         # Copies: on a CPU the arrays may share the variables' memory.
-        return tuple(
-            np.array(ops.convert_to_numpy(v)) for v in self._epoch_variables()
-        )
+        return tuple(value_of(v) for v in self._epoch_variables())
 
     def _epoch_names(self) -> list[str]:
         """A name for each of `_epoch_variables`: what it is of."""

@@ -67,7 +67,8 @@ class Placement(NamedTuple):
                 message(
                     f"Task {key.split(SEPARATOR)[0]!r}: the batch size must be "
                     "a multiple of the number of devices that share a batch.",
-                    "Choose another one, or leave out a smaller last batch.",
+                    "Choose another one, or leave out a smaller last batch: "
+                    "keras_imp.data.Arrays(..., drop_last=True).",
                     batch_size=len(arrays[0]),
                     devices=self.parts,
                 )

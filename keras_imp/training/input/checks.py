@@ -22,20 +22,17 @@ ARGUMENTS_FOR_ARRAYS = (
 )
 
 
-def check_mixture(
-    mixture: Any, tasks: dict[str, Task], argument: str, all_tasks: bool
-) -> None:
+def check_mixture(mixture: Any, tasks: dict[str, Task], argument: str) -> None:
     """Raise unless a mixture fits the tasks of a model.
 
     Args:
         mixture: What the user gave.
         tasks: Tasks of the model by name.
         argument: Name of the argument, for the message.
-        all_tasks: Whether each task must have a source.
 
     Raises:
         TypeError: If it is no mixture.
-        ValueError: If one has a task that the other does not have.
+        ValueError: If it has a task that the model does not have.
     """
     if not isinstance(mixture, TaskMixture):
         raise TypeError(
@@ -45,7 +42,6 @@ def check_mixture(
                 type=type(mixture).__name__,
             )
         )
-    both = {"mixture": list(mixture.names), "model": list(tasks)}
     for name in mixture.names:
         if name not in tasks:
             raise ValueError(
@@ -54,18 +50,10 @@ def check_mixture(
                     "not have.",
                     "Add the task to the model, or take its source out of the "
                     "mixture.",
-                    **both,
+                    mixture=list(mixture.names),
+                    model=list(tasks),
                 )
             )
-    missing = [name for name in tasks if name not in mixture.names]
-    if all_tasks and missing:
-        raise ValueError(
-            message(
-                "The mixture must have a source for each task of the model.",
-                f"Add a source for {missing}, or build the model without them.",
-                **both,
-            )
-        )
 
 
 def check_items(mixture: TaskMixture, argument: str, together: bool) -> None:

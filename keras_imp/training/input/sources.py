@@ -68,6 +68,8 @@ class RandomAccessSource:
         if hasattr(self.data, "batch_at"):
             return self.data.batch_at(index)
         number, position = divmod(index, len(self.data))
+        # A run that begins anew reads the first pass again.
+        self._pass = min(self._pass, number)
         # A PyDataset may put its batches into another order there. A resumed
         # run calls it for each pass that it goes over.
         while self._pass < number and hasattr(self.data, "on_epoch_end"):

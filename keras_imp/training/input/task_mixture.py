@@ -1,15 +1,11 @@
 """The data of all tasks as one thing that `fit` takes.
 
-Each item is one batch of one task, or of every task (`together`). Keras gets it
-as a dict with a key for each batch, `"<task>@<shapes>"`: the key is static
-structure, so that every backend compiles once for each task and shape and finds
-the graph again.
+Each item is one batch of one task, or of every task (`together`). A mixture
+says what there is to read and in which order; `reader.py` reads it for a model.
 """
 
-import collections
 import copy
 import itertools
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,8 +13,6 @@ import keras
 import numpy as np
 
 from keras_imp._errors import check_positive, message
-from keras_imp._keras_private import DataAdapter
-from keras_imp.training.input.prefetch import prefetch
 from keras_imp.training.input.sources import (
     RandomAccessSource,
     Source,
@@ -31,9 +25,16 @@ SEPARATOR = "@"
 # Key of an item without a batch: a step that was taken before a resume.
 SKIP = f"{SEPARATOR}skip"
 
+# From the name of a task and a batch to the batch that the model gets.
+Prepare = Callable[[str, Any], Any]
 
-class TaskMixture(DataAdapter):
+
+class TaskMixture:
     """Alternate between the data of several tasks.
+
+    `fit` reads a mixture from its beginning, and does not change it: it can
+    serve several models, and several runs of one. Only a run that continues
+    (`initial_epoch`, or a backup) begins where it stopped.
 
     Args:
         sources: Data of each task by name: a `keras.utils.PyDataset`, a list
@@ -43,7 +44,7 @@ class TaskMixture(DataAdapter):
             modality.
         schedule: Which task gets the next step. Defaults to
             `schedules.Weighted()`, equal shares.
-        steps_per_epoch: Steps of an epoch; `fit` may set it too.
+        steps_per_epoch: Steps of an epoch; that of `fit` comes before it.
         seed: Seed of the schedule.
         prefetch: Batches to hold ready; 0 turns reading ahead off.
 
@@ -99,14 +100,8 @@ class TaskMixture(DataAdapter):
                 )
             )
         self.prefetch = prefetch
-        self.first_step = 0
-        self.skip = 0
-        self._open: weakref.WeakSet = weakref.WeakSet()
-        self._sequential = False
+        self.is_sequential = False
         self.is_together = False
-        self._prepare: Callable[[str, Any], Any] = lambda name, batch: batch
-        self._placement: Callable[[Any], Any] | None = None
-        self._placed: collections.deque = collections.deque()
 
     @classmethod
     def sequential(
@@ -131,7 +126,7 @@ class TaskMixture(DataAdapter):
             3
         """
         mixture = cls(sources, prefetch=prefetch)
-        mixture._sequential = True
+        mixture.is_sequential = True
         return mixture
 
     @classmethod
@@ -145,7 +140,7 @@ class TaskMixture(DataAdapter):
 
         Args:
             sources: Data of each task by name.
-            steps_per_epoch: Steps of an epoch; `fit` may set it too.
+            steps_per_epoch: Steps of an epoch; that of `fit` comes before it.
             prefetch: Items to hold ready.
 
         Returns:
@@ -167,157 +162,75 @@ class TaskMixture(DataAdapter):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Batches as `{task: (x, y[, sample_weight])}` of NumPy arrays."""
-        yield from self._items()
+        return self.items()
 
     @property
     def num_batches(self) -> int | None:
-        if self._sequential:
+        """Items of an epoch; None if nothing says how long one is."""
+        if self.is_sequential:
             return sum(len(source) for source in self.sources.values())
         return self.steps_per_epoch
 
-    @property
-    def batch_size(self) -> None:
-        return None
-
-    @property
-    def has_partial_batch(self) -> bool:
-        return False
-
-    @property
-    def partial_batch_size(self) -> None:
-        return None
-
-    def bind(
-        self,
-        prepare: Callable[[str, Any], Any],
-        placement: Callable[[Any], Any] | None = None,
-    ) -> None:
-        """Let a model check and trim every batch before it is moved.
+    def items(
+        self, first_step: int = 0, skip: int = 0, prepare: Prepare | None = None
+    ) -> Iterator[dict[str, tuple]]:
+        """The batches of one epoch.
 
         Args:
-            prepare: From task name and batch to the batch to train on.
-            placement: Puts an item on several devices; None for one device.
+            first_step: Step of the run of the first batch, from 0.
+            skip: Steps by which the epoch is shorter, as they were taken.
+            prepare: What to do with each batch when it was read.
+
+        Yields:
+            Batches by task: of one task, or of all of them.
         """
-        self._prepare = prepare
-        self._placement = placement
+        for pairs in self._plan(first_step, skip):
+            yield {
+                name: self._read(name, index, prepare) for name, index in pairs
+            }
 
-    def start(self, step: int, skip: int = 0) -> None:
-        """Set where the next epoch begins to read.
-
-        Args:
-            step: Global step of its first batch.
-            skip: Steps of this epoch that were taken before a resume. `fit`
-                gets an empty item for each, so that the epoch keeps its
-                length and its batches their numbers.
-
-        Raises:
-            ValueError: If the epoch has fewer steps.
-        """
-        if self.num_batches is not None and skip > self.num_batches:
-            raise ValueError(
-                message(
-                    "An epoch cannot go on after more steps than it has.",
-                    "Give `steps_per_epoch` the value of the run that was "
-                    "stopped.",
-                    steps_per_epoch=self.num_batches,
-                    steps_taken=skip,
-                )
-            )
-        self.first_step, self.skip = step, skip
-
-    def close(self) -> None:
-        """Stop all threads that read ahead; `fit` does so at its end."""
-        for items in list(self._open):
-            items.close()
-        self.skip = 0
-
-    def batch_of_step(self, step: int, name: str) -> tuple | None:
-        """Read the batch of a global step once more.
+    def batch_of_step(
+        self, step: int, name: str, prepare: Prepare | None = None
+    ) -> tuple | None:
+        """Read the batch of a step once more.
 
         Args:
-            step: Global step, from 0.
+            step: Step of the run, from 0.
             name: Task of that step, or one of them.
+            prepare: What to do with the batch when it was read.
 
         Returns:
             The batch, or None if the task's source cannot go back to it.
         """
         if not isinstance(self.sources[name], RandomAccessSource):
             return None
-        if self.is_together:
-            return self._read(name, step)
-        return self._read(name, self.schedule.counts(step)[name])
+        index = step if self.is_together else self.schedule.counts(step)[name]
+        return self._read(name, index, prepare)
 
-    def get_numpy_iterator(self) -> Iterator:
-        return self._keyed(lambda item: item)
-
-    def get_jax_iterator(self) -> Iterator:
-        if self._placement is None:
-            return self._keyed(lambda item: item)
-        return self._tokens(self._placement)
-
-    def take_placed(self) -> dict[str, Any]:
-        """The batch that the oldest token of `get_jax_iterator` stands for."""
-        return self._placed.popleft()
-
-    def get_tf_dataset(self) -> Any:
-        from keras_imp.training.step.tensorflow import one_at_a_time
-
-        return one_at_a_time(self._keyed, self._placement)
-
-    def get_torch_dataloader(self) -> Any:
-        from keras_imp.training.step.torch import one_at_a_time
-
-        return one_at_a_time(self._keyed)
-
-    def _tokens(self, placement: Any) -> Iterator[np.ndarray]:
-        """Equal tokens, each for a batch on the devices: `devices/jax.py`."""
-        placed = self._placed = collections.deque()
-        for item in self._keyed(placement):
-            placed.append(item)
-            yield np.zeros(placement.parts, "int32")
-
-    def _keyed(self, convert: Callable[[Any], Any]) -> Iterator:
-        """Prefetched items, each a dict whose keys tell task and shapes."""
-        items = prefetch(self._keyed_items(), convert, self.prefetch)
-        self._open.add(items)
-        return items
-
-    def _keyed_items(self) -> Iterator[dict[str, tuple]]:
-        for _ in range(self.skip):
-            yield {SKIP: ()}
-        for item in self._items():
-            yield {
-                f"{name}{SEPARATOR}{signature(batch)}": batch
-                for name, batch in item.items()
-            }
-
-    def _items(self) -> Iterator[dict[str, tuple]]:
-        """Batches by task: of one task, or of all of them."""
-        if self.is_together:
-            for step in self._steps():
-                yield {name: self._read(name, step) for name in self.names}
+    def _plan(
+        self, first_step: int, skip: int
+    ) -> Iterator[list[tuple[str, int]]]:
+        """Task and number of each batch of each item."""
+        if self.is_sequential:
+            yield from itertools.islice(self._all_once(), skip, None)
             return
-        plan = self._all_once() if self._sequential else self._scheduled()
-        for name, index in plan:
-            yield {name: self._read(name, index)}
-
-    def _all_once(self) -> Iterator[tuple[str, int]]:
-        everything = (
-            (name, index)
-            for name, source in self.sources.items()
-            for index in range(len(source))
-        )
-        return itertools.islice(everything, self.skip, None)
-
-    def _scheduled(self) -> Iterator[tuple[str, int]]:
-        counts = self.schedule.counts(self.first_step)
-        for step in self._steps():
+        steps = range(first_step, first_step + self._length() - skip)
+        if self.is_together:
+            for step in steps:
+                yield [(name, step) for name in self.names]
+            return
+        counts = self.schedule.counts(first_step)
+        for step in steps:
             name = self.schedule.task(step)
-            yield name, counts[name]
+            yield [(name, counts[name])]
             counts[name] += 1
 
-    def _steps(self) -> range:
-        """Global steps of the epoch."""
+    def _all_once(self) -> Iterator[list[tuple[str, int]]]:
+        for name, source in self.sources.items():
+            for index in range(len(source)):
+                yield [(name, index)]
+
+    def _length(self) -> int:
         if self.steps_per_epoch is None:
             raise ValueError(
                 message(
@@ -327,17 +240,16 @@ class TaskMixture(DataAdapter):
                     steps_per_epoch=None,
                 )
             )
-        steps = self.steps_per_epoch - self.skip
-        return range(self.first_step, self.first_step + steps)
+        return self.steps_per_epoch
 
-    def _read(self, name: str, index: int) -> tuple:
+    def _read(self, name: str, index: int, prepare: Prepare | None) -> tuple:
         try:
             batch = self.sources[name].batch(index)
             if isinstance(batch, list):  # A torch DataLoader's.
                 batch = tuple(batch)
             batch = batch if isinstance(batch, tuple) else (batch,)
             batch = keras.tree.map_structure(_to_numpy, batch)
-            return self._prepare(name, batch)
+            return batch if prepare is None else prepare(name, batch)
         except Exception as error:
             error.add_note(f"In batch {index} of task {name!r}.")
             raise

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_imp._values import value_of
+from keras_imp.training.input.reader import MixtureReader
 from keras_imp.training.monitoring.diagnosis import first_non_finite
 
 
@@ -15,7 +17,7 @@ class NonFiniteLossError(RuntimeError):
 
     Attributes:
         task: Name of the task.
-        step: Global step whose update was refused, from 0.
+        step: Step of the run whose update was refused, from 0.
         last_finite_step: The step before it, or None.
         cause: A sentence on what is not finite first, or "".
 
@@ -49,15 +51,15 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
     the cause in the step's batch if that can be read again.
 
     Args:
-        mixture: The `TaskMixture` of `fit`.
+        reader: What reads the mixture of `fit`.
     """
 
     # Batch hooks run in Keras' callback thread and do not slow the steps.
     async_safe = True
 
-    def __init__(self, mixture: Any):
+    def __init__(self, reader: MixtureReader):
         super().__init__()
-        self.mixture = mixture
+        self.reader = reader
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)
@@ -81,13 +83,14 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
 
     def _raise_if_failed(self) -> None:
         model = self.model
-        step = int(model.failed_step.numpy())
+        step = int(value_of(model.failed_step))
         if step < 0:
             return
-        flags = keras.ops.convert_to_numpy(model.failed_tasks)
+        step -= model.run_state.run_start
+        flags = value_of(model.failed_tasks)
         failed = [model.task_list[i] for i in np.flatnonzero(flags)]
         # Of several tasks in one step, the first will do to find a cause.
-        batch = self.mixture.batch_of_step(step, failed[0].name)
+        batch = self.reader.batch_of_step(step, failed[0].name)
         cause = (
             "" if batch is None else first_non_finite(model, failed[0], batch)
         )
@@ -117,4 +120,4 @@ class WarnOfSkippedSteps(keras.callbacks.Callback):
 
     def _skipped(self) -> np.ndarray:
         # A copy: the next step may write where the value lies.
-        return keras.ops.convert_to_numpy(self.model.skipped_steps).copy()
+        return value_of(self.model.skipped_steps)

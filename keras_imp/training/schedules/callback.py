@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_imp._values import value_of
 from keras_imp.training.schedules.adaptive import AdaptiveSchedule
 
 
@@ -27,10 +28,10 @@ class DecideRounds(keras.callbacks.Callback):
         # After `BackupAndRestore` has put the state back.
         model, names = self.model, self.schedule.names
         # Of the epoch, whose batches count from 0 after a resume too.
-        self._first_step = int(model.epoch_start.numpy())
+        self._first_step = model.run_state.run_step - model.run_state.epoch_step
         self.schedule.resume(
             model.schedule_state.read(names),
-            int(model.step_counter.numpy()),
+            model.run_state.run_step,
             model.schedule_state.measured(names),
         )
         self._keep(model)
@@ -39,11 +40,11 @@ class DecideRounds(keras.callbacks.Callback):
         if self._first_step + batch < self._next_look:
             return
         model = self.model
-        if int(model.failed_step.numpy()) >= 0:
+        if int(value_of(model.failed_step)) >= 0:
             # No step counts any more: no round will end.
             model.stop_training = True
         self.schedule.catch_up(
-            int(model.step_counter.numpy()),
+            model.run_state.run_step,
             model.schedule_state.measured(self.schedule.names),
         )
         self._keep(model)

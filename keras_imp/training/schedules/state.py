@@ -16,6 +16,7 @@ from keras_imp._saving.names import (
     to_array,
     variables_by_position,
 )
+from keras_imp._values import value_of
 from keras_imp.training.schedules import Rounds, Statistics
 from keras_imp.typing import Tensor
 
@@ -110,7 +111,7 @@ class ScheduleState(keras.layers.Layer):
         Returns:
             float64 arrays in that order.
         """
-        rows = _numpy(self.statistics)[self._order(names)]
+        rows = value_of(self.statistics)[self._order(names)]
         return Statistics(*rows.astype("float64").T)
 
     def read(self, names: tuple[str, ...]) -> Rounds:
@@ -124,9 +125,9 @@ class ScheduleState(keras.layers.Layer):
         """
         order = self._order(names)
         return Rounds(
-            int(_numpy(self.round)),
-            _numpy(self.shares)[:, order],
-            _numpy(self.counts)[order].astype("int64"),
+            int(value_of(self.round)),
+            value_of(self.shares)[:, order],
+            value_of(self.counts)[order].astype("int64"),
         )
 
     def write(self, names: tuple[str, ...], rounds: Rounds) -> None:
@@ -136,10 +137,21 @@ class ScheduleState(keras.layers.Layer):
             names: Names of the tasks, in the order of the schedule.
             rounds: Where the schedule is.
         """
-        order = np.argsort(self._order(names))
+        order = self._order(names)
+        # A task that is not in the mixture has no share.
+        shares = np.zeros(self.shares.shape, "float32")
+        counts = np.zeros(self.counts.shape, "int32")
+        shares[:, order], counts[order] = rounds.shares, rounds.counts
         self.round.assign(rounds.number)
-        self.shares.assign(rounds.shares[:, order])
-        self.counts.assign(rounds.counts[order].astype("int32"))
+        self.shares.assign(shares)
+        self.counts.assign(counts)
+
+    def reset(self) -> None:
+        """Forget what was measured and decided: a new run begins."""
+        self.round.assign(0)
+        self.shares.assign(np.full(self.shares.shape, 1 / len(self.tasks)))
+        self.counts.assign(np.zeros(self.counts.shape))
+        self.statistics.assign(np.zeros(self.statistics.shape))
 
     def save_own_variables(self, store: Any) -> None:
         save_variables(super().save_own_variables, store)
@@ -163,7 +175,7 @@ class ScheduleState(keras.layers.Layer):
 
     def _of_tasks(self, own: dict[str, Any], saved: list[str]) -> dict:
         """What was saved for other tasks, or for these in another order."""
-        now = {v.name: _numpy(v) for v in self.variables}
+        now = {v.name: value_of(v) for v in self.variables}
         axes = TASK_AXES
         if set(saved) != set(self.tasks):
             axes = {"statistics": TASK_AXES["statistics"]}
@@ -197,7 +209,3 @@ class ScheduleState(keras.layers.Layer):
             autocast=False,
             **options,
         )
-
-
-def _numpy(variable: keras.Variable) -> np.ndarray:
-    return np.array(ops.convert_to_numpy(variable.value))

@@ -114,7 +114,9 @@ class JointProgram(StepProgram):
             for ((task, x, y, sample_weight), y_part), weight in zip(
                 whole, weights
             ):
-                task.loss_metric.update_state(losses[task.name], weight)
+                task.loss_metric.update_state(
+                    losses[task.name], sample_weight=weight
+                )
                 task.update_metrics(x, y, y_part, sample_weight)
             if padding is not None and wasted is not None:
                 padding.update_state(wasted)

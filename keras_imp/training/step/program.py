@@ -12,7 +12,7 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_imp import _keras_private as keras_private
-from keras_imp.tasks.task import Task
+from keras_imp.tasks.task import Task, total_weight
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.devices.base import Devices
 from keras_imp.training.input.task_mixture import SEPARATOR
@@ -51,9 +51,7 @@ class Batch(NamedTuple):
 
         A number, or a float32 scalar.
         """
-        if self.sample_weight is None:
-            return float(keras.tree.flatten(self.x)[0].shape[0])
-        return ops.sum(ops.cast(self.sample_weight, "float32"))
+        return total_weight(self.x, self.sample_weight)
 
     def with_arrays(self, arrays: tuple) -> "Batch":
         """The same batch with other examples.

@@ -11,6 +11,7 @@ from keras_imp.training.input.task_mixture import SKIP
 from keras_imp.training.step.accumulation import is_float, merge, split
 from keras_imp.training.step.engine import InPlaceEngine
 from keras_imp.training.step.program import StepProgram
+from keras_imp.training.step.tensorflow_graphs import predicting, stepping
 
 
 class TensorFlowEngine(InPlaceEngine):
@@ -60,6 +61,21 @@ class TensorFlowEngine(InPlaceEngine):
             outputs = super().predict_step(data)
             self.devices.run_deferred_reductions()
             return outputs
+
+    def make_train_function(self, force: bool) -> None:
+        model = self.model
+        if model.train_function is None or force:
+            model.train_function = stepping(model, model.train_step)
+
+    def make_test_function(self, force: bool) -> None:
+        model = self.model
+        if model.test_function is None or force:
+            model.test_function = stepping(model, model.test_step)
+
+    def make_predict_function(self, force: bool) -> None:
+        model = self.model
+        if model.predict_function is None or force:
+            model.predict_function = predicting(model, model.predict_step)
 
     # Gradients ---------------------------------------------------------------
 
@@ -154,8 +170,8 @@ def one_at_a_time(
     """A mixture as something whose items may each have another structure.
 
     Keras builds a `tf.data.Dataset` with one element spec from anything else.
-    It leaves a `tf.distribute.DistributedDataset` alone and then calls its
-    one-step function, a `tf.function` that keeps one graph per structure.
+    It leaves a `tf.distribute.DistributedDataset` alone, and hands its iterator
+    to the model's function, which has one graph per structure.
 
     Args:
         keyed: From a conversion of an item to an iterator.

@@ -141,7 +141,8 @@ def test_a_batch_that_devices_cannot_share_is_refused(results):
     assert results["errors"]["odd batch"] == (
         "Task 'words': the batch size must be a multiple of the number of "
         f"devices that share a batch. Received: batch_size=7, devices={devices}"
-        ". Choose another one, or leave out a smaller last batch."
+        ". Choose another one, or leave out a smaller last batch: "
+        "keras_imp.data.Arrays(..., drop_last=True)."
     )
 
 

@@ -1,12 +1,10 @@
 import re
-import threading
 
 import numpy as np
 import pytest
 
 from keras_imp import TaskMixture, schedules
 from keras_imp.training.input.task_mixture import signature
-from tests.training.input.test_prefetch import wait_until
 
 
 def batches(name, count, size=2):
@@ -48,44 +46,10 @@ def test_a_later_first_step_goes_on_where_the_earlier_steps_stopped():
     for schedule in (schedules.RoundRobin(), schedules.Weighted()):
         whole = read(make(schedule, steps=30, seed=2))
         rest = make(schedule, steps=19, seed=2)
-        rest.first_step = 11
-        assert read(rest) == whole[11:]
-
-
-@pytest.mark.parametrize("sequential", [False, True])
-def test_steps_that_were_taken_become_empty_items(sequential):
-    def mixture():
-        if sequential:
-            return TaskMixture.sequential({"a": batches("a", 6)})
-        return make()
-
-    whole = list(mixture().get_numpy_iterator())
-    rest = mixture()
-    rest.start(2, skip=2)
-    found = list(rest.get_numpy_iterator())
-    assert [list(item) for item in found[:2]] == [["@skip"], ["@skip"]]
-    assert [list(item) for item in found[2:]] == [list(i) for i in whole[2:]]
-    assert rest.num_batches == len(found) == 6
-
-
-def test_an_epoch_cannot_go_on_after_its_end():
-    text = (
-        "An epoch cannot go on after more steps than it has. Received: "
-        "steps_per_epoch=6, steps_taken=7. Give `steps_per_epoch` the value of "
-        "the run that was stopped."
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        make().start(7, skip=7)
-
-
-def test_closing_ends_the_threads_that_read_ahead():
-    before = set(threading.enumerate())
-    mixture = make(steps=100)
-    items = mixture.get_numpy_iterator()
-    next(items)
-    assert set(threading.enumerate()) > before
-    mixture.close()
-    assert set(threading.enumerate()) == before
+        assert read(rest.items(11)) == whole[11:]
+        assert read(make(schedule, seed=2, steps=30).items(9, 2)) == read(
+            make(schedule, seed=2, steps=28).items(9)
+        )
 
 
 def test_the_seed_decides_the_order():
@@ -120,15 +84,12 @@ def test_together_gives_a_batch_of_every_task_in_each_item():
         {"a": 2, "b": 0},
         {"a": 0, "b": 1},
     ]
-    keys = [list(item) for item in mixture.get_numpy_iterator()]
-    assert keys == [["a@2x3_2", "b@5x3_5"]] * 4
 
 
 def test_together_goes_on_at_a_later_first_step():
     sources = {"a": batches("a", 3), "b": batches("b", 2)}
     mixture = TaskMixture.together(sources, steps_per_epoch=1)
-    mixture.first_step = 5
-    (item,) = mixture
+    (item,) = mixture.items(5)
     assert {name: int(y[0]) for name, (_, y) in item.items()} == {
         "a": 2,
         "b": 1,
@@ -141,25 +102,9 @@ def test_together_needs_a_length_of_the_epoch():
         list(TaskMixture.together({"a": batches("a", 1)}))
 
 
-def test_the_key_of_a_keras_item_names_task_and_shapes():
-    mixture = TaskMixture(
-        {"a": batches("a", 1) + batches("a", 1, size=5)}, steps_per_epoch=2
-    )
-    keys = [next(iter(item)) for item in mixture.get_numpy_iterator()]
-    assert keys == ["a@2x3_2", "a@5x3_5"]
-
-
 def test_signature_leaves_out_what_is_not_there():
     batch = ({"image": np.zeros((2, 3))}, None, np.zeros(2))
     assert signature(batch) == "2x3_2"
-
-
-def test_keras_sees_the_length_of_an_epoch():
-    mixture = make(steps=6)
-    assert mixture.num_batches == 6
-    assert mixture.batch_size is None
-    assert not mixture.has_partial_batch
-    assert mixture.partial_batch_size is None
 
 
 def test_a_batch_that_is_no_tuple_is_the_inputs():
@@ -167,38 +112,6 @@ def test_a_batch_that_is_no_tuple_is_the_inputs():
     ((_, batch),) = next(iter(mixture)).items()
     assert len(batch) == 1
     assert isinstance(batch[0]["image"], np.ndarray)
-
-
-def test_preparing_a_batch_happens_before_it_is_keyed():
-    mixture = make(steps=1)
-    mixture.bind(lambda name, batch: (batch[0],))
-    assert list(next(iter(mixture.get_numpy_iterator()))) == ["a@2x3"]
-
-
-@pytest.mark.parametrize("prefetch", [0, 2])
-def test_an_exception_arrives_with_a_note_of_task_and_batch(prefetch):
-    def broken():
-        yield from batches("b", 2)
-        raise OSError("disk")
-
-    mixture = TaskMixture(
-        {"a": batches("a", 2), "b": broken},
-        schedule=schedules.RoundRobin(),
-        steps_per_epoch=8,
-        prefetch=prefetch,
-    )
-    with pytest.raises(OSError, match="disk") as caught:
-        list(mixture.get_numpy_iterator())
-    assert caught.value.__notes__ == ["In batch 2 of task 'b'."]
-
-
-def test_the_reading_thread_ends_with_the_epoch_or_when_closed():
-    before = set(threading.enumerate())
-    list(make().get_numpy_iterator())
-    items = make(steps=1000).get_numpy_iterator()
-    next(items)
-    items.close()
-    assert wait_until(lambda: not set(threading.enumerate()) - before)
 
 
 # Errors --------------------------------------------------------------------
