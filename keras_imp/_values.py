@@ -23,4 +23,6 @@ def value_of(variable: keras.Variable) -> np.ndarray:
         >>> int(value_of(keras.Variable(3, dtype="int32")))
         3
     """
-    return np.array(ops.convert_to_numpy(variable.value))
+    # The copy is a tensor: variables of several replicas on TensorFlow are no
+    # arrays to NumPy.
+    return np.array(ops.convert_to_numpy(ops.copy(variable.value)))
