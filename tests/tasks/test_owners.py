@@ -79,6 +79,8 @@ def test_a_copied_task_serves_another_model():
 
 def test_a_model_that_is_refused_leaves_its_tasks_free():
     task = Classification("kind", "image", 3)
-    with pytest.raises(ValueError, match="needs an encoder with `embed`"):
+    with pytest.raises(
+        ValueError, match="needs an encoder with embed, body, finish"
+    ):
         model_of([task], keras_imp.CombinedModel, strategy="padded")
     model_of([task])
