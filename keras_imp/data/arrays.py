@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_imp._errors import check_positive, message
+from keras_imp.data.description import describe_array, describe_function
 
 Augment = Callable[[tuple, np.random.Generator], tuple]
 
@@ -110,6 +111,23 @@ class Arrays(keras.utils.PyDataset):
         rows = self._rows_of_pass(number)
         rows = rows[position * self.size : (position + 1) * self.size]
         return self._batch_of(rows, index)
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the batches, for `Backup`: it refuses other data.
+
+        Returns:
+            What JSON can hold.
+        """
+        return {
+            "batch_size": self.size,
+            "shuffle": self.shuffle,
+            "drop_last": self.drop_last,
+            "seed": self.seed,
+            "augment": describe_function(self.augment),
+            "x": {name: describe_array(v) for name, v in self.x.items()},
+            "y": _each(describe_array, self.y),
+            "sample_weight": _each(describe_array, self.sample_weight),
+        }
 
     def _batch_of(self, rows: np.ndarray, index: int) -> tuple:
         """The examples in these rows, augmented for batch `index`."""

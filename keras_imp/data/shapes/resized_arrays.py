@@ -136,6 +136,22 @@ class ResizedArrays(Arrays):
             x = drop_tokens(x, planned.shape.drop, planned.patchings, generator)
         return (x, *batch[1:])
 
+    def describe(self) -> dict[str, Any]:
+        shapes = [
+            {
+                "batch_size": one.batch_size,
+                "weight": one.shape.weight,
+                "sizes": one.shape.sizes,
+                "drop": one.shape.drop,
+            }
+            for one in self.shapes
+        ]
+        return {
+            **super().describe(),
+            "shapes": shapes,
+            "drop_on_host": self.drop_on_host,
+        }
+
     def _place(self, index: int) -> tuple[PlannedShape, int]:
         """Shape of a batch, and examples before it over all passes."""
         deck, place = divmod(index, len(self._deck))

@@ -1,6 +1,7 @@
 """Save a training run so that a kill at any moment loses nothing but time."""
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -12,10 +13,12 @@ from typing import Any
 
 import keras
 
+import keras_imp
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp._keras_private import set_initial_epoch
 from keras_imp._values import value_of
 from keras_imp.training.checkpoint.files import BackupFiles, BrokenBackupError
+from keras_imp.training.checkpoint.lock import FolderLock
 from keras_imp.training.checkpoint.run_description import (
     describe,
     first_difference,
@@ -24,6 +27,22 @@ from keras_imp.training.checkpoint.run_description import (
 from keras_imp.training.input.reader import MixtureReader
 
 SIGNALS = tuple(number.name for number in signal.Signals)
+# What a resume needs of a backup.
+FACTS = (
+    "epoch",
+    "step",
+    "finished",
+    "epochs",
+    "learning_rate",
+    "backend",
+    "run",
+)
+# Bytes of a weight's name and description in a file, at most.
+OVERHEAD = 4096
+
+
+class BackupError(ValueError):
+    """Raised when a folder's backups cannot be resumed from."""
 
 
 class StoppedBySignal(SystemExit):
@@ -71,16 +90,19 @@ class Backup(keras.callbacks.Callback):
     optimizer, schedule, data position, random states, metrics, epoch logs.
 
     A backup is one file, written beside the others and renamed when it is on
-    the disk. A damaged one is passed over with a warning, in favor of the one
-    before; another run's is refused. Its path also works in `load_weights`,
-    and a learning rate that callbacks changed is restored with it.
+    the disk, which must have room for `keep` and one more. A damaged one is
+    passed over with a warning, in favor of the one before; another run's is
+    refused, one with other data too. Its path also works in `load_weights`, and
+    a learning rate that callbacks changed is restored with it.
 
     What callbacks keep for themselves (the patience of `EarlyStopping`) is not
-    in it. A source that is a stream must give the same batches each time.
+    in it. A source that is a stream must give the same batches each time: its
+    number of batches is all that can be compared.
 
     Args:
-        folder: Folder of this run's backups alone. It stays after training: a
-            run that is complete is then not trained again.
+        folder: Folder of this run's backups alone, locked while it trains. It
+            stays after training: a run that is complete is then not trained
+            again.
         every: Save after this many steps.
         seconds: Save after this many seconds, at the next step. With neither,
             after each epoch.
@@ -90,6 +112,11 @@ class Backup(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is out of its range, or a signal is unknown.
+        BackupError: From `fit`, a ValueError: if no backup can be used, or it
+            is of another run.
+        FolderInUseError: From `fit`, if another run has the folder.
+        OSError: From `fit`, if the folder cannot be written to, or the disk has
+            no room.
 
     Example:
         >>> import keras_imp
@@ -118,7 +145,8 @@ class Backup(keras.callbacks.Callback):
         self.seconds = seconds
         self.keep = keep
         self.signals = signals
-        self.files = BackupFiles(self.folder, keep)
+        self.files = BackupFiles(self.folder, keep, FACTS)
+        self._lock = FolderLock(self.folder)
         self._reader: MixtureReader | None = None
         self._previous_handlers: dict[str, Any] = {}
         self._forget()
@@ -139,6 +167,7 @@ class Backup(keras.callbacks.Callback):
         finally:
             for name in list(self._previous_handlers):
                 self._unwatch(name)
+            self._lock.release()
             self._reader = None
             self._forget()
 
@@ -167,6 +196,7 @@ class Backup(keras.callbacks.Callback):
                     model=type(self._trained).__name__,
                 )
             )
+        self._lock.acquire()
         self._run = describe(self.model, self._reader.mixture)
         self._restore()
         self._saved_at = time.monotonic()
@@ -227,9 +257,10 @@ class Backup(keras.callbacks.Callback):
                 "learning_rate": learning_rate(model),
                 "backend": keras.config.backend(),
                 "keras": keras.__version__,
+                "keras_imp": keras_imp.__version__,
                 "run": self._run,
             }
-            self.files.write(model.save_weights, facts)
+            self.files.write(model.save_weights, facts, _size_of(model))
         self._epoch_is_over = False
         self._steps_since = 0
         self._saved_at = time.monotonic()
@@ -279,7 +310,7 @@ class Backup(keras.callbacks.Callback):
                 )
             return path, facts
         if broken:
-            raise ValueError(
+            raise BackupError(
                 message(
                     "None of the backups can be used.",
                     "To train from the start, remove them or give another "
@@ -295,11 +326,14 @@ class Backup(keras.callbacks.Callback):
         now = self._run["optimizer"]["learning_rate"]
         # A callback may have changed it, and the process went on from there.
         if now == facts["learning_rate"]:
-            optimizer = {**backup["optimizer"], "learning_rate": now}
+            optimizer = {**backup.get("optimizer", {}), "learning_rate": now}
             backup = {**backup, "optimizer": optimizer}
-        found = first_difference(backup, self._run)
+        version = facts.get("keras_imp")
+        found = first_difference(
+            backup, self._run, same_version=version == keras_imp.__version__
+        )
         if found is not None:
-            raise ValueError(
+            raise BackupError(
                 message(
                     f"The backup is of another run: `{found.where}` differs.",
                     "Go on with what that run was given, or choose another "
@@ -334,3 +368,12 @@ class Backup(keras.callbacks.Callback):
             self._save()
         step = int(value_of(self.model.step_counter))
         raise StoppedBySignal(str(self._signal), step, self.folder)
+
+
+def _size_of(model: keras.Model) -> int:
+    """Bytes of a backup, or a little more."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return sum(
+        math.prod(v.shape) * (8 if "64" in str(v.dtype) else 4) + OVERHEAD
+        for v in variables
+    )

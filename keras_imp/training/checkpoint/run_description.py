@@ -5,11 +5,13 @@ the argument that differs, and not loaded into a model that it half fits.
 """
 
 import json
+import re
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from keras_imp.data.description import content_difference
 from keras_imp.training.input.task_mixture import TaskMixture
 from keras_imp.training.schedules import Schedule
 
@@ -68,6 +70,11 @@ def describe(model: keras.Model, mixture: TaskMixture) -> dict[str, Any]:
                 name: source.num_batches
                 for name, source in mixture.sources.items()
             },
+            "sources": {
+                # With its seed: it decides the order of the batches.
+                name: _plain(source.describe(), leave_out=())
+                for name, source in mixture.sources.items()
+            },
         },
     }
     # As it will come back from a file: tuples are lists.
@@ -87,7 +94,7 @@ def learning_rate(model: keras.Model) -> Any:
 
 
 def first_difference(
-    backup: Any, now: Any, where: str = ""
+    backup: Any, now: Any, where: str = "", same_version: bool = True
 ) -> Difference | None:
     """Compare two descriptions.
 
@@ -95,6 +102,8 @@ def first_difference(
         backup: The one of a backup.
         now: The one of this run.
         where: Path that leads here.
+        same_version: Whether one version of keras-imp wrote both. Versions
+            know other facts: what one of them does not have is no difference.
 
     Returns:
         The first `Difference`, or None.
@@ -104,25 +113,65 @@ def first_difference(
         >>> run_description.first_difference({"a": {"b": 1}}, {"a": {"b": 2}})
         Difference(where='a.b', backup=1, now=2)
     """
+    if where.endswith(".content"):
+        return _difference_of_content(backup, now, where)
+    pairs = _parts(backup, now, where, same_version)
+    if pairs is None:
+        equal = _any_backend(backup) == _any_backend(now)
+        return None if equal else Difference(where, backup, now)
+    found = (
+        first_difference(old, new, path, same_version)
+        for path, old, new in pairs
+    )
+    return next(filter(None, found), None)
+
+
+def _parts(
+    backup: Any, now: Any, where: str, same_version: bool
+) -> list[tuple[str, Any, Any]] | None:
+    """Path and values of each part; None if they are compared as a whole."""
     if isinstance(backup, dict) and isinstance(now, dict):
-        for key in [*now, *(key for key in backup if key not in now)]:
-            found = first_difference(
+        keys = [*now, *(key for key in backup if key not in now)]
+        if not same_version:
+            keys = [key for key in keys if key in backup and key in now]
+        return [
+            (
+                f"{where}.{key}" if where else key,
                 backup.get(key, MISSING),
                 now.get(key, MISSING),
-                f"{where}.{key}" if where else key,
             )
-            if found:
-                return found
-        return None
+            for key in keys
+        ]
     if isinstance(backup, list) and isinstance(now, list) and _is_long(now):
         if len(backup) != len(now):
-            return Difference(f"len({where})", len(backup), len(now))
-        found_in = (
-            first_difference(old, new, f"{where}[{i}]")
+            return [(f"len({where})", len(backup), len(now))]
+        return [
+            (f"{where}[{i}]", old, new)
             for i, (old, new) in enumerate(zip(backup, now))
-        )
-        return next(filter(None, found_in), None)
-    return None if backup == now else Difference(where, backup, now)
+        ]
+    return None
+
+
+def _difference_of_content(
+    backup: Any, now: Any, where: str
+) -> Difference | None:
+    found = content_difference(backup, now)
+    if found is None:
+        return None
+    index, *values = found
+    return Difference(where + index, *values)
+
+
+def _any_backend(value: Any) -> Any:
+    """A value as each backend would describe it.
+
+    JAX has 32 bits where the others count in 64.
+    """
+    if isinstance(value, str):
+        return re.sub(r"^(u?)int(32|64) \(", r"\1int (", value)
+    return (
+        [_any_backend(v) for v in value] if isinstance(value, list) else value
+    )
 
 
 def _model_config(model: keras.Model) -> dict[str, Any]:
@@ -150,7 +199,7 @@ def _shapes(variables: list) -> list[str]:
     return [f"{v.dtype} {tuple(v.shape)}" for v in variables]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, leave_out: tuple[str, ...] = NOT_COMPARED) -> Any:
     """A config without what Keras numbers, and with plain values only."""
     if isinstance(value, dict):
         if "class_name" in value and isinstance(value.get("config"), dict):
@@ -158,14 +207,14 @@ def _plain(value: Any) -> Any:
             # A dtype policy is its name; a layer's name is no argument.
             if value["class_name"].endswith("DTypePolicy"):
                 return config.get("name")
-            return {"class": value["class_name"], **_plain(config)}
+            return {"class": value["class_name"], **_plain(config, leave_out)}
         return {
-            str(key): _plain(part)
+            str(key): _plain(part, leave_out)
             for key, part in value.items()
-            if key not in NOT_COMPARED
+            if key not in leave_out
         }
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_plain(part, leave_out) for part in value]
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if value is None or isinstance(value, bool | int | float | str):

@@ -4,12 +4,19 @@ Random access (a `PyDataset`, a list of batches, `keras_imp.data.Arrays`) gives
 any batch at once. A stream (a `tf.data.Dataset`, a generator function, any
 iterable) is read in order, started anew when it ends, and skipped forward
 after a resume.
+
+Data may have a method `describe()` that tells, as what JSON can hold, what
+decides its batches. `Backup` refuses to resume a run with other data by it, and
+by what can be known of any data without reading it.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import keras
+
 from keras_imp._errors import message
+from keras_imp.data.description import describe_array
 
 
 class Source(Protocol):
@@ -28,6 +35,9 @@ class Source(Protocol):
     @property
     def num_examples(self) -> int | None:
         """Examples in one pass, None if the data does not tell."""
+
+    def describe(self) -> dict[str, Any]:
+        """What is known of the data without reading it, for JSON."""
 
 
 class RandomAccessSource:
@@ -63,6 +73,9 @@ class RandomAccessSource:
     @property
     def num_examples(self) -> int | None:
         return getattr(self.data, "num_examples", None)
+
+    def describe(self) -> dict[str, Any]:
+        return _describe(self)
 
     def batch(self, index: int) -> Any:
         if hasattr(self.data, "batch_at"):
@@ -110,6 +123,9 @@ class StreamSource:
     @property
     def num_examples(self) -> int | None:
         return getattr(self.data, "num_examples", None)
+
+    def describe(self) -> dict[str, Any]:
+        return _describe(self)
 
     def batch(self, index: int) -> Any:
         if index < self._position:
@@ -178,6 +194,33 @@ def sizes(sources: dict[str, Source]) -> dict[str, int | None]:
     if None not in examples.values():
         return examples
     return {name: s.num_batches for name, s in sources.items()}
+
+
+def _describe(source: Any) -> dict[str, Any]:
+    """What the data tells of itself, or what can be seen of it."""
+    data = source.data
+    facts: dict[str, Any] = {"examples": source.num_examples}
+    told = data.describe() if hasattr(data, "describe") else None
+    if isinstance(told, dict):
+        return {**facts, **told}
+    if isinstance(data, list):
+        # The first batch, one in the middle, and the last one.
+        places = sorted({0, len(data) // 2, len(data) - 1})
+        return {**facts, **{f"batch_{i}": _arrays(data[i]) for i in places}}
+    if isinstance(getattr(data, "batch_size", None), int):
+        facts["batch_size"] = data.batch_size
+    if hasattr(data, "element_spec"):  # tf.data
+        facts["arrays"] = [
+            f"{spec.dtype.name} {spec.shape}"
+            for spec in keras.tree.flatten(data.element_spec)
+            if hasattr(spec, "shape")
+        ]
+    return facts
+
+
+def _arrays(batch: Any) -> list[dict[str, Any]]:
+    arrays = (a for a in keras.tree.flatten(batch) if a is not None)
+    return [describe_array(array) for array in arrays]
 
 
 def open_source(task: str, data: Any) -> Source:

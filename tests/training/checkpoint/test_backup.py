@@ -13,7 +13,6 @@ import pytest
 
 import keras_imp
 from keras_imp.callbacks import Backup, StoppedBySignal
-from keras_imp.training.checkpoint.files import BackupFiles
 from tests.helpers import models
 from tests.helpers import resumable_runs as resumable
 from tests.helpers.bad_batches import exactly
@@ -560,26 +559,6 @@ def test_a_learning_rate_that_a_callback_changed_is_restored(tmp_path):
     text = "`optimizer.learning_rate` differs"
     with pytest.raises(ValueError, match=re.escape(text)):
         refit(tmp_path, make_model(optimizer=keras.optimizers.SGD(0.25)))
-
-
-def test_another_backend_may_go_on_but_not_without_a_word(
-    tmp_path, monkeypatch
-):
-    write = BackupFiles.write
-
-    def write_elsewhere(files, save, facts):
-        return write(files, save, {**facts, "backend": "numpy"})
-
-    with monkeypatch.context() as patch:
-        patch.setattr(BackupFiles, "write", write_elsewhere)
-        fit_small([Backup(tmp_path)], epochs=1, seed=1)
-    text = (
-        "The backup was written on another backend: the run goes on, but not "
-        "bit for bit. Received: backup='numpy', "
-        f"now={keras.config.backend()!r}."
-    )
-    with pytest.warns(UserWarning, match=f"^{re.escape(text)}$"):
-        fit_small([Backup(tmp_path)], epochs=1)
 
 
 # Signals --------------------------------------------------------------------

@@ -81,6 +81,7 @@ def test_a_process_that_died_in_a_save_and_then_was_told_to_stop(
     assert [name.split("-")[0] for name in names] == [
         "backup",
         "backup",
+        "lock",
         "unfinished",
     ]
     assert run(backup, result, "own", "SIGTERM") == 143
