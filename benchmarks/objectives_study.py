@@ -3,9 +3,10 @@
     python benchmarks/objectives_study.py            # 5 seeds; < 1 hour
     python benchmarks/objectives_study.py --smoke    # one seed, a few steps
 
-imp.md 13.4 at a small scale: `imp_tiny` on the playground's five tasks. In
-every arm a task learns from the very same batches in the same order, `--steps`
-over five of them, whatever the number of updates:
+The claims of docs/method.md, Results in the paper, at a small scale:
+`imp_tiny` on the playground's five tasks. In every arm a task learns from the
+very same batches in the same order, `--steps` over five of them, whatever the
+number of updates:
 
 - alternating: one task in each step, in turn;
 - summed: one step for one batch of every task, by the sum of their losses; also

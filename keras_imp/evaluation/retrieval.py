@@ -32,7 +32,7 @@ def recall_at(
         {'recall@1': 0.5, 'recall@2': 0.5, 'median_rank': 2.0}
 
     Reference:
-        imp.md 10.3.
+        docs/method.md, Results in the paper.
     """
     if similarities.shape != relevant.shape:
         raise ValueError(

@@ -44,7 +44,8 @@ class ZeroShotClassifier:
         (3, 2)
 
     Reference:
-        imp.md 10.2, with all prompts instead of the first.
+        docs/method.md, Results in the paper, with all prompts instead of the
+        first.
     """
 
     def __init__(

@@ -17,7 +17,8 @@ from keras_imp.layers.dense import TokenDense, flatten_leading, lecun_normal
 from keras_imp.typing import Tensor
 
 # Added to the logits of padding: far below any logit, far from infinity, so
-# that a row of padding only becomes uniform instead of NaN (imp.md 4.2).
+# that a row of padding only becomes uniform instead of NaN (docs/method.md,
+# Encoder).
 MASKED_LOGIT = -1e10
 
 

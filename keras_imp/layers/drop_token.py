@@ -15,7 +15,8 @@ def num_kept(num_tokens: int | None, rate: float) -> int:
         rate: Share to drop, in [0, 1).
 
     Returns:
-        `int((1 - rate) * num_tokens)` (imp.md 2.5), but at least 1.
+        `int((1 - rate) * num_tokens)` (docs/method.md, Multi-resolution and
+        DropToken), but at least 1.
 
     Raises:
         ValueError: If the number of tokens is not known.
@@ -130,7 +131,8 @@ class DropToken(keras.layers.Layer):
         (2, 4, 8)
 
     Reference:
-        [IMP](https://arxiv.org/abs/2305.06324); imp.md 2.5.
+        [IMP](https://arxiv.org/abs/2305.06324); docs/method.md,
+        Multi-resolution and DropToken.
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):

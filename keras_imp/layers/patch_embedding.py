@@ -50,7 +50,8 @@ def patchify(x: Tensor, patch_size: tuple[int, ...]) -> Tensor:
     """Cut a grid into non-overlapping patches, in row-major order.
 
     Inside a patch, values are ordered like the axes of the grid, channels last
-    (imp.md 2.2: tokens (t, v, h), values (t, h, w, c)).
+    (docs/method.md, Modalities and tokenization: tokens (t, v, h), values (t,
+    h, w, c)).
 
     Args:
         x: Shape `(batch, *sizes, channels)`; each size a multiple of its patch.

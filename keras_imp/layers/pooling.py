@@ -55,7 +55,7 @@ class MaskedMeanPooling(_Pooling):
         2.0
 
     Reference:
-        imp.md 6.1.
+        docs/method.md, Tasks and losses.
     """
 
     def call(
@@ -98,7 +98,7 @@ class FirstTokenPooling(_Pooling):
         1.0
 
     Reference:
-        imp.md 6.1 (special token).
+        docs/method.md, Tasks and losses (special token).
     """
 
     def call(
@@ -141,7 +141,7 @@ class AttentionPooling(_Pooling):
         (3, 8)
 
     Reference:
-        imp.md 6.1; [Zhai et al., 2022](https://arxiv.org/abs/2106.04560).
+        docs/method.md, Tasks and losses; [Zhai et al., 2022](https://arxiv.org/abs/2106.04560).
     """
 
     def __init__(self, num_heads: int, intermediate_dim: int, **kwargs):

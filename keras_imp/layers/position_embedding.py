@@ -3,7 +3,7 @@
 A short axis is spread over the whole table with gaps ("dilated"), so that one
 table serves every resolution: patch `i` of `n` uses row `i * buckets // n`.
 Ids are computed in integers on the host; the faithful variants show what
-floating coordinates do instead (imp.md 3.5).
+floating coordinates do instead (docs/method.md, Positions).
 """
 
 import math
@@ -22,7 +22,9 @@ COORDINATES = ("integer", "float32", "bfloat16")
 def bucket_ids(
     count: int, buckets: int, coordinates: str = "integer"
 ) -> np.ndarray:
-    """Table row of each of `count` patches along one axis (imp.md 3.1).
+    """Table row of each of `count` patches along one axis.
+
+    Source: docs/method.md, Positions.
 
     Args:
         count: Patches along the axis.
@@ -135,7 +137,7 @@ class PositionEmbedding(keras.layers.Layer):
         (2, 12, 8)
 
     Reference:
-        [IMP](https://arxiv.org/abs/2305.06324); imp.md section 3.
+        [IMP](https://arxiv.org/abs/2305.06324); docs/method.md, Positions.
     """
 
     def __init__(
@@ -286,7 +288,8 @@ class PositionEmbedding(keras.layers.Layer):
         return vectors
 
     def _axis_ids(self, axis: int, count: int) -> np.ndarray:
-        # Text is not dilated: its scale is its own length (imp.md 3.2).
+        # Text is not dilated: its scale is its own length (docs/method.md,
+        # Positions).
         scale = self.buckets[axis] if self.dilated else count
         return bucket_ids(count, scale, self.coordinates)
 

@@ -33,7 +33,7 @@ class ProjectionHead(keras.layers.Layer):
         (3, 16)
 
     Reference:
-        imp.md 6.2.
+        docs/method.md, Tasks and losses.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class CommonSpace(keras.layers.Layer):
         [('image_to_text', (3, 16))]
 
     Reference:
-        imp.md 6.2.
+        docs/method.md, Tasks and losses.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class CommonSpace(keras.layers.Layer):
 
 
 def _unit_length(x: Tensor) -> Tensor:
-    """X / (|x| + 1e-6) in float32 (imp.md 7.1)."""
+    """X / (|x| + 1e-6) in float32 (docs/method.md, Tasks and losses)."""
     x = ops.cast(x, "float32")
     square = ops.sum(ops.square(x), axis=-1, keepdims=True)
     # The square root has no gradient at 0, where an empty caption would be.

@@ -15,7 +15,8 @@ class TokenEmbedding(keras.layers.Layer):
     """Look up one learned vector per token id.
 
     Id 0 is padding; `padding_mask` says where tokens are real. Ids are looked
-    up by gather, never by a one-hot product (imp.md 14, defect 6).
+    up by gather, never by a one-hot product (docs/method.md, Known
+    differences).
 
     Args:
         vocabulary_size: Number of ids, padding included.
@@ -48,8 +49,8 @@ class TokenEmbedding(keras.layers.Layer):
         [True, True, False]
 
     Reference:
-        imp.md 2.4 and 4.4 (normal initialiser with deviation
-        1 / sqrt(hidden_dim)).
+        docs/method.md, Modalities and tokenization (normal
+        initializer with standard deviation 1 / sqrt(hidden_dim)).
     """
 
     def __init__(

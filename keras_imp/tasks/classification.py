@@ -55,7 +55,7 @@ class Classification(LinearTask):
         50
 
     Reference:
-        imp.md 6.3, 7.2 and 7.3.
+        docs/method.md, Tasks and losses.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class Combined(Task):
         (('image',), ['clothes/loss', 'clothes/kind/loss'])
 
     Reference:
-        imp.md 7.3, the aggregator of objectives.
+        docs/method.md, Tasks and losses, the aggregator of objectives.
     """
 
     def __init__(

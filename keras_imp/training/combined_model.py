@@ -89,7 +89,8 @@ class CombinedModel(AlternatingModel):
         [0.25]
 
     Reference:
-        imp.md 13.4: alternating objectives against summing them.
+        docs/method.md, Results in the paper: alternating objectives against
+        summing them.
     """
 
     program_class = JointProgram

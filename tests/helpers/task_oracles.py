@@ -31,7 +31,9 @@ def weighted_mean(values, weights=None):
 
 
 def nce(similarities, counts=None, margin=0.0, groups=None):
-    """Losses of both directions, by loops over the bags of imp.md 7.1.
+    """Losses of both directions, by loops over the bags.
+
+    Source: docs/method.md, Tasks and losses.
 
     Args:
         similarities: Similarity over temperature, `(i, m, j, n)`.

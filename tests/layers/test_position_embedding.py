@@ -21,7 +21,8 @@ from tests.helpers.weights import (
 VISION = (16, 32, 32)
 EVEN_ROWS = list(range(0, 32, 2))
 
-# imp.md 3.3: input, patch grid, temporal rows, vertical = horizontal rows.
+# docs/method.md, Positions: input, patch grid, temporal rows, vertical =
+# horizontal rows.
 WORKED_EXAMPLES = {
     "image 256": ((1, 16, 16), [0], EVEN_ROWS),
     "video 16 x 256": ((4, 16, 16), [0, 4, 8, 12], EVEN_ROWS),
@@ -40,7 +41,8 @@ WORKED_EXAMPLES = {
     "video 64 x 512": ((16, 32, 32), list(range(16)), list(range(32))),
 }
 
-# imp.md 3.5: tokens = rows; wrong ids in float32; wrong ids, ids outside the
+# docs/method.md, Positions: tokens = rows; wrong ids in float32; wrong ids,
+# ids outside the
 # table in bfloat16.
 NUMERICAL_HAZARDS = {
     "waveform 300": (300, 14, 52, 0),

@@ -1,4 +1,4 @@
-"""Parameter counts of imp.md section 12, as it prints them."""
+"""Parameter counts of docs/method.md, Model sizes, as it prints them."""
 
 import functools
 
@@ -56,7 +56,7 @@ def counts(encoder):
 
 
 def encoder_formula(width, inner, layers):
-    """L (4 D^2 + 2 D F + 2 D) + 2 D, imp.md section 12."""
+    """L (4 D^2 + 2 D F + 2 D) + 2 D, docs/method.md, Model sizes."""
     block = 4 * width**2 + 2 * width * inner + 2 * width
     return layers * block + 2 * width
 
@@ -132,7 +132,7 @@ def test_arguments_are_those_of_the_table(name):
         "num_layers": layers,
         "num_heads": heads,
     }
-    # "d_h = D / H = 64 in every named size", imp.md 1.2.
+    # "d_h = D / H = 64 in every named size", docs/method.md, Encoder.
     assert width == 64 * heads
 
 

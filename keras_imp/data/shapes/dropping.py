@@ -47,7 +47,8 @@ def drop_tokens(
         ((2, 8, 768), (2, 8, 3))
 
     Reference:
-        [IMP](https://arxiv.org/abs/2305.06324); imp.md 2.5.
+        [IMP](https://arxiv.org/abs/2305.06324); docs/method.md,
+        Multi-resolution and DropToken.
     """
     check_rates(rates, x, patchings)
     x = dict(x)

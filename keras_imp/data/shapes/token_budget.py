@@ -1,7 +1,8 @@
 """How many examples of each shape fill a step: shapes in, a plan out.
 
 Tasks of unlike sizes take steps of equal cost: what a shape saves in size or
-by dropping tokens, it gets back as examples (imp.md 9).
+by dropping tokens, it gets back as examples (docs/method.md, Multi-resolution
+and DropToken).
 """
 
 import dataclasses
@@ -45,7 +46,8 @@ class TokenBudget:
         [128, 128]
 
     Reference:
-        [IMP](https://arxiv.org/abs/2305.06324), section 3.3; imp.md 9.
+        [IMP](https://arxiv.org/abs/2305.06324), section 3.3; docs/method.md,
+        Multi-resolution and DropToken.
     """
 
     def __init__(
@@ -172,7 +174,9 @@ class TokenBudget:
 def forward_flops(
     tokens: int, hidden_dim: int, intermediate_dim: int, num_layers: int
 ) -> int:
-    """Operations of one sequence in the dense encoder's blocks (imp.md 9).
+    """Operations of one sequence in the dense encoder's blocks.
+
+    Source: docs/method.md, Multi-resolution and DropToken.
 
     Matrix products of projections and feed-forward networks, and attention;
     two operations for a multiplication and its addition. The embedders and

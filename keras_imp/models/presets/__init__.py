@@ -1,4 +1,7 @@
-"""Named sizes, as data: one JSON file for each (imp.md section 12)."""
+"""Named sizes, as data: one JSON file for each.
+
+Source: docs/method.md, Model sizes.
+"""
 
 import json
 from importlib import resources

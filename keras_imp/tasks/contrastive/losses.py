@@ -32,7 +32,9 @@ def contrastive_loss(
     margin: float = 0.0,
     same: Tensor | None = None,
 ) -> PairLoss:
-    """Cross-modal NCE with several positives per example (imp.md 7.1).
+    """Cross-modal NCE with several positives per example.
+
+    Source: docs/method.md, Tasks and losses.
 
     With one instance per example, no groups and no margin this is the
     symmetric InfoNCE loss. With several positives, all instances of the

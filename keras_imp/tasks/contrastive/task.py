@@ -106,7 +106,7 @@ class Contrastive(Task):
         [('video', 'audio'), ('video', 'text'), ('audio', 'text')]
 
     Reference:
-        imp.md 6.2 and 7.1; [InfoNCE](https://arxiv.org/abs/1807.03748),
+        docs/method.md, Tasks and losses; [InfoNCE](https://arxiv.org/abs/1807.03748),
         [MIL-NCE](https://arxiv.org/abs/1912.06430),
         [SigLIP](https://arxiv.org/abs/2303.15343).
     """

@@ -101,8 +101,8 @@ class MaskedModeling(Task):
 
     Reference:
         [BERT](https://arxiv.org/abs/1810.04805), section 3.1;
-        [MAE](https://arxiv.org/abs/2111.06377), section 3; imp.md 4.6, 7.3
-        and 14, rows 14 and 15.
+        [MAE](https://arxiv.org/abs/2111.06377), section 3; docs/method.md,
+        Tasks and losses.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def layout_map(
         (None, 'expert', None, None)
 
     Reference:
-        imp.md 11.
+        docs/method.md, Known differences.
     """
     for argument, axis in (("experts", experts), ("model", model)):
         if axis is not None and axis not in device_mesh.axis_names:

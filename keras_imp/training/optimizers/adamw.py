@@ -74,7 +74,7 @@ class AdamW(keras.optimizers.AdamW):
         (True, [0.25, 0.5])
 
     Reference:
-        imp.md 8.4 and 14; layer-wise rates: [Clark et al.,
+        docs/method.md, Optimization; layer-wise rates: [Clark et al.,
         2020](https://arxiv.org/abs/2003.10555), section 3.
     """
 

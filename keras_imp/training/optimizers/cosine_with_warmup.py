@@ -42,7 +42,7 @@ class CosineWithWarmup(keras.optimizers.schedules.LearningRateSchedule):
         [1e-06, 0.0008, 0.000433]
 
     Reference:
-        imp.md 8.4.
+        docs/method.md, Optimization.
     """
 
     def __init__(

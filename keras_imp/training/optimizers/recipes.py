@@ -6,7 +6,7 @@ from keras_imp._errors import check_choice, check_positive
 from keras_imp.training.optimizers.adamw import AdamW
 from keras_imp.training.optimizers.cosine_with_warmup import CosineWithWarmup
 
-# Arguments of `CosineWithWarmup`, imp.md 8.4.
+# Arguments of `CosineWithWarmup`, docs/method.md, Optimization.
 RATES: dict[str, dict[str, Any]] = {
     "small": {
         "peak": 8e-4,
@@ -73,7 +73,7 @@ def imp_recipe(
         0.001
 
     Reference:
-        imp.md 8.4 and 14.2.
+        docs/method.md, Optimization.
     """
     check_choice(tuple(RATES), size=size)
     check_choice(("fixed", "imp"), variant=variant)

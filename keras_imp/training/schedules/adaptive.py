@@ -97,7 +97,8 @@ class AdaptiveSchedule(Schedule):
         [0.7 0.3]
 
     Reference:
-        imp.md 13.4: adaptive schedules are an open question of the paper.
+        docs/method.md, Results in the paper: adaptive schedules are an open
+        question of the paper.
     """
 
     def __init__(self, exploration: float = 0.1, every: int = 100):

@@ -47,7 +47,7 @@ class Intervals(Schedule):
         'abaaba'
 
     Reference:
-        imp.md 8.1 and 8.2.
+        docs/method.md, Alternating gradient descent.
     """
 
     def __init__(self, intervals: dict[str, int]):

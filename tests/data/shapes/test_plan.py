@@ -17,7 +17,8 @@ def rows(found):
     return {axis: list(map(int, own)) for axis, own in found.items()}
 
 
-# imp.md 3.3, through a plan: what each size reaches in tables of (16, 32, 32).
+# docs/method.md, Positions, through a plan: what each size reaches in tables
+# of (16, 32, 32).
 @pytest.mark.parametrize(
     ("name", "size", "frames", "height"),
     [

@@ -6,7 +6,8 @@ import keras_imp
 from keras_imp.data import Shape
 from keras_imp.data.shapes.token_budget import forward_flops
 
-# imp.md 9: (frames, size, share dropped), tokens, examples at 2 ** 21 tokens.
+# docs/method.md, Multi-resolution and DropToken: (frames, size, share
+# dropped), tokens, examples at 2 ** 21 tokens.
 IMP_BUDGET = [
     ((4, 128, 0), 64, 32_768),
     ((16, 128, 0), 256, 8192),
@@ -17,7 +18,8 @@ IMP_BUDGET = [
     ((4, 512, 0), 1024, 2048),
     ((64, 512, 0), 16_384, 128),
 ]
-# imp.md 9: GFLOPs of a sequence of 16, 64, 256 and 1024 tokens.
+# docs/method.md, Multi-resolution and DropToken: GFLOPs of a sequence of 16,
+# 64, 256 and 1024 tokens.
 IMP_GFLOPS = {
     "small": ((384, 1536, 12), ("0.68", "2.79", "12.08", "62.8")),
     "base": ((768, 3072, 12), ("2.73", "11.02", "45.9", "212.6")),
@@ -26,7 +28,7 @@ IMP_GFLOPS = {
 
 
 def small_encoder(modalities=("image", "video", "audio", "text"), **options):
-    """Patches of 4 x 16 x 16 and the tables of imp.md."""
+    """Patches of 4 x 16 x 16 and the tables of docs/method.md."""
     return keras_imp.IMPEncoder(
         8, 16, 1, 2, modalities=modalities, vocabulary_size=11, **options
     )

@@ -1,4 +1,4 @@
-"""Who goes where, against the worked examples of imp.md and slow loops."""
+"""Who goes where, against the worked examples and slow loops."""
 
 import keras
 import numpy as np

@@ -10,7 +10,8 @@ from keras_imp.tasks import contrastive_loss
 from tests.helpers import task_oracles as oracles
 from tests.helpers.weights import assert_near, to_numpy
 
-# imp.md 7.1: similarities [[0.9, 0.1], [0.2, 0.6]], one instance each.
+# docs/method.md, Tasks and losses: similarities [[0.9, 0.1], [0.2, 0.6]], one
+# instance each.
 PUBLISHED = [
     (1.0, 0.4421, 0.4386, 0.4403),
     (0.2, 0.0725, 0.0543, 0.0634),

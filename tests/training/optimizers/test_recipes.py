@@ -8,7 +8,7 @@ from tests.helpers.weights import to_numpy
 
 SIZES = ("small", "base", "large")
 
-# imp.md 8.4, with the digits that are printed there.
+# docs/method.md, Optimization, with the digits that are printed there.
 TABLE = {
     0: ("1e-6", "2e-5", "1e-5"),
     1000: ("8.09e-5", "1.25e-5", "8.2e-6"),

@@ -11,7 +11,8 @@ from keras_imp.training.schedules import BLOCK
 NAMES = ("a", "b", "c")
 few = settings(max_examples=20, deadline=None)
 
-# imp.md 8.2: intervals of the six loaders, and their updates per 120 passes.
+# docs/method.md, Alternating gradient descent: intervals of the six loaders,
+# and their updates per 120 passes.
 PUBLISHED = {
     "image-text": (1, 120),
     "image-class": (1, 120),
@@ -121,7 +122,8 @@ def test_published_intervals_give_299_updates_in_120_passes():
 def test_published_intervals_give_the_published_sequence():
     intervals = {name: row[0] for name, row in PUBLISHED.items()}
     schedule = schedules.Intervals(intervals).bind(tuple(PUBLISHED))
-    # imp.md 8.1, the loop as released, over 2 x 120 passes.
+    # docs/method.md, Alternating gradient descent, the loop as released, over
+    # 2 x 120 passes.
     expected = []
     counters = dict.fromkeys(intervals, 0)
     for _ in range(240):
