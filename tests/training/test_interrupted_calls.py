@@ -185,6 +185,11 @@ class BrokenAtTheEnd(keras.utils.PyDataset):
 # Ctrl-C ---------------------------------------------------------------------
 
 
+# Only JAX takes the values out of the variables for a step. TensorFlow's own
+# conversion of arrays ends the process when a signal's handler raises in it.
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="variables keep their values"
+)
 @pytest.mark.parametrize("call", CALLS)
 def test_ctrl_c_at_any_moment_costs_nothing(model, call):
     def interrupt(number, frame):
