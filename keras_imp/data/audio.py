@@ -10,6 +10,8 @@ from keras_imp._errors import check_choice, check_positive, message
 from keras_imp.typing import Tensor
 
 _LOG_OFFSET = 1e-6
+# Upper edge in Hz where the sampling rate allows it.
+_MAX_FREQUENCY = 7600.0
 # The first implementation built its filters for 48 kHz and then fed 16 kHz.
 _IMP_RATE_FACTOR = 3
 
@@ -29,7 +31,8 @@ class LogMel(keras.layers.Layer):
         frame_step: Samples from one frame to the next.
         num_mel_bins: Number of bands.
         min_frequency: Lower edge of the lowest band in Hz.
-        max_frequency: Upper edge of the highest band in Hz.
+        max_frequency: Upper edge of the highest band in Hz. Defaults to 7600,
+            or half the sampling rate where that is less.
         variant: `"fixed"` builds the bands for `sampling_rate`. `"imp"`
             builds them for three times the rate, as the first implementation
             trained: every band then covers a third of its nominal frequency.
@@ -37,14 +40,15 @@ class LogMel(keras.layers.Layer):
             since half precision cannot hold the range of magnitudes.
 
     Call arguments:
-        waveform: `(batch, samples)` in [-1, 1].
+        waveform: `(batch, samples)`, float in [-1, 1], at least one sample.
 
     Returns:
         `(batch, frames, num_mel_bins)` float32.
 
     Raises:
-        ValueError: If an argument is out of range, or the waveform is not of
-            rank 2.
+        TypeError: If the waveform is not float.
+        ValueError: If an argument is out of range, or the waveform is empty or
+            not of rank 2.
 
     Example:
         >>> import numpy as np
@@ -65,7 +69,7 @@ class LogMel(keras.layers.Layer):
         frame_step: int = 1024,
         num_mel_bins: int = 128,
         min_frequency: float = 80.0,
-        max_frequency: float = 7600.0,
+        max_frequency: float | None = None,
         variant: str = "fixed",
         **kwargs: Any,
     ) -> None:
@@ -78,6 +82,8 @@ class LogMel(keras.layers.Layer):
             num_mel_bins=num_mel_bins,
         )
         check_choice(("fixed", "imp"), variant=variant)
+        if max_frequency is None:
+            max_frequency = min(_MAX_FREQUENCY, sampling_rate / 2)
         if not 0 <= min_frequency < max_frequency <= sampling_rate / 2:
             raise ValueError(
                 message(
@@ -107,7 +113,17 @@ class LogMel(keras.layers.Layer):
 
     def call(self, waveform: Tensor) -> Tensor:
         # The check stands here too: an eager call computes no output shape.
-        self._check_rank(waveform.shape)
+        self._check_shape(waveform.shape)
+        dtype = keras.backend.standardize_dtype(waveform.dtype)
+        if "float" not in dtype:
+            raise TypeError(
+                message(
+                    "A waveform must be float in [-1, 1].",
+                    "Divide integers by the range of their type: int16 by "
+                    "32768.",
+                    dtype=dtype,
+                )
+            )
         # A constant amount of silence gives ceil(samples / step) frames for
         # every length, so a length unknown to the graph works too.
         padded = ops.pad(waveform, [[0, 0], [0, self.frame_length - 1]])
@@ -128,17 +144,27 @@ class LogMel(keras.layers.Layer):
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
     ) -> tuple[int | None, ...]:
-        self._check_rank(input_shape)
+        self._check_shape(input_shape)
         batch, samples = input_shape
         frames = None if samples is None else -(-samples // self.frame_step)
         return (batch, frames, self.num_mel_bins)
 
-    def _check_rank(self, shape: tuple[int | None, ...]) -> None:
+    def _check_shape(self, shape: tuple[int | None, ...]) -> None:
         if len(shape) != 2:
             raise ValueError(
                 message(
                     "A waveform must have the shape (batch, samples).",
                     "Average the channels, or add the batch axis.",
+                    shape=tuple(shape),
+                )
+            )
+        # Not `0 in shape`: a symbol of JAX does not compare.
+        if any(isinstance(size, int) and size == 0 for size in shape):
+            raise ValueError(
+                message(
+                    "A batch of waveforms must have at least one example and "
+                    "one sample.",
+                    "Leave empty recordings out.",
                     shape=tuple(shape),
                 )
             )

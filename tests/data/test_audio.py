@@ -155,10 +155,56 @@ def test_wrong_rank(shape):
 
 def test_bands_above_half_the_rate():
     with pytest.raises(ValueError, match="bands") as error:
-        LogMel(sampling_rate=8_000)
+        LogMel(sampling_rate=8_000, max_frequency=7600.0)
     assert str(error.value) == (
         "The bands must lie between 0 and half the sampling rate. "
         "Received: min_frequency=80.0, max_frequency=7600.0, "
         "sampling_rate=8000. Choose 0 <= min_frequency < max_frequency <= "
         "sampling_rate / 2."
     )
+
+
+@pytest.mark.parametrize(
+    ("rate", "edge"), [(8_000, 4_000), (11_025, 5_512.5), (48_000, 7_600)]
+)
+def test_the_highest_band_ends_where_the_rate_allows(rate, edge):
+    layer = LogMel(sampling_rate=rate)
+    assert layer.max_frequency == edge
+    wave = waveforms(2_100)
+    expected = np.stack([oracle(row, rate=rate, high=edge) for row in wave])
+    np.testing.assert_allclose(to_numpy(layer(wave)), expected, atol=2e-3)
+    assert LogMel.from_config(layer.get_config()).max_frequency == edge
+
+
+@pytest.mark.parametrize("samples", [1, 2, 1_023])
+def test_less_than_a_step_gives_one_frame(samples):
+    wave = waveforms(1_100)[:, :samples]
+    result = to_numpy(LogMel()(wave))
+    assert result.shape == (2, 1, 128)
+    np.testing.assert_allclose(
+        result, np.stack([oracle(row) for row in wave]), atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3_000)])
+def test_a_batch_of_nothing_is_refused(shape):
+    text = (
+        "A batch of waveforms must have at least one example and one sample. "
+        f"Received: shape={shape}. Leave empty recordings out."
+    )
+    with pytest.raises(ValueError, match="waveforms") as error:
+        LogMel()(np.zeros(shape, "float32"))
+    assert text in str(error.value)
+    with pytest.raises(ValueError, match="waveforms") as error:
+        LogMel().compute_output_shape(shape)
+    assert str(error.value) == text
+
+
+def test_integers_are_refused():
+    text = (
+        "A waveform must be float in [-1, 1]. Received: dtype='int16'. Divide "
+        "integers by the range of their type: int16 by 32768."
+    )
+    with pytest.raises(TypeError, match="float") as error:
+        LogMel()(np.zeros((2, 3_000), "int16"))
+    assert text in str(error.value)
