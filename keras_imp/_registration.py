@@ -37,7 +37,6 @@ SERIALIZABLE = {
     "keras_imp.layers.token_embedding": ("TokenEmbedding",),
     "keras_imp.models.embedders": ("Embedder",),
     "keras_imp.models.imp_encoder": ("IMPEncoder",),
-    "keras_imp.models.sparse.metric": ("RoutingMetric",),
     "keras_imp.tasks.classification": ("Classification",),
     "keras_imp.tasks.combined": ("Combined",),
     "keras_imp.tasks.contrastive.task": ("Contrastive",),

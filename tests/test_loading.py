@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 # Keras could make these too, but no file names them: their owners make them.
 PARTS = {
+    "TotalsReset",
     "EncoderBody",
     "Experts",
     "GivenSeed",
@@ -28,6 +29,7 @@ PARTS = {
 }
 # No file names these either: they are there to be derived from.
 BASES = {
+    "ReportingLayer",
     "EncoderBackbone",
     "LinearTask",
     "MultimodalEncoder",

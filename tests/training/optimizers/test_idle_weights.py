@@ -65,8 +65,16 @@ def trajectory(update):
         {name: [(x,)] for name in NAMES}, schedule=Given()
     )
     found = {}
-    for first, last in ((0, 300), (300, 301), (301, 401), (401, STEPS)):
-        model.fit(mixture, steps_per_epoch=last - first, verbose=0)
+    parts = ((0, 300), (300, 301), (301, 401), (401, STEPS))
+    for epoch, (first, last) in enumerate(parts):
+        # One run: each epoch continues where the one before ended.
+        model.fit(
+            mixture,
+            steps_per_epoch=last - first,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            verbose=0,
+        )
         found[last] = {
             name: float(ops.convert_to_numpy(task.slope))
             for name, task in model.tasks.items()

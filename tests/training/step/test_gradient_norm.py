@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_imp
+from keras_imp.training.input.reader import MixtureReader
 from tests.helpers import models
 from tests.helpers.weights import to_numpy
 
@@ -47,7 +48,8 @@ def test_the_norm_of_every_step_is_that_of_the_update():
     squares = []
     for draws in range(1, 26):
         before = [to_numpy(v) for v in model.trainable_variables]
-        model.fit(mixture, verbose=0)
+        # One run: each epoch continues where the one before ended.
+        model.fit(mixture, epochs=draws, initial_epoch=draws - 1, verbose=0)
         after = [to_numpy(v) for v in model.trainable_variables]
         squares.append(
             sum(
@@ -71,7 +73,8 @@ class TestOnJax:
 
         model, mixture = image_model(), image_mixture()
         model.fit(mixture, verbose=0)
-        item = next(iter(mixture.get_jax_iterator()))
+        reader = MixtureReader(mixture, model.prepare_batch, None)
+        item = next(iter(reader.get_jax_iterator()))
         state = [
             [variable.value for variable in group]
             for group in (
