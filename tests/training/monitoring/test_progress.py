@@ -291,7 +291,18 @@ def test_nothing_is_warned_of(process):
     # What TensorFlow writes while it is imported, whatever its settings.
     start = ("WARNING: All log messages before absl::", "I0000 ")
     lines = errors.splitlines()
-    assert [line for line in lines if not line.startswith(start)] == []
+    # What Keras' own conversion of torch tensors warns of: two lines each.
+    keras_lines = {
+        number + offset
+        for number, line in enumerate(lines)
+        if "keras/src/backend/torch/core.py" in line
+        for offset in (0, 1)
+    }
+    assert [
+        line
+        for number, line in enumerate(lines)
+        if number not in keras_lines and not line.startswith(start)
+    ] == []
 
 
 def main():
