@@ -42,6 +42,7 @@ def load_weights(
     filepath: str | Path,
     skip_mismatch: bool,
     load: Callable[..., None],
+    **kwargs,
 ) -> LoadReport:
     """Load a file of weights by name.
 
@@ -50,6 +51,8 @@ def load_weights(
         filepath: A file of weights, or a `.keras` file.
         skip_mismatch: Whether to load what fits, and to warn of the rest.
         load: `load_weights` of Keras.
+        **kwargs: More arguments of it; with any, Keras loads the file by
+            itself.
 
     Returns:
         What fitted.
@@ -60,9 +63,9 @@ def load_weights(
         OSError: If the file cannot be read.
     """
     path = Path(filepath)
-    if not path.is_file() or not path.name.endswith(ENDINGS):
+    if kwargs or not path.is_file() or not path.name.endswith(ENDINGS):
         # On another machine; or it is no such file, and Keras says so.
-        load(filepath, skip_mismatch=skip_mismatch)
+        load(filepath, skip_mismatch=skip_mismatch, **kwargs)
         return LoadReport(str(filepath))
     with open_weights(path) as groups:
         loading = _Loading(model, groups)

@@ -9,12 +9,16 @@ before and after: all that a backbone has is overridden here.
 
 import copy
 import importlib
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import keras
 
 from keras_imp._errors import message
+from keras_imp._saving.loading import load_weights
+from keras_imp._saving.names import save_variables, variables_by_position
+from keras_imp._saving.report import LoadReport
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.presets import PRESETS
 from keras_imp.models.refusals import no_lora, no_quantize, no_transformers
@@ -97,6 +101,37 @@ class EncoderBackbone(keras.Model, metaclass=_NeverFunctional):
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.dtype_policies.get(config["dtype"])
         return cls(**config)
+
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs
+    ) -> LoadReport:
+        """Load weights by the names of modalities.
+
+        Args:
+            filepath: What `save_weights` wrote, or a file of an
+                `AlternatingModel`, whose encoder is taken.
+            skip_mismatch: Whether to load what fits, and to warn of the rest:
+                for an encoder that gained or lost modalities.
+            **kwargs: Other arguments of `keras.Model.load_weights`; with any,
+                Keras loads the file by itself.
+
+        Returns:
+            What fitted.
+
+        Raises:
+            ValueError: If something does not fit, with its name. No weight has
+                changed then.
+            OSError: If the file cannot be read.
+        """
+        load = super().load_weights
+        return load_weights(self, filepath, skip_mismatch, load, **kwargs)
+
+    def save_own_variables(self, store: Any) -> None:
+        save_variables(super().save_own_variables, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        save = super().save_own_variables
+        super().load_own_variables(variables_by_position(save, store))
 
     # What keras-hub has beside a Keras model ---------------------------------
 

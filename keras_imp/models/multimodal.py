@@ -4,7 +4,6 @@
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,13 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
-from keras_imp._saving.loading import load_weights
-from keras_imp._saving.names import (
-    save_by_name,
-    save_variables,
-    variables_by_position,
-)
-from keras_imp._saving.report import LoadReport
+from keras_imp._saving.names import save_by_name
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.totals import RoutingTotals
 from keras_imp.layers.position_embedding import known_grid
@@ -291,40 +284,6 @@ class MultimodalEncoder(EncoderBackbone):
             raise ValueError("`inputs` must have at least one modality.")
         for name in inputs:
             check_modality(name, self.modalities)
-
-    def load_weights(
-        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs
-    ) -> LoadReport:
-        """Load weights by the names of modalities.
-
-        Args:
-            filepath: What `save_weights` wrote, or a file of an
-                `AlternatingModel`, whose encoder is taken.
-            skip_mismatch: Whether to load what fits, and to warn of the rest:
-                for an encoder that gained or lost modalities.
-            **kwargs: Other arguments of `keras.Model.load_weights`; with any,
-                Keras loads the file by itself.
-
-        Returns:
-            What fitted.
-
-        Raises:
-            ValueError: If something does not fit, with its name. No weight has
-                changed then.
-            OSError: If the file cannot be read.
-        """
-        load = super().load_weights
-        if kwargs:
-            load(filepath, skip_mismatch=skip_mismatch, **kwargs)
-            return LoadReport(str(filepath))
-        return load_weights(self, filepath, skip_mismatch, load)
-
-    def save_own_variables(self, store: Any) -> None:
-        save_variables(super().save_own_variables, store)
-
-    def load_own_variables(self, store: Any) -> None:
-        save = super().save_own_variables
-        super().load_own_variables(variables_by_position(save, store))
 
     def _use_modalities(self, given: Any) -> None:
         """Take names or records of modalities, checked."""

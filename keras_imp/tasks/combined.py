@@ -10,13 +10,9 @@ from keras_imp._errors import check_choice, message
 from keras_imp._saving.names import save_by_name
 from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.models.protocols import Encoder
+from keras_imp.tasks.owners import check_tasks_of, set_owner
 from keras_imp.tasks.shared_passes import SharedPasses
-from keras_imp.tasks.task import (
-    Task,
-    check_no_owner,
-    set_owner,
-    total_weight,
-)
+from keras_imp.tasks.task import Task, total_weight
 from keras_imp.typing import Tensor
 
 
@@ -213,20 +209,8 @@ def _inputs_of(part: Task, x: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_parts(parts: list[Task]) -> None:
-    if not parts:
-        raise ValueError("`tasks` must have at least one task.")
-    names = [part.name for part in parts]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            message(
-                f"Each part needs a name of its own, but {twice[0]!r} is there "
-                "more than once.",
-                names=names,
-            )
-        )
+    check_tasks_of(parts)
     for part in parts:
-        check_no_owner(part)
         if part.microbatches > 1:
             raise ValueError(
                 message(

@@ -309,49 +309,6 @@ def _check_name(name: str) -> None:
         )
 
 
-def check_no_owner(task: Task) -> None:
-    """Raise if a task is in another model, or a part of another task, already.
-
-    Two owners would share its head: training one would change the predictions
-    of the other.
-
-    Args:
-        task: The task.
-
-    Raises:
-        ValueError: If it has an owner.
-
-    Example:
-        >>> import keras_imp
-        >>> from keras_imp.tasks.task import check_no_owner
-        >>> check_no_owner(keras_imp.tasks.Regression("price", "image"))
-    """
-    owner = getattr(task, "_owner", None)
-    if owner is not None:
-        raise ValueError(
-            message(
-                f"Task {task.name!r} already belongs to {owner}: its head "
-                "would be shared, so that training one changes what the other "
-                "predicts.",
-                "Make the tasks anew for each model, such as in a function "
-                "that returns them; the encoder may be shared. To copy one: "
-                "type(task).from_config(task.get_config()).",
-                task=task.name,
-            )
-        )
-
-
-def set_owner(tasks: list[Task], owner: str) -> None:
-    """Note what the tasks belong to; see `check_no_owner`.
-
-    Args:
-        tasks: Tasks without an owner.
-        owner: Such as `"the model 'alternating_model'"`.
-    """
-    for task in tasks:
-        task._owner = owner
-
-
 def count_examples(values: Any) -> int:
     """Examples of one input, also of one that was cut on the host.
 

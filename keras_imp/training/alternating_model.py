@@ -5,44 +5,33 @@ What a Keras user calls is here. What a step does with a batch is in
 """
 
 import contextlib
-import functools
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_imp import _keras_private as keras_private
-from keras_imp._errors import check_choice, check_positive, message
-from keras_imp._saving import version_0_1_0
-from keras_imp._saving.loading import load_weights
-from keras_imp._saving.names import (
-    save_by_name,
-    save_variables,
-    variables_by_position,
-)
-from keras_imp._saving.report import LoadReport
-from keras_imp.models.refusals import no_quantize
-from keras_imp.tasks.task import Task, count_examples, set_owner
+from keras_imp._errors import check_choice, check_positive
+from keras_imp.tasks.task import Task, count_examples
+from keras_imp.training.attach_tasks import attach_tasks
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.devices.base import make_devices
+from keras_imp.training.engine_model import EngineModel
 from keras_imp.training.fit_callbacks import fit_callbacks
 from keras_imp.training.input.checks import (
-    by_modality,
-    check_inputs,
     check_items,
-    check_lengths,
-    check_mixture,
     check_no_arguments_for_arrays,
+    check_no_losses,
     check_tasks,
-    named,
 )
+from keras_imp.training.input.open_reader import open_reader, reading
+from keras_imp.training.input.prediction import prediction_inputs, task_named
 from keras_imp.training.input.preparation import prepared
 from keras_imp.training.input.reader import MixtureReader
 from keras_imp.training.input.task_mixture import TaskMixture
-from keras_imp.training.monitoring.epoch_logs import log_names, measured
+from keras_imp.training.monitoring.epoch_logs import log_names
 from keras_imp.training.monitoring.history import TaskHistory
 from keras_imp.training.monitoring.progress import shown
+from keras_imp.training.optimizers.build import build_optimizer
 from keras_imp.training.optimizers.stacked_weights import check_stacked_weights
 from keras_imp.training.schedules.state import ScheduleState
 from keras_imp.training.step.engine import make_engine
@@ -51,7 +40,7 @@ from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class AlternatingModel(keras.Model):
+class AlternatingModel(EngineModel):
     """Train one encoder on many tasks, one task in each step.
 
     Use it like any Keras model: `compile(optimizer)`, `fit(mixture)`,
@@ -121,25 +110,11 @@ class AlternatingModel(keras.Model):
         self.hidden_dim = hidden_dim or getattr(encoder, "hidden_dim", None)
         check_tasks(self.task_list, encoder, self.hidden_dim)
         self._devices = make_devices(self)
-        self.run_state = state = RunState(self, self._devices)
-        self.step_counter = state.step_counter
-        self.failed_step = state.failed_step
-        self.failed_tasks = state.failed_tasks
-        self.skipped_steps = state.skipped_steps
-        self.epoch_counter = state.epoch_counter
-        self.epoch_start = state.epoch_start
+        self._use_run_state(RunState(self, self._devices))
         self.schedule_state = ScheduleState(
             list(self.tasks), name="schedule_state"
         )
-        for task in self.task_list:
-            with named(task):
-                task.prepare(encoder)
-            if not task.built:
-                task.build(
-                    dict.fromkeys(task.modalities, (None, self.hidden_dim))
-                )
-        set_owner(self.task_list, f"the model {self.name!r}")
-        save_by_name(self, "head", self.tasks)
+        attach_tasks(self)
         self.program = self.program_class(self, self._devices)
         self._engine = make_engine(self.program)
         self.built = True
@@ -181,15 +156,7 @@ class AlternatingModel(keras.Model):
         """
         check_choice(("raise", "skip"), on_non_finite=on_non_finite)
         self.on_non_finite = on_non_finite
-        for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
-            if kwargs.get(name) is not None:
-                raise ValueError(
-                    message(
-                        f"`{name}` must not be given: each task has its own.",
-                        "Set it in the task.",
-                        **{name: kwargs[name]},
-                    )
-                )
+        check_no_losses(kwargs)
         super().compile(optimizer=optimizer, **kwargs)
         check_stacked_weights(self.optimizer, keras_private.all_layers(self))
 
@@ -244,11 +211,13 @@ class AlternatingModel(keras.Model):
         if steps_per_epoch is not None:
             check_positive(steps_per_epoch=steps_per_epoch)
         with self._engine.kept_state(training=True):
-            reader = self._reader(x, "x", True, steps_per_epoch)
+            reader = open_reader(self, x, "x", True, steps_per_epoch)
             validation = None
             if validation_data is not None:
-                validation = self._reader(validation_data, "validation_data")
-            self._build_optimizer()
+                validation = open_reader(
+                    self, validation_data, "validation_data"
+                )
+            build_optimizer(self)
             # Set again by a callback that resumes within an epoch.
             self.run_state.begin_epoch(-1)
             keras_private.set_initial_epoch(self, None)
@@ -262,7 +231,7 @@ class AlternatingModel(keras.Model):
                 steps_per_execution=self.steps_per_execution,
             )
             with (
-                self._reads(training_mixture=reader),
+                reading(self, training_mixture=reader),
                 steering as callbacks,
             ):
                 return super().fit(
@@ -301,16 +270,16 @@ class AlternatingModel(keras.Model):
         if isinstance(x, MixtureReader):  # Called by `fit`.
             with (
                 self.run_state.keep_metrics(),
-                self._reads(testing_mixture=x),
+                reading(self, testing_mixture=x),
             ):
                 return super().evaluate(
                     x, callbacks=callbacks, return_dict=True, **kwargs
                 )
         with self._engine.kept_state():
-            reader = self._reader(x, "x")
+            reader = open_reader(self, x, "x")
             with (
                 contextlib.closing(reader),
-                self._reads(testing_mixture=reader),
+                reading(self, testing_mixture=reader),
                 shown(callbacks, verbose) as callbacks,
             ):
                 results = super().evaluate(
@@ -351,21 +320,8 @@ class AlternatingModel(keras.Model):
             ValueError: If the task is unknown or must be named, or the inputs
                 do not fit it or each other.
         """
-        if task is None:
-            if len(self.task_list) > 1:
-                raise ValueError(
-                    message(
-                        "`task` must be given: the model has the tasks "
-                        f"{list(self.tasks)}.",
-                        task=None,
-                    )
-                )
-            task = self.task_list[0].name
-        chosen = self._task(task)
-        x = by_modality(chosen, x)
-        check_inputs(chosen, x, self.encoder, some=True)
-        x = {name: x[name] for name in chosen.modalities if name in x}
-        check_lengths(chosen, x)
+        chosen = task_named(self.tasks, task)
+        x = prediction_inputs(chosen, self.encoder, x)
         examples = count_examples(x)
         with self._engine.kept_state():
             self._devices.check()
@@ -375,31 +331,13 @@ class AlternatingModel(keras.Model):
                 batch_size = placement.round_up(batch_size)
             with shown(callbacks, verbose) as callbacks:
                 predicted = super().predict(
-                    {task: x},
+                    {chosen.name: x},
                     batch_size=batch_size,
                     verbose=verbose,
                     callbacks=callbacks,
                     **kwargs,
                 )
         return keras.tree.map_structure(lambda a: a[:examples], predicted)
-
-    quantize = no_quantize
-
-    def train_on_batch(self, *args, **kwargs):
-        """Not there: a batch alone does not tell its task.
-
-        Raises:
-            NotImplementedError: Always; it says what to call instead.
-        """
-        raise NotImplementedError(_no_batches("train_on_batch", "fit"))
-
-    def test_on_batch(self, *args, **kwargs):
-        """Not there: a batch alone does not tell its task.
-
-        Raises:
-            NotImplementedError: Always; it says what to call instead.
-        """
-        raise NotImplementedError(_no_batches("test_on_batch", "evaluate"))
 
     def prepare_batch(
         self, name: str, batch: tuple, training: bool = True
@@ -421,67 +359,9 @@ class AlternatingModel(keras.Model):
         Raises:
             ValueError: If the batch does not fit the task; it names the task.
         """
-        return prepared(self._task(name), self.encoder, batch, training)
-
-    def _get_metrics_result_or_logs(self, logs: Any) -> dict[str, Any]:
-        """What an epoch logs. Keras takes the last step's where they differ."""
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Values of what was measured since the last reset.
-
-        Returns:
-            Values by name, of the tasks that were drawn; `routing/...` for
-            the tokens that were routed.
-        """
-        return measured(self)
-
-    def load_weights(
-        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs
-    ) -> LoadReport:
-        """Load weights by the names of tasks and modalities.
-
-        The file may list them in another order. It also has the optimizer, the
-        counters of a run and what a schedule measured.
-
-        Args:
-            filepath: What `save_weights`, `save` or `callbacks.Backup` wrote.
-            skip_mismatch: Whether to load what fits, and to warn of the rest:
-                for a model that gained or lost tasks or modalities.
-            **kwargs: Other arguments of `keras.Model.load_weights`; with any,
-                Keras loads the file by itself.
-
-        Returns:
-            What fitted.
-
-        Raises:
-            ValueError: If something does not fit, with its name. No weight has
-                changed then.
-            OSError: If the file cannot be read.
-        """
-        load = super().load_weights
-        if kwargs:
-            load(filepath, skip_mismatch=skip_mismatch, **kwargs)
-            return LoadReport(str(filepath))
-        return load_weights(self, filepath, skip_mismatch, load)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """What `compile` was given, to be saved with the model.
-
-        Returns:
-            Arguments of `compile`.
-        """
-        config = super().get_compile_config()
-        return {**config, "on_non_finite": self.on_non_finite} if config else {}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile again when a saved model is loaded.
-
-        Args:
-            config: What `get_compile_config` returned.
-        """
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self._build_optimizer()
+        return prepared(
+            task_named(self.tasks, name), self.encoder, batch, training
+        )
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -512,152 +392,9 @@ class AlternatingModel(keras.Model):
         ]
         return cls(**config)
 
-    # What Keras' trainer and saving call, forwarded -------------------------
-
-    def train_step(self, *args: Any) -> Any:
-        """One training step; see `keras_imp.training.step`."""
-        return self._engine.train_step(*args)
-
-    def test_step(self, *args: Any) -> Any:
-        """One step of an evaluation; see `keras_imp.training.step`."""
-        return self._engine.test_step(*args)
-
-    def predict_step(self, *args: Any) -> Any:
-        """One step of a prediction; see `keras_imp.training.step`."""
-        return self._engine.predict_step(*args)
-
-    def make_train_function(self, force: bool = False) -> None:
-        """Make `train_function`, if there is none or `force` is given."""
-        self._engine.make_train_function(force)
-
-    def make_test_function(self, force: bool = False) -> None:
-        """Make `test_function`, if there is none or `force` is given."""
-        self._engine.make_test_function(force)
-
-    def make_predict_function(self, force: bool = False) -> None:
-        """Make `predict_function`, if there is none or `force` is given."""
-        self._engine.make_predict_function(force)
-
-    def jax_state_sync(self) -> None:
-        """Write what `fit` on JAX has taken out back into the variables."""
-        self._engine.put_back_state()
-
-    def _get_jax_state(self, **groups: bool) -> tuple:
-        return self._engine.take_state(**groups)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save counters, random states and metrics too.
-
-        Args:
-            store: Where arrays go, by name.
-        """
-        save_variables(super().save_own_variables, store)
-        self.run_state.save(store)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` saved.
-
-        Args:
-            store: Arrays by name.
-        """
-        save = super().save_own_variables
-        counters = self.run_state.load(store)
-        super().load_own_variables(variables_by_position(save, counters))
-        version_0_1_0.use_names(store, self)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == keras_private.JAX_STATE:
-            # Where Keras keeps the state between steps. As any attribute, it
-            # would look there for layers to track, array by array, after each
-            # step: half of the time that `fit` adds to a small one.
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
     # Helpers ----------------------------------------------------------------
-
-    def _task(self, name: str) -> Task:
-        if name not in self.tasks:
-            raise ValueError(
-                message(
-                    f"The model has the tasks {list(self.tasks)}.", task=name
-                )
-            )
-        return self.tasks[name]
-
-    def _reader(
-        self,
-        mixture: Any,
-        argument: str,
-        training: bool = False,
-        steps_per_epoch: int | None = None,
-    ) -> MixtureReader:
-        """Check a mixture, and check each of its batches when it is read."""
-        check_mixture(mixture, self.tasks, argument)
-        self._check_items(mixture, argument, training)
-        self._devices.check()
-        prepare = functools.partial(self.prepare_batch, training=training)
-        return MixtureReader(
-            mixture, prepare, self._devices.placement, steps_per_epoch
-        )
-
-    @contextlib.contextmanager
-    def _reads(self, **readers: MixtureReader) -> Iterator[None]:
-        """Where a step on several devices finds its batches, while it runs."""
-        for name, reader in readers.items():
-            setattr(self, name, reader)
-        try:
-            yield
-        finally:
-            for name in readers:
-                delattr(self, name)
 
     def _check_items(
         self, mixture: TaskMixture, argument: str, training: bool
     ) -> None:
         check_items(mixture, argument, together=False)
-
-    def _build_optimizer(self) -> None:
-        """Build on all variables: the first step touches only some of them."""
-        if getattr(self, "optimizer", None) is None:
-            raise ValueError(
-                "The model must be compiled before `fit`. Call "
-                "model.compile(optimizer=...)."
-            )
-        if not self.optimizer.built:
-            with self._devices.scope():
-                self.optimizer.build(self.trainable_variables)
-        optimized = keras_private.optimized_variables(self.optimizer)
-        known = [id(v) for v in optimized]
-        if known != [id(v) for v in self.trainable_variables]:
-            # TensorFlow would go on with the step it has traced.
-            raise ValueError(
-                message(
-                    "The trainable weights must be those that the optimizer "
-                    "was built for.",
-                    "Call model.compile(...) with a new optimizer after a "
-                    "change of `trainable`.",
-                    optimizer_weights=len(known),
-                    trainable_weights=len(self.trainable_variables),
-                )
-            )
-        accumulates = getattr(
-            self.optimizer, "gradient_accumulation_steps", None
-        )
-        if accumulates and self.update == "touched" and len(self.task_list) > 1:
-            raise ValueError(
-                message(
-                    "Gradient accumulation needs `update='all'`: a head whose "
-                    "task is not the last micro-step would lose its gradient.",
-                    gradient_accumulation_steps=accumulates,
-                    update=self.update,
-                )
-            )
-
-
-def _no_batches(method: str, instead: str) -> str:
-    return (
-        f"`{method}` cannot be used: a batch alone does not tell its task. "
-        f"Use `{instead}` with keras_imp.TaskMixture.sequential("
-        "{task name: [batch]})."
-    )

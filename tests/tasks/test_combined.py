@@ -269,7 +269,7 @@ def test_masked_modeling_and_classification_of_one_picture(rng):
         ),
         (
             lambda: Combined("all", [*some_parts(), some_parts()[1]]),
-            "Each part needs a name of its own, but 'size' is there more than "
+            "Each task needs a name of its own, but 'size' is there more than "
             "once. Received: names=['kind', 'size', 'match', 'size'].",
         ),
         (

@@ -9,7 +9,8 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp.models.protocols import check_encoder
 from keras_imp.tasks.combined import Combined
-from keras_imp.tasks.task import Task, check_no_owner, count_examples
+from keras_imp.tasks.owners import check_tasks_of
+from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.input.task_mixture import TaskMixture
 
 # Arguments of Keras' `fit` and `evaluate` that would have no effect.
@@ -113,6 +114,26 @@ def check_rounds(every: int, prefetch: int, steps_per_execution: int) -> None:
         )
 
 
+def check_no_losses(given: dict[str, Any]) -> None:
+    """Raise if `compile` is given what each task has for itself.
+
+    Args:
+        given: Arguments by name.
+
+    Raises:
+        ValueError: If there is a loss or a metric.
+    """
+    for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+        if given.get(name) is not None:
+            raise ValueError(
+                message(
+                    f"`{name}` must not be given: each task has its own.",
+                    "Set it in the task.",
+                    **{name: given[name]},
+                )
+            )
+
+
 def check_no_arguments_for_arrays(method: str, given: dict[str, Any]) -> None:
     """Raise if an argument says how to cut arrays, which a mixture does.
 
@@ -208,27 +229,6 @@ def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:
         )
 
 
-def check_lengths(task: Task, x: dict[str, Any]) -> None:
-    """Raise unless all inputs of a prediction have as many examples.
-
-    Args:
-        task: The task.
-        x: Inputs by modality.
-
-    Raises:
-        ValueError: If they differ, or there is no example.
-    """
-    counts = {name: count_examples(values) for name, values in x.items()}
-    if len(set(counts.values())) > 1 or not all(counts.values()):
-        raise ValueError(
-            message(
-                f"Task {task.name!r}: all inputs must have the same number of "
-                "examples, at least one.",
-                examples=counts,
-            )
-        )
-
-
 def check_parts(task: Task, x: dict[str, Any]) -> None:
     """Raise unless a batch can be cut into the task's microbatches.
 
@@ -250,13 +250,6 @@ def check_parts(task: Task, x: dict[str, Any]) -> None:
                 microbatches=task.microbatches,
             )
         )
-
-
-def by_modality(task: Task, x: Any) -> Any:
-    """Inputs as a dict; a task of one modality takes its array alone."""
-    if isinstance(x, dict) or len(task.modalities) > 1:
-        return x
-    return {task.modalities[0]: x}
 
 
 @contextlib.contextmanager
@@ -283,18 +276,7 @@ def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
             another model, the width is not known, or the encoder lacks a
             modality.
     """
-    if not tasks:
-        raise ValueError("`tasks` must have at least one task.")
-    names = [task.name for task in tasks]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            message(
-                f"Each task needs a name of its own, but {twice[0]!r} is there "
-                "more than once.",
-                names=names,
-            )
-        )
+    check_tasks_of(tasks)
     if hidden_dim is None:
         raise ValueError(
             message(
@@ -305,7 +287,6 @@ def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
         )
     known = getattr(encoder, "modalities", ())
     for task in tasks:
-        check_no_owner(task)
         unknown = [m for m in task.modalities if known and m not in known]
         if unknown:
             raise ValueError(

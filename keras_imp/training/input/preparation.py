@@ -9,12 +9,12 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.input.checks import (
-    by_modality,
     check_inputs,
     check_parts,
     check_sample_weight,
     named,
 )
+from keras_imp.training.input.prediction import by_modality
 
 
 def prepared(task: Task, encoder: Any, batch: tuple, training: bool) -> tuple:

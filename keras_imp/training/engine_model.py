@@ -1,0 +1,189 @@
+"""A Keras model whose steps are those of an engine, one per backend.
+
+What Keras' trainer asks a model for is answered here and nowhere else, so that
+`alternating_model.py` holds what its users call.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_imp import _keras_private as keras_private
+from keras_imp._saving import version_0_1_0
+from keras_imp._saving.loading import load_weights
+from keras_imp._saving.names import save_variables, variables_by_position
+from keras_imp._saving.report import LoadReport
+from keras_imp.models.refusals import no_quantize
+from keras_imp.training.checkpoint.run_state import RunState
+from keras_imp.training.monitoring.epoch_logs import measured
+from keras_imp.training.optimizers.build import build_optimizer
+from keras_imp.training.step.engine import Engine
+
+
+class EngineModel(keras.Model):
+    """Forwards what Keras' trainer and its saving call.
+
+    Attributes:
+        run_state: Counters, random states and metrics, saved with the weights.
+    """
+
+    run_state: RunState
+    _engine: Engine
+
+    def _use_run_state(self, state: RunState) -> None:
+        """Hold the counters as attributes too, where Keras saves them."""
+        self.run_state = state
+        self.step_counter = state.step_counter
+        self.failed_step = state.failed_step
+        self.failed_tasks = state.failed_tasks
+        self.skipped_steps = state.skipped_steps
+        self.epoch_counter = state.epoch_counter
+        self.epoch_start = state.epoch_start
+
+    def train_step(self, *args: Any) -> Any:
+        """One training step; see `keras_imp.training.step`."""
+        return self._engine.train_step(*args)
+
+    def test_step(self, *args: Any) -> Any:
+        """One step of an evaluation; see `keras_imp.training.step`."""
+        return self._engine.test_step(*args)
+
+    def predict_step(self, *args: Any) -> Any:
+        """One step of a prediction; see `keras_imp.training.step`."""
+        return self._engine.predict_step(*args)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make `train_function`, if there is none or `force` is given."""
+        self._engine.make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Make `test_function`, if there is none or `force` is given."""
+        self._engine.make_test_function(force)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        """Make `predict_function`, if there is none or `force` is given."""
+        self._engine.make_predict_function(force)
+
+    def jax_state_sync(self) -> None:
+        """Write what `fit` on JAX has taken out back into the variables."""
+        self._engine.put_back_state()
+
+    def _get_jax_state(self, **groups: bool) -> tuple:
+        return self._engine.take_state(**groups)
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> dict[str, Any]:
+        """What an epoch logs. Keras takes the last step's where they differ."""
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Values of what was measured since the last reset.
+
+        Returns:
+            Values by name, of the tasks that were drawn; `routing/...` for
+            the tokens that were routed.
+        """
+        return measured(self)
+
+    # What a batch alone, or Keras alone, cannot do ---------------------------
+
+    quantize = no_quantize
+
+    def train_on_batch(self, *args, **kwargs):
+        """Not there: a batch alone does not tell its task.
+
+        Raises:
+            NotImplementedError: Always; it says what to call instead.
+        """
+        raise NotImplementedError(_no_batches("train_on_batch", "fit"))
+
+    def test_on_batch(self, *args, **kwargs):
+        """Not there: a batch alone does not tell its task.
+
+        Raises:
+            NotImplementedError: Always; it says what to call instead.
+        """
+        raise NotImplementedError(_no_batches("test_on_batch", "evaluate"))
+
+    # Saving -----------------------------------------------------------------
+
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs
+    ) -> LoadReport:
+        """Load weights by the names of tasks and modalities.
+
+        The file may list them in another order. It also has the optimizer, the
+        counters of a run and what a schedule measured.
+
+        Args:
+            filepath: What `save_weights`, `save` or `callbacks.Backup` wrote.
+            skip_mismatch: Whether to load what fits, and to warn of the rest:
+                for a model that gained or lost tasks or modalities.
+            **kwargs: Other arguments of `keras.Model.load_weights`; with any,
+                Keras loads the file by itself.
+
+        Returns:
+            What fitted.
+
+        Raises:
+            ValueError: If something does not fit, with its name. No weight has
+                changed then.
+            OSError: If the file cannot be read.
+        """
+        load = super().load_weights
+        return load_weights(self, filepath, skip_mismatch, load, **kwargs)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, to be saved with the model.
+
+        Returns:
+            Arguments of `compile`.
+        """
+        config = super().get_compile_config()
+        return {**config, "on_non_finite": self.on_non_finite} if config else {}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile again when a saved model is loaded.
+
+        Args:
+            config: What `get_compile_config` returned.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        build_optimizer(self)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save counters, random states and metrics too.
+
+        Args:
+            store: Where arrays go, by name.
+        """
+        save_variables(super().save_own_variables, store)
+        self.run_state.save(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved.
+
+        Args:
+            store: Arrays by name.
+        """
+        save = super().save_own_variables
+        counters = self.run_state.load(store)
+        super().load_own_variables(variables_by_position(save, counters))
+        version_0_1_0.use_names(store, self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == keras_private.JAX_STATE:
+            # Where Keras keeps the state between steps. As any attribute, it
+            # would look there for layers to track, array by array, after each
+            # step: half of the time that `fit` adds to a small one.
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+
+def _no_batches(method: str, instead: str) -> str:
+    return (
+        f"`{method}` cannot be used: a batch alone does not tell its task. "
+        f"Use `{instead}` with keras_imp.TaskMixture.sequential("
+        "{task name: [batch]})."
+    )

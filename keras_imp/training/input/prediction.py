@@ -1,0 +1,86 @@
+"""The inputs of `predict`: arrays in memory, of one task."""
+
+from typing import Any
+
+from keras_imp._errors import message
+from keras_imp.tasks.task import Task, count_examples
+from keras_imp.training.input.checks import check_inputs
+
+
+def task_named(tasks: dict[str, Task], name: str | None) -> Task:
+    """A task of a model.
+
+    Args:
+        tasks: The tasks by name.
+        name: Name of the task; None for the only one.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: If there is none of this name, or several to choose from.
+    """
+    if name is None and len(tasks) == 1:
+        return next(iter(tasks.values()))
+    if name is None:
+        raise ValueError(
+            message(
+                f"`task` must be given: the model has the tasks {list(tasks)}.",
+                task=None,
+            )
+        )
+    if name not in tasks:
+        raise ValueError(
+            message(f"The model has the tasks {list(tasks)}.", task=name)
+        )
+    return tasks[name]
+
+
+def prediction_inputs(task: Task, encoder: Any, x: Any) -> dict[str, Any]:
+    """Check the inputs of a prediction, and keep what the task needs.
+
+    Args:
+        task: The task.
+        encoder: The shared encoder.
+        x: Inputs by modality, some or all of the task's; or the array alone,
+            of a task of one modality.
+
+    Returns:
+        Inputs by modality.
+
+    Raises:
+        ValueError: If the inputs do not fit the task or each other.
+    """
+    x = by_modality(task, x)
+    check_inputs(task, x, encoder, some=True)
+    x = {name: x[name] for name in task.modalities if name in x}
+    check_lengths(task, x)
+    return x
+
+
+def check_lengths(task: Task, x: dict[str, Any]) -> None:
+    """Raise unless all inputs of a prediction have as many examples.
+
+    Args:
+        task: The task.
+        x: Inputs by modality.
+
+    Raises:
+        ValueError: If they differ, or there is no example.
+    """
+    counts = {name: count_examples(values) for name, values in x.items()}
+    if len(set(counts.values())) > 1 or not all(counts.values()):
+        raise ValueError(
+            message(
+                f"Task {task.name!r}: all inputs must have the same number of "
+                "examples, at least one.",
+                examples=counts,
+            )
+        )
+
+
+def by_modality(task: Task, x: Any) -> Any:
+    """Inputs as a dict; a task of one modality takes its array alone."""
+    if isinstance(x, dict) or len(task.modalities) > 1:
+        return x
+    return {task.modalities[0]: x}
