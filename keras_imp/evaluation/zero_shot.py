@@ -25,8 +25,8 @@ class ZeroShotClassifier:
         batch_size: Examples of a batch.
 
     Raises:
-        ValueError: If the task has no text, a name is there twice, a prompt
-            has no `{}`, or there is no tokenizer.
+        ValueError: If the model has no such task, the task has no text, a name
+            is there twice, a prompt has no `{}`, or there is no tokenizer.
 
     Example:
         >>> import keras_imp
@@ -68,6 +68,12 @@ class ZeroShotClassifier:
                     tokenizer=None,
                 )
             )
+        if task not in model.tasks:
+            raise ValueError(
+                message(
+                    f"The model has the tasks {list(model.tasks)}.", task=task
+                )
+            )
         if "text" not in model.tasks[task].modalities:
             raise ValueError(
                 message(
@@ -99,13 +105,22 @@ class ZeroShotClassifier:
             Shape `(examples, classes)`; the largest is the prediction.
 
         Raises:
-            ValueError: If there is not exactly one modality.
+            ValueError: If there is not exactly one modality, or the task does
+                not compare it with text.
         """
         if len(x) != 1:
             raise ValueError(
                 message("`x` must have one modality.", modalities=sorted(x))
             )
         (modality,) = x
+        if modality not in self._classes:
+            raise ValueError(
+                message(
+                    f"Task {self.task!r} compares text with "
+                    f"{tuple(self._classes)}.",
+                    modality=modality,
+                )
+            )
         vectors = self._vectors(x)[f"{modality}_to_text"]
         return vectors @ self._classes[modality].T
 

@@ -9,6 +9,7 @@ from keras_imp.layers.moe.grouping import check_known
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.reporting import ReportingLayer
 from keras_imp.layers.moe.spec import MoESpec
+from keras_imp.models.modalities import check_modality
 from keras_imp.models.sparse.placement import Run
 from keras_imp.typing import Tensor
 
@@ -45,6 +46,9 @@ class EncoderBody(ReportingLayer):
     Returns:
         Tokens, in shape and dtype of `tokens`, and the `RoutingReport` of all
         routed layers, each value with a layer axis first, or None.
+
+    Raises:
+        ValueError: If the modality is none of `modalities`.
     """
 
     def __init__(
@@ -110,6 +114,8 @@ class EncoderBody(ReportingLayer):
         passes: int = 1,
         training: bool | None = None,
     ) -> tuple[Tensor, RoutingReport | None]:
+        if modality is not None:
+            check_modality(modality, self.modalities)
         x, reports = tokens, []
         for stack in self.stacks:
             options = {"padding_mask": padding_mask, "training": training}

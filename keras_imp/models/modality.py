@@ -237,6 +237,16 @@ class Modality:
         Raises:
             ValueError: If they cannot.
         """
+        if len(size) != len(self.size_axes) or len(stored) < self.rank:
+            raise ValueError(
+                message(
+                    f"The size of {self.name!r} must be "
+                    f"({', '.join(self.size_axes)}), that of inputs of shape "
+                    f"{self.shape}.",
+                    size=tuple(size),
+                    stored=tuple(stored),
+                )
+            )
         have = self.size_in(stored)
         if self.resize is None and tuple(size) != have:
             raise ValueError(

@@ -84,3 +84,22 @@ def test_a_task_without_text_is_refused():
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         ZeroShotClassifier(_Model(), "objects", ["cat"], tokenizer=tokenize)
+
+
+def test_a_task_that_the_model_lacks_is_refused():
+    text = (
+        "The model has the tasks ['captions', 'objects']. Received: "
+        "task='caption'."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        ZeroShotClassifier(_Model(), "caption", ["cat"], tokenizer=tokenize)
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_a_modality_without_classes_is_refused(modality):
+    text = (
+        "Task 'captions' compares text with ('image',). Received: "
+        f"modality='{modality}'."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        make().predict({modality: np.zeros((2, 1), "int32")})

@@ -282,3 +282,15 @@ def test_heads_that_do_not_divide_the_width_are_refused():
 def test_bad_arguments_are_refused(arguments, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         small_encoder(**arguments)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_blocks_refuse_tokens_of_an_unknown_modality(sparse):
+    experts = {"num_experts": 2, "num_moe_layers": 1} if sparse else {}
+    body = small_encoder(("image", "text"), **experts).body
+    text = (
+        "A modality must be one of ('image', 'text'). Received: "
+        f"modality='audio'. {RENAME}"
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        body(np.zeros((2, 3, 10), "float32"), modality="audio", training=True)

@@ -115,6 +115,11 @@ class Plan(Mapping):
         self.shapes = shapes
 
     def __getitem__(self, task: str) -> tuple[PlannedShape, ...]:
+        if task not in self.shapes:
+            # A KeyError, for what a mapping does of itself, such as `get`.
+            raise KeyError(
+                message(f"The plan has the tasks {tuple(self)}.", task=task)
+            )
         return self.shapes[task]
 
     def __iter__(self) -> Iterator[str]:

@@ -85,9 +85,13 @@ class Shape:
 
         Returns:
             Their number.
+
+        Raises:
+            ValueError: If the shape has no such modality.
         """
-        extra = len(self.sizes[name]) - len(modality_of(name).size_axes)
-        return self.sizes[name][0] if extra else 1
+        size = self._given(name)
+        extra = len(size) - len(modality_of(name).size_axes)
+        return size[0] if extra else 1
 
     def size_of(self, name: str) -> tuple[int, ...]:
         """Size of one sequence of a modality, without captions.
@@ -97,8 +101,23 @@ class Shape:
 
         Returns:
             Length of each of its axes.
+
+        Raises:
+            ValueError: If the shape has no such modality.
         """
-        return self.sizes[name][-len(modality_of(name).size_axes) :]
+        return self._given(name)[-len(modality_of(name).size_axes) :]
+
+    def _given(self, name: str) -> tuple[int, ...]:
+        """The size of a modality, as it was given."""
+        if name not in self.sizes:
+            raise ValueError(
+                message(
+                    f"The shape has sizes of {tuple(self.sizes)}.",
+                    "Give it one of this modality too: Shape(..., name=size).",
+                    modality=name,
+                )
+            )
+        return self.sizes[name]
 
 
 def _size(name: str, size: Any) -> tuple[int, ...]:

@@ -156,3 +156,12 @@ Position rows of video 16x64x64: frames 0, 4, 8, 12; height 0, 8, 16, 24; width 
 Rows that no image or video reaches: frames 1-3, 5-7, 9-11, 13-15; height 24 rows of 1-31; width 24 rows of 1-31.
 Position rows of text 12: length 0-11.
 Rows that no text reaches: length 12-15."""  # noqa: E501
+
+
+def test_a_task_that_the_plan_lacks_is_named(encoder):
+    found = plan(encoder, Shape(text=8), task="objects")
+    text = "The plan has the tasks ('objects',). Received: task='object'."
+    with pytest.raises(KeyError, match=re.escape(text)):
+        found["object"]
+    assert "object" not in found
+    assert found.get("object") is None

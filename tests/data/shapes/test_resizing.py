@@ -80,3 +80,15 @@ def test_an_unknown_modality_is_refused():
         check_size("depht", (2, 8, 8), (4, 4))
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         resize("depht", np.zeros((2, 8, 8)), (4, 4), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("stored", "size"), [((2, 8, 8, 3), (4,)), ((8, 3), (4, 4))]
+)
+def test_a_size_of_another_number_of_axes_is_refused(stored, size):
+    text = (
+        "The size of 'image' must be (height, width), that of inputs of shape "
+        f"(batch, height, width, 3). Received: size={size}, stored={stored}."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        check_size("image", stored, size)

@@ -80,3 +80,15 @@ def test_a_share_of_zero_is_no_drop():
 def test_a_bad_shape_is_refused(arguments, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         Shape(**arguments)
+
+
+@pytest.mark.parametrize("method", ["size_of", "sequences_of"])
+def test_a_modality_that_the_shape_lacks_is_refused(method):
+    shape = Shape(video=(8, 32, 48), text=12)
+    text = (
+        "The shape has sizes of ('video', 'text'). Received: "
+        "modality='image'. Give it one of this modality too: "
+        "Shape(..., name=size)."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        getattr(shape, method)("image")
