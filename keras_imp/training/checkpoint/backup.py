@@ -24,6 +24,10 @@ from keras_imp.training.checkpoint.run_description import (
     first_difference,
     learning_rate,
 )
+from keras_imp.training.input.prefetch import (
+    interrupt_read,
+    interruptible_reads,
+)
 from keras_imp.training.input.reader import MixtureReader
 
 SIGNALS = tuple(number.name for number in signal.Signals)
@@ -108,7 +112,8 @@ class Backup(keras.callbacks.Callback):
             after each epoch.
         keep: How many backups to keep.
         signals: Signals that save at the next step and stop with
-            `StoppedBySignal`, in the main thread; a second one acts as usual.
+            `StoppedBySignal`, in the main thread, also while a source blocks;
+            a second one acts as usual.
 
     Raises:
         ValueError: If an argument is out of its range, or a signal is unknown.
@@ -163,10 +168,10 @@ class Backup(keras.callbacks.Callback):
         """
         self._reader = reader
         try:
-            yield
+            with interruptible_reads():
+                yield
         finally:
-            for name in list(self._previous_handlers):
-                self._unwatch(name)
+            self._unwatch_all()
             self._lock.release()
             self._reader = None
             self._forget()
@@ -224,9 +229,10 @@ class Backup(keras.callbacks.Callback):
         self._epoch_is_over = True
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self._epoch is None:
-            return  # Nothing was left to train.
-        self._save(finished=True)
+        if self._epoch is not None:  # Else nothing was left to train.
+            self._save(finished=True)
+        # From here on signals act as usual; one that came before is not lost.
+        self._unwatch_all()
         if self._signal:
             self._stop(save=False)
 
@@ -358,10 +364,15 @@ class Backup(keras.callbacks.Callback):
         # None: it was not installed from Python, and cannot be put back.
         signal.signal(signal.Signals[name], previous or signal.SIG_DFL)
 
+    def _unwatch_all(self) -> None:
+        for name in list(self._previous_handlers):
+            self._unwatch(name)
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal; the next step boundary acts on it."""
+        """Remember a signal; the next step boundary or read acts on it."""
         self._signal = signal.Signals(number).name
         self._unwatch(self._signal)
+        interrupt_read(self._stop)
 
     def _stop(self, save: bool = True) -> None:
         if save:

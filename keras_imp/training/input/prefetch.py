@@ -1,5 +1,10 @@
-"""Read ahead in one thread, so that a step never waits for data."""
+"""Read ahead in one thread, so that a step never waits for data.
 
+A source may block, even for ever. So a wait for one must be a wait that a
+signal can end: `interrupt_read` is for the handler of such a signal.
+"""
+
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -7,7 +12,72 @@ from typing import Any
 
 _END = object()
 # Seconds to wait for a read that goes on while its reader is told to stop.
-PATIENCE = 10.0
+PATIENCE = 2.0
+
+
+class ReadInterrupted(BaseException):
+    """Raised in the main thread, out of a read that may never return."""
+
+
+class _MainThread:
+    """Whether the main thread waits for data, and what is to end that."""
+
+    waits = False
+    stops: list[Callable[[], Any]] = []
+
+
+def interrupt_read(stop: Callable[[], Any]) -> None:
+    """End the read that the main thread waits for, or else its next one.
+
+    For signal handlers: a blocking call goes on when a handler returns, so a
+    handler that only noted its signal would not be heard.
+
+    Args:
+        stop: Called in place of the read; it raises what ends the run.
+
+    Raises:
+        ReadInterrupted: If the main thread waits for data. The wait catches it.
+    """
+    _MainThread.stops.append(stop)
+    if _MainThread.waits:
+        _MainThread.waits = False
+        raise ReadInterrupted
+
+
+@contextlib.contextmanager
+def interruptible_reads() -> Iterator[None]:
+    """A context that `interrupt_read` has no effect beyond."""
+    _MainThread.stops.clear()
+    try:
+        yield
+    finally:
+        _MainThread.stops.clear()
+
+
+def wait_for(get: Callable[[], Any]) -> Any:
+    """Call what may block, so that `interrupt_read` can end it.
+
+    Args:
+        get: Reads from a source, or waits for a thread that does.
+
+    Returns:
+        Its result.
+
+    Example:
+        >>> from keras_imp.training.input.prefetch import wait_for
+        >>> wait_for(lambda: "batch")
+        'batch'
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return get()
+    with contextlib.suppress(ReadInterrupted):
+        try:
+            _MainThread.waits = True
+            if not _MainThread.stops:
+                return get()
+        finally:
+            _MainThread.waits = False
+    return _MainThread.stops[-1]()
 
 
 def prefetch(
@@ -16,7 +86,8 @@ def prefetch(
     """Yield `convert(item)` for each item, `depth` of them ahead.
 
     An exception of the reading thread is raised where the item would have
-    come. Closing the generator stops the thread and waits for it.
+    come. Closing the generator stops the thread and waits for it, for a while:
+    a source may block.
 
     Args:
         items: What to read.
@@ -32,24 +103,30 @@ def prefetch(
         [0, 1, 4]
     """
     if not depth:
-        yield from map(convert, items)
+        converted = map(convert, items)
+        while (item := wait_for(lambda: next(converted, _END))) is not _END:
+            yield item
         return
     ready: queue.Queue = queue.Queue(depth)
     stopped = threading.Event()
     arguments = (items, convert, ready, stopped)
     reader = threading.Thread(target=_read, args=arguments, daemon=True)
     reader.start()
+    patience = PATIENCE
     try:
-        while (item := ready.get()) is not _END:
+        while (item := wait_for(ready.get)) is not _END:
             if isinstance(item, _Failure):
                 raise item.error
             yield item
+    except (KeyboardInterrupt, SystemExit):
+        patience = 0.0  # The wait that was ended was one for the thread.
+        raise
     finally:
         stopped.set()
-        # Not forever: a source may hang. And not for itself: the collector may
-        # close a forgotten generator in any thread.
+        # Not for itself: the collector may close a forgotten generator in any
+        # thread.
         if threading.current_thread() is not reader:
-            reader.join(PATIENCE)
+            reader.join(patience)
 
 
 class _Failure:

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp._keras_private import DataAdapter
-from keras_imp.training.input.prefetch import prefetch
+from keras_imp.training.input.prefetch import prefetch, wait_for
 from keras_imp.training.input.sources import sizes
 from keras_imp.training.input.task_mixture import (
     SEPARATOR,
@@ -115,7 +115,8 @@ class MixtureReader(DataAdapter):
 
     @property
     def num_batches(self) -> int | None:
-        return self.mixture.num_batches
+        # A stream may have to be read for its length.
+        return wait_for(lambda: self.mixture.num_batches)
 
     @property
     def batch_size(self) -> None:

@@ -6,6 +6,7 @@ import pkgutil
 import re
 import signal
 import threading
+import time
 
 import keras
 import numpy as np
@@ -583,7 +584,12 @@ class Send(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     ("hook", "batch", "step"),
     [
-        ("on_train_batch_begin", 2, 3),
+        # On torch, Keras has read the batch of the step by then.
+        (
+            "on_train_batch_begin",
+            2,
+            3 if keras.config.backend() == "torch" else 2,
+        ),
         ("on_train_batch_end", STEPS - 1, STEPS),
         ("on_test_batch_begin", 1, STEPS),
     ],
@@ -614,6 +620,87 @@ def test_a_signal_in_the_last_step_stops_after_the_run_was_saved(tmp_path):
 
     with pytest.raises(StoppedBySignal):
         fit_small([Backup(tmp_path), SendLate()], seed=1)
+    assert fit_small([Backup(tmp_path)])[1] == {}
+
+
+class Blocks:
+    """Batches in memory, one of which does not come before `free` is set."""
+
+    def __init__(self, at=None):
+        self.batches = models.make_data()["objects"]
+        self.at = at
+        self.free = threading.Event()
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        if index == self.at:
+            self.free.wait(60)
+        return self.batches[index]
+
+
+class SendLater(Send):
+    """Send it when the next batch is waited for."""
+
+    def send(self, batch, logs=None):
+        if batch == self.batch:
+            me = (os.getpid(), self.number)
+            threading.Timer(0.3, os.kill, me).start()
+
+
+@pytest.mark.parametrize(
+    ("name", "prefetch", "hook"),
+    [
+        ("SIGTERM", 2, "on_train_batch_end"),
+        ("SIGINT", 0, "on_train_batch_end"),
+        ("SIGTERM", 2, "on_test_batch_end"),
+    ],
+    ids=["read ahead", "read when needed", "validation"],
+)
+def test_a_signal_stops_a_run_whose_source_blocks(
+    tmp_path, name, prefetch, hook
+):
+    def run(callbacks, blocks=None, seed=1):
+        sources = [blocks or Blocks(), Blocks()]
+        if "test" in hook:
+            sources.reverse()
+        train, validation = ({"objects": source} for source in sources)
+        model = models.make_model(
+            models.one_task, seed=seed, dropout=0.2, run_eagerly=EAGERLY
+        )
+        model.fit(
+            models.in_turn(train, prefetch=prefetch),
+            steps_per_epoch=STEPS,
+            epochs=EPOCHS,
+            verbose=0,
+            callbacks=callbacks,
+            validation_data=models.all_once(validation),
+        )
+        return models.state(model)
+
+    blocks = Blocks(at=2)
+    backup = Backup(tmp_path, signals=("SIGTERM", "SIGINT"))
+    before = signal.getsignal(signal.SIGTERM)
+    began = time.monotonic()
+    with pytest.raises(StoppedBySignal) as caught:
+        run([backup, SendLater(name, 1, hook)], blocks)
+    assert time.monotonic() - began < 30
+    blocks.free.set()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert caught.value.signal == name
+    assert caught.value.step == (STEPS if "test" in hook else 2)
+    found = run([Backup(tmp_path)], seed=77)
+    models.assert_same(found, run([]))
+
+
+def test_a_signal_after_the_last_save_acts_as_usual(tmp_path):
+    class SendAtTheEnd(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_small([Backup(tmp_path, signals=("SIGINT",)), SendAtTheEnd()])
     assert fit_small([Backup(tmp_path)])[1] == {}
 
 

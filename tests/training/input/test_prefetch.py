@@ -1,9 +1,15 @@
+import os
+import signal
 import threading
 import time
 
 import pytest
 
-from keras_imp.training.input.prefetch import prefetch
+from keras_imp.training.input.prefetch import (
+    interrupt_read,
+    interruptible_reads,
+    prefetch,
+)
 
 # Longest wait for a thread; a test that passes does not wait for it.
 PATIENCE = 20.0
@@ -133,3 +139,73 @@ def test_a_generator_that_never_starts_reads_nothing():
     seen = []
     prefetch(numbers(seen), lambda i: i, depth=2).close()
     assert seen == []
+
+
+# Interrupted ----------------------------------------------------------------
+
+
+class StopError(SystemExit):
+    pass
+
+
+def stop():
+    raise StopError
+
+
+@pytest.fixture
+def interrupt_later():
+    """Call `interrupt_read` in a signal handler, while a read goes on."""
+    previous = signal.signal(signal.SIGUSR1, lambda *_: interrupt_read(stop))
+    me = (os.getpid(), signal.SIGUSR1)
+    yield lambda: threading.Timer(0.1, os.kill, me).start()
+    signal.signal(signal.SIGUSR1, previous)
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_a_signal_ends_the_wait_for_a_source_that_blocks(
+    depth, interrupt_later
+):
+    blocks = threading.Event()
+
+    def source():
+        yield 0
+        blocks.wait(PATIENCE)
+        yield 1
+
+    items = prefetch(source(), lambda i: i, depth)
+    assert next(items) == 0
+    began = time.monotonic()
+    interrupt_later()
+    with interruptible_reads(), pytest.raises(StopError):
+        next(items)
+    assert time.monotonic() - began < 2.0
+    blocks.set()
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_a_signal_between_two_reads_ends_the_next_one(depth):
+    items = prefetch(range(9), lambda i: i, depth)
+    with interruptible_reads():
+        assert next(items) == 0
+        interrupt_read(stop)
+        with pytest.raises(StopError):
+            next(items)
+    # And none beyond its context.
+    assert list(prefetch(range(3), lambda i: i, depth)) == [0, 1, 2]
+
+
+def test_ctrl_c_does_not_wait_for_a_source_that_blocks():
+    blocks = threading.Event()
+
+    def source():
+        yield 0
+        blocks.wait(PATIENCE)
+
+    items = prefetch(source(), lambda i: i, depth=1)
+    next(items)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        next(items)
+    assert time.monotonic() - began < 2.0
+    blocks.set()
