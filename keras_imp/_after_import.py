@@ -17,7 +17,7 @@ def after_import(name: str, action: Action) -> None:
     Args:
         name: The package, such as `"keras"`.
         action: Called with the imported package, before the code that
-            imported it goes on.
+            imported it continues.
 
     Example:
         >>> import math

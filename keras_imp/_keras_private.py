@@ -1,6 +1,6 @@
 """The private names of Keras that the package uses, each with what for.
 
-A new Keras may change them without a word. They are used here and nowhere
+A new Keras may change them without notice. They are used here and nowhere
 else, except for `OVERRIDDEN`, which classes of the package must define.
 `tests/test_keras_private.py` has a test for each that says what broke,
 and `.ci/newest_keras` runs it on the newest Keras.

@@ -123,7 +123,7 @@ def _parts(path: Path, stack: contextlib.ExitStack) -> list[Any]:
 
 
 def _add(groups: dict[str, Group], name: str, found: Any) -> None:
-    """Note a group of variables; a group may go on in another shard."""
+    """Note a group of variables; a group may continue in another shard."""
     path, _, last = f"/{name}".rpartition("/")
     if last != VARIABLES or not isinstance(found, h5py.Group):
         return

@@ -1,7 +1,7 @@
 """Names in a file of weights, instead of places in a list.
 
 Keras saves the layers of a list or a dict as `<class>`, `<class>_1`, ...: in
-another order, two heads of one shape would be swapped without a word. Keras
+another order, two heads of one shape would be swapped silently. Keras
 follows attributes, so each of these layers also gets one with its name.
 """
 

@@ -1,4 +1,4 @@
-"""What a trained model can do: zero-shot, retrieval, pictures."""
+"""What a trained model can do: zero-shot, retrieval, figures."""
 
 from keras_imp.evaluation.report import plot_learning_curves, plot_retrieval
 from keras_imp.evaluation.retrieval import recall_at, same_text

@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curves, and what a search finds."""
+"""Figures of a run: learning curves, and what a search finds."""
 
 import math
 from pathlib import Path
@@ -90,23 +90,23 @@ def _check_losses(losses: dict[str, Any], curves: dict[str, Any]) -> None:
 
 def plot_retrieval(
     queries: list[str],
-    pictures: np.ndarray,
+    images: np.ndarray,
     similarities: np.ndarray,
     relevant: np.ndarray,
     path: str | Path,
     top: int = 6,
 ) -> None:
-    """Draw queries as text and the nearest pictures under each.
+    """Draw queries as text and the nearest images under each.
 
-    A green frame marks a picture that answers its query.
+    A green frame marks an image that answers its query.
 
     Args:
         queries: Texts.
-        pictures: uint8, shape `(pictures, height, width, 3)`.
-        similarities: Shape `(queries, pictures)`.
-        relevant: True where a picture answers a query, same shape.
+        images: uint8, shape `(images, height, width, 3)`.
+        similarities: Shape `(queries, images)`.
+        relevant: True where an image answers a query, same shape.
         path: PNG to write.
-        top: Pictures under each query.
+        top: Images under each query.
 
     Example:
         >>> import numpy as np, tempfile, os
@@ -117,7 +117,7 @@ def plot_retrieval(
         >>> os.path.getsize(file) > 1000
         True
     """
-    size, text = 1.0, 0.45  # inches: a picture, and the line above it
+    size, text = 1.0, 0.45  # inches: an image, and the line above it
     width, height = size * top, (size + text) * len(queries)
     figure = _pyplot().figure(figsize=(width, height))
     for row, query in enumerate(queries):
@@ -138,13 +138,13 @@ def plot_retrieval(
                     0.9 * size / height,
                 )
             )
-            _draw_picture(axis, pictures[item], bool(relevant[row, item]))
+            _draw_image(axis, images[item], bool(relevant[row, item]))
     figure.savefig(path, dpi=150)
     _pyplot().close(figure)
 
 
-def _draw_picture(axis, picture: np.ndarray, right: bool) -> None:
-    axis.imshow(picture, interpolation="nearest")
+def _draw_image(axis, image: np.ndarray, right: bool) -> None:
+    axis.imshow(image, interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
@@ -183,7 +183,7 @@ def save_figure(figure: Any, path: Any, bottom: float = 0.0) -> None:
     Args:
         figure: From `new_figure`.
         path: File name, or a binary file.
-        bottom: Share of the height to leave free at the bottom.
+        bottom: Fraction of the height to leave free at the bottom.
     """
     figure.tight_layout(rect=(0.0, bottom, 1.0, 1.0))
     figure.savefig(path, dpi=150, format="png")

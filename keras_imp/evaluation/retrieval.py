@@ -10,7 +10,7 @@ def recall_at(
     relevant: np.ndarray,
     ks: tuple[int, ...] = (1, 5, 10),
 ) -> dict[str, float]:
-    """Share of the queries with a relevant item among the first k.
+    """Fraction of the queries with a relevant item among the first k.
 
     Args:
         similarities: Shape `(queries, items)`; higher is nearer.

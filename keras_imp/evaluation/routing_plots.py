@@ -1,4 +1,4 @@
-"""See through the experts, in pictures."""
+"""Figures of what the experts do."""
 
 import io
 from pathlib import Path
@@ -23,7 +23,7 @@ def plot_heat_map(
     """Draw modality by expert, one panel for each routed layer.
 
     A cell is the expert's fraction of the modality's gates, times the number of
-    experts: 1 is an equal share.
+    experts: 1 is an equal load.
 
     Args:
         importance: By modality, shape `(layers, experts)`.
@@ -50,7 +50,7 @@ def plot_heat_map(
         np.stack([importance[name][layer] for name in names]) * experts
         for layer in range(count)
     ]
-    # One scale for all panels, at least to twice an equal share.
+    # One scale for all panels, at least to twice an equal load.
     top = max(2.0, *(float(np.nanmax(share)) for share in shares))
     for layer, (axis, share) in enumerate(zip(axes, shares)):
         axis.imshow(share, cmap="viridis", vmin=0.0, vmax=top, aspect="auto")
@@ -71,7 +71,7 @@ def plot_heat_map(
         axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.set_xticks(range(experts))
         axis.tick_params(axis="x", labelsize=7)
-        axis.set_xlabel("expert (1.0: an equal share)", fontsize=8)
+        axis.set_xlabel("expert (1.0: an equal load)", fontsize=8)
     for axis in axes[count:]:
         axis.set_visible(False)
     save_figure(figure, path)
@@ -117,14 +117,12 @@ def plot_overlay(
     )
     axes = np.reshape(axes, (len(shown), count + 1))
     for row, index in enumerate(shown):
-        picture = _as_uint8(images[index])
-        axes[row, 0].imshow(picture, interpolation="nearest")
+        image = _as_uint8(images[index])
+        axes[row, 0].imshow(image, interpolation="nearest")
         for layer in range(count):
             patches = _patch_colors(gates[index, layer], grid, colors)
-            overlay = np.kron(
-                patches, np.ones((*_patch_size(picture, grid), 1))
-            )
-            mixed = 0.45 * picture / 255.0 + 0.55 * overlay
+            overlay = np.kron(patches, np.ones((*_patch_size(image, grid), 1)))
+            mixed = 0.45 * image / 255.0 + 0.55 * overlay
             axes[row, layer + 1].imshow(mixed, interpolation="nearest")
             if row == 0:
                 name = layers[layer] if layers else layer
@@ -216,8 +214,8 @@ def _patch_colors(
     return shown.reshape(*grid, 3)
 
 
-def _patch_size(picture: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
-    return picture.shape[0] // grid[0], picture.shape[1] // grid[1]
+def _patch_size(image: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
+    return image.shape[0] // grid[0], image.shape[1] // grid[1]
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:

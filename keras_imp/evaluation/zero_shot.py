@@ -125,7 +125,7 @@ class ZeroShotClassifier:
         return vectors @ self._classes[modality].T
 
     def accuracy(self, x: dict[str, np.ndarray], labels: np.ndarray) -> float:
-        """Share of the inputs whose nearest class is the right one.
+        """Fraction of the inputs whose nearest class is the right one.
 
         Args:
             x: Inputs of one modality other than text.

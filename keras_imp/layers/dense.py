@@ -105,7 +105,7 @@ def lecun_normal(fan_in_shape: tuple[int, ...]) -> keras.Initializer:
         >>> round(lecun_normal((4, 4)).stddev, 4)
         0.2842
     """
-    # A normal cut at two standard deviations keeps 0.8796 of its deviation,
+    # A normal cut at two standard deviations keeps 0.8796 of that,
     # so LeCun's rule divides by it, as keras.initializers.LecunNormal does.
     stddev = math.sqrt(1.0 / math.prod(fan_in_shape)) / 0.87962566103423978
     return keras.initializers.TruncatedNormal(stddev=stddev)

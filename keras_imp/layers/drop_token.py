@@ -1,4 +1,4 @@
-"""Drop a random share of the tokens during training."""
+"""Drop a random fraction of the tokens during training."""
 
 import keras
 from keras import ops
@@ -8,11 +8,11 @@ from keras_imp.typing import Tensor
 
 
 def num_kept(num_tokens: int | None, rate: float) -> int:
-    """How many tokens are left when a share of them is dropped.
+    """How many tokens are left when a fraction of them is dropped.
 
     Args:
         num_tokens: Number of all tokens of an example.
-        rate: Share to drop, in [0, 1).
+        rate: Fraction to drop, in [0, 1).
 
     Returns:
         `int((1 - rate) * num_tokens)` (docs/method.md, Multi-resolution and
@@ -29,7 +29,7 @@ def num_kept(num_tokens: int | None, rate: float) -> int:
     if num_tokens is None:
         raise ValueError(
             message(
-                "The number of tokens must be known to drop a share of them.",
+                "To drop a fraction of the tokens, their number must be known.",
                 "Give all axes of the input but the batch a fixed size, or "
                 "set the rate to 0.",
                 num_tokens=num_tokens,
@@ -51,7 +51,7 @@ def draw_kept(
         generator: Where the randomness comes from.
         batch: Number of examples.
         num_tokens: Number of all tokens of an example.
-        rate: Share to drop, in [0, 1).
+        rate: Fraction to drop, in [0, 1).
 
     Returns:
         Ascending indices, int32, shape `(batch, kept)`: of each example its
@@ -103,7 +103,7 @@ class DropToken(keras.layers.Layer):
     equally many: nothing is padded. Without training it passes tokens through.
 
     Args:
-        rate: Share of the tokens to drop, in [0, 1).
+        rate: Fraction of the tokens to drop, in [0, 1).
         seed: Seed of the draws. Defaults to a random one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 

@@ -55,7 +55,7 @@ def bucket_ids(
 
 
 def interpolation_weights(count: int, buckets: int) -> np.ndarray:
-    """Share of the next row for each patch, `frac(i * buckets / count)`.
+    """Fraction of the next row for each patch, `frac(i * buckets / count)`.
 
     Args:
         count: Patches along the axis.
@@ -106,9 +106,9 @@ class PositionEmbedding(keras.layers.Layer):
             that no training size ever reached are not met untrained.
         coordinates: `"integer"` (exact), or the faithful `"float32"` and
             `"bfloat16"` of `bucket_ids`.
-        scale: Initial scale of the LayerNorm: the deviation of a position
-            vector at the start. At 1 positions drown tokens of a smaller
-            deviation, and training starts slowly.
+        scale: Initial scale of the LayerNorm: the standard deviation of a
+            position vector at the start. At 1 positions drown tokens of a
+            smaller one, and training starts slowly.
         epsilon: Epsilon of the LayerNorm.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
@@ -376,7 +376,8 @@ class PositionEmbedding(keras.layers.Layer):
             raise ValueError(
                 message(
                     "Rows must not be given to a position embedding that "
-                    "interpolates: a row does not tell the share of the next.",
+                    "interpolates: a row does not tell how much of the next "
+                    "one to take.",
                     "Drop tokens in the model, with `drop_tokens` of the task, "
                     "or set interpolate_positions=False.",
                     interpolate=self.interpolate,

@@ -21,7 +21,7 @@ class TokenEmbedding(keras.layers.Layer):
     Args:
         vocabulary_size: Number of ids, padding included.
         hidden_dim: Width of a token.
-        stddev: Deviation of the initial table. Defaults to
+        stddev: Standard deviation of the initial table. Defaults to
             1 / sqrt(hidden_dim), as in the first implementation.
         mask_zero: Whether the tokens carry `padding_mask` as Keras' own mask,
             which the layers after them then use by themselves.

@@ -51,7 +51,7 @@ class Embedder(keras.layers.Layer):
 
     Call arguments:
         inputs: Input of the modality, or a dict of `patches` and `positions`
-            that were cut on the host (`data.drop_tokens`).
+            that were patchified on the host (`data.drop_tokens`).
         kept: Which tokens to embed: indices, int, shape `(batch, kept)`.
             Defaults to all.
 

@@ -20,7 +20,7 @@ class PaddedPass(NamedTuple):
 
     Attributes:
         features: Of each part, what a call of the encoder returns for it.
-        wasted: Share of the tokens in the pass that are padding, float32.
+        wasted: Fraction of the tokens in the pass that are padding, float32.
     """
 
     features: list[dict[str, Tensor]]
@@ -46,7 +46,7 @@ def padded_pass(
         training: Whether to apply dropout.
 
     Returns:
-        The features of each part, and the share of padding.
+        The features of each part, and the fraction of padding.
 
     Example:
         >>> import numpy as np, keras_imp

@@ -15,7 +15,7 @@ from keras_imp._errors import message
 from keras_imp.layers.patch_embedding import patch_layout
 from keras_imp.layers.position_embedding import bucket_ids
 
-# Keys of an input that was cut on the host.
+# Keys of an input that was patchified on the host.
 PATCHES, POSITIONS = "patches", "positions"
 
 
@@ -52,15 +52,15 @@ class Patching(NamedTuple):
             Patches per axis.
 
         Raises:
-            ValueError: If a patch does not divide its axis: cut on the host,
-                nothing is padded.
+            ValueError: If a patch does not divide its axis: the host pads
+                nothing.
         """
         pairs = list(zip(size, self.patch_size, strict=True))
         if any(length < patch or length % patch for length, patch in pairs):
             raise ValueError(
                 message(
                     f"Each axis of {self.modality!r} must be a multiple of its "
-                    "patch to be cut on the host.",
+                    "patch to be patchified on the host.",
                     "Choose another size, or drop tokens in the model, with "
                     "`drop_tokens` of the task.",
                     size=tuple(size),
@@ -104,7 +104,7 @@ class Patching(NamedTuple):
 def check_patches(
     name: str, inputs: Any, patchings: Mapping[str, Patching]
 ) -> None:
-    """Raise unless patches that were cut on the host fit a modality.
+    """Raise unless patches that were patchified on the host fit a modality.
 
     Args:
         name: Modality.
@@ -119,7 +119,7 @@ def check_patches(
         raise ValueError(
             message(
                 f"The input {name!r} must be an array: only inputs in patches, "
-                f"{tuple(patchings)}, can be cut on the host.",
+                f"{tuple(patchings)}, can be patchified on the host.",
                 keys=sorted(inputs),
             )
         )

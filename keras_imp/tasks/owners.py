@@ -58,7 +58,7 @@ def check_no_owner(task: Task) -> None:
                 f"Task {task.name!r} already belongs to {owner}: its head "
                 "would be shared, so that training one changes what the other "
                 "predicts.",
-                "Make the tasks anew for each model, such as in a function "
+                "Make new tasks for each model, such as in a function "
                 "that returns them; the encoder may be shared. To copy one: "
                 "type(task).from_config(task.get_config()).",
                 task=task.name,

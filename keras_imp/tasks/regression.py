@@ -25,8 +25,8 @@ class Regression(LinearTask):
     """Numbers from the pooled vector of one modality, by a linear layer.
 
     The loss is the mean over outputs and examples, in float32. Scale targets
-    to a deviation of about 1: the head starts with outputs of that size, and
-    the loss is added to those of other tasks.
+    to a standard deviation of about 1: the head starts with outputs of that
+    size, and the loss is added to those of other tasks.
 
     Args:
         name: Name of the task.

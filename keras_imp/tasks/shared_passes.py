@@ -9,7 +9,7 @@ from keras_imp.models.protocols import Encoder
 
 
 class SharedPasses(EncoderProxy):
-    """An encoder that remembers what it encoded; made anew for each batch.
+    """An encoder that remembers what it encoded; made for each batch.
 
     A call is the same as an earlier one if it has the very same tensors, not
     equal ones, under the same names, and the same `training`. A call with
@@ -59,7 +59,7 @@ class SharedPasses(EncoderProxy):
 
 
 def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    """Whether two inputs, maybe cut on the host, have the very same tensors."""
+    """Whether two inputs, patchified or not, have the very same tensors."""
     ours, theirs = (
         dict(keras.tree.flatten_with_path(inputs)) for inputs in (first, second)
     )

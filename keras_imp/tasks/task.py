@@ -51,7 +51,7 @@ class Task(keras.layers.Layer):
             part. `"mean"` averages the gradients of the parts' own losses in
             one pass: the same where the loss is a mean over examples, but a
             contrastive loss then only sees the negatives of one part.
-        drop_tokens: Share of the tokens to drop while training, by modality,
+        drop_tokens: Fraction of the tokens to drop while training, by modality,
             such as `{"video": 0.5}`: each example keeps its own random set.
         drop_seed: Seed of these sets. Defaults to a random one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
@@ -63,7 +63,7 @@ class Task(keras.layers.Layer):
 
     Raises:
         ValueError: If the name has a character that is reserved or that the
-            backend does not take, the weight is not positive, or a share to
+            backend does not take, the weight is not positive, or a fraction to
             drop is outside [0, 1).
 
     Example:
@@ -231,13 +231,13 @@ class Task(keras.layers.Layer):
         """The encoder that `call` got.
 
         Args:
-            encoder: The encoder, or None if it was left away.
+            encoder: The encoder, or None if it was omitted.
 
         Returns:
             The encoder.
 
         Raises:
-            ValueError: If it was left away.
+            ValueError: If it was omitted.
         """
         if encoder is None:
             raise ValueError(
@@ -310,7 +310,7 @@ def _check_name(name: str) -> None:
 
 
 def count_examples(values: Any) -> int:
-    """Examples of one input, also of one that was cut on the host.
+    """Examples of one input, also of one that was patchified on the host.
 
     Args:
         values: An array, or a dict of arrays, with the batch axis first.

@@ -53,11 +53,11 @@ class AlternatingModel(EngineModel):
         tasks: The tasks, each with a name of its own.
         update: `"touched"` updates only the variables that the step's loss
             reaches; `"all"` gives the others a zero gradient, so that they are
-            decayed and their moments shrink, as the first implementation does.
+            decayed and their optimizer state shrinks, as the first
+            implementation does.
         hidden_dim: Width of the encoder's pooled output. Defaults to
             `encoder.hidden_dim`.
-        **kwargs: Arguments of `keras.Model`, such as `name`; `dtype` defaults
-            to that of the encoder.
+        **kwargs: Of `keras.Model`, such as `name`. `dtype`: the encoder's.
 
     Call arguments:
         inputs: `{task name: {modality: values}}` with one task.
@@ -144,7 +144,7 @@ class AlternatingModel(EngineModel):
             optimizer: Any Keras optimizer.
             on_non_finite: What to do when a step's loss or gradient is NaN or
                 infinite. Its update is never applied. `"raise"` ends `fit`
-                with `NonFiniteLossError`; `"skip"` goes on with the next step
+                with `NonFiniteLossError`; `"skip"` continues with the next step
                 and warns at the end of the epoch.
             **kwargs: Arguments of `keras.Model.compile`, such as
                 `jit_compile`; not `loss` and `metrics`, which tasks have.

@@ -60,7 +60,7 @@ class CombinedModel(AlternatingModel):
     Returns:
         What the task's `call` returns; with several tasks, and in a padded
         training step, a dict of that. There `"@wasted_tokens"` is added, the
-        share of the tokens in the pass that are padding.
+        fraction of the tokens in the pass that are padding.
 
     Metrics:
         Those of the tasks. `loss` is the sum over the tasks, with the losses
@@ -193,7 +193,7 @@ def _check_parts(tasks: list[Task]) -> None:
             raise ValueError(
                 message(
                     "A combined step takes the batch of each task as a whole.",
-                    "Leave `microbatches` away, or use AlternatingModel.",
+                    "Omit `microbatches`, or use AlternatingModel.",
                     task=task.name,
                     microbatches=task.microbatches,
                 )

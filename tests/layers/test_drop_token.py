@@ -112,7 +112,7 @@ def test_draws_are_those_of_the_layer():
 
 
 UNKNOWN = (
-    "The number of tokens must be known to drop a share of them. Received: "
+    "To drop a fraction of the tokens, their number must be known. Received: "
     "num_tokens=None, rate=0.5. Give all axes of the input but the batch a "
     "fixed size, or set the rate to 0."
 )

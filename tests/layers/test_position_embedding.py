@@ -238,8 +238,9 @@ def test_given_rows_cannot_be_interpolated():
     layer = PositionEmbedding((5,), interpolate=True)
     text = (
         "Rows must not be given to a position embedding that interpolates: a "
-        "row does not tell the share of the next. Received: interpolate=True. "
-        "Drop tokens in the model, with `drop_tokens` of the task, or set "
+        "row does not tell how much of the next one to take. Received: "
+        "interpolate=True. Drop tokens in the model, with `drop_tokens` of "
+        "the task, or set "
         "interpolate_positions=False."
     )
     tokens = np.zeros((1, 2, 3), "float32")

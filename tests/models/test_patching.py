@@ -157,8 +157,8 @@ BAD_CUTS = {
         "text",
         CUT,
         "The input 'text' must be an array: only inputs in patches, ('image', "
-        "'video', 'audio', 'waveform'), can be cut on the host. Received: "
-        "keys=['patches', 'positions'].",
+        "'video', 'audio', 'waveform'), can be patchified on the host. "
+        "Received: keys=['patches', 'positions'].",
     ),
     "other keys": (
         "video",
@@ -237,9 +237,10 @@ def test_cut_inputs_cannot_be_interpolated(how):
 def test_a_size_that_patches_do_not_divide_is_not_cut():
     encoder = small_encoder(("image",), padding="same")
     text = (
-        "Each axis of 'image' must be a multiple of its patch to be cut on the "
-        "host. Received: size=(7, 10), patch_size=(3, 5). Choose another size, "
-        "or drop tokens in the model, with `drop_tokens` of the task."
+        "Each axis of 'image' must be a multiple of its patch to be "
+        "patchified on the host. Received: size=(7, 10), patch_size=(3, 5). "
+        "Choose another size, or drop tokens in the model, with `drop_tokens` "
+        "of the task."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         encoder.patchings["image"].cut(np.zeros((2, 7, 10, 3)), np.array([[0]]))

@@ -276,7 +276,7 @@ def test_masked_modeling_and_classification_of_one_picture(rng):
             lambda: Combined("b", Combined("a", some_parts()).tasks),
             "Task 'kind' already belongs to the task 'a': its head would be "
             "shared, so that training one changes what the other predicts. "
-            "Received: task='kind'. Make the tasks anew for each model, such "
+            "Received: task='kind'. Make new tasks for each model, such "
             "as in a function that returns them; the encoder may be shared. "
             "To copy one: type(task).from_config(task.get_config()).",
         ),

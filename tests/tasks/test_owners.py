@@ -9,7 +9,7 @@ from tests.helpers import models
 from tests.helpers.bad_batches import exactly
 
 ADVICE = (
-    "Make the tasks anew for each model, such as in a function that returns "
+    "Make new tasks for each model, such as in a function that returns "
     "them; the encoder may be shared. To copy one: "
     "type(task).from_config(task.get_config())."
 )

@@ -1,4 +1,4 @@
-"""Rendered clips: playground pictures that move over a white background."""
+"""Rendered clips: playground images that move over a white background."""
 
 import numpy as np
 
@@ -31,31 +31,31 @@ def render_clips(
     frames: int = 8,
     size: int = 32,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move each picture over a white background.
+    """Move each image over a white background.
 
-    The motions are as even as the number of pictures allows and in random
+    The motions are as even as the number of images allows and in random
     order; place, scale and speed vary from clip to clip. The clips are
     rendered, not filmed: a model that reads them has seen no camera video.
 
     Args:
-        images: Pictures `(pictures, height, width, 3)` uint8, on white.
+        images: Images `(images, height, width, 3)` uint8, on white.
         seed: Seed, or a NumPy generator that is drawn from.
         frames: Number of frames, at least 2.
         size: Height and width of the clips.
 
     Returns:
-        A pair: clips `(pictures, frames, size, size, 3)` uint8, and the
-        positions in `MOTIONS` `(pictures,)` int32.
+        A pair: clips `(images, frames, size, size, 3)` uint8, and the
+        positions in `MOTIONS` `(images,)` int32.
 
     Raises:
-        ValueError: If `images` are not RGB pictures in uint8, or `frames` or
+        ValueError: If `images` are not RGB images in uint8, or `frames` or
             `size` is too small.
 
     Example:
         >>> import numpy as np
         >>> from keras_imp.data import playground
-        >>> pictures = np.zeros((20, 32, 32, 3), "uint8")
-        >>> clips, motions = playground.render_clips(pictures, seed=7)
+        >>> images = np.zeros((20, 32, 32, 3), "uint8")
+        >>> clips, motions = playground.render_clips(images, seed=7)
         >>> clips.shape, motions.shape
         ((20, 8, 32, 32, 3), (20,))
         >>> np.bincount(motions).tolist()
@@ -77,7 +77,7 @@ def clip_captions(names: list[str], motions: np.ndarray) -> list[str]:
     """Say what each clip shows.
 
     Args:
-        names: What each picture shows.
+        names: What each image shows.
         motions: Positions in `MOTIONS`, one per name.
 
     Returns:
@@ -96,7 +96,7 @@ def clip_captions(names: list[str], motions: np.ndarray) -> list[str]:
             "Every name needs one motion. "
             f"Received: len(names)={len(names)}, "
             f"len(motions)={len(motions)}. "
-            "Pass the names of the pictures given to `render_clips`."
+            "Pass the names of the images given to `render_clips`."
         )
     return [
         f"{name} {MOTIONS[motion]}"
@@ -109,7 +109,7 @@ def _check(images: np.ndarray, frames: int, size: int) -> None:
     dtype = getattr(images, "dtype", None)
     if len(shape) != 4 or shape[-1] != 3 or dtype != np.uint8:
         raise ValueError(
-            "`images` must be RGB pictures (pictures, height, width, 3) in "
+            "`images` must be RGB images (images, height, width, 3) in "
             f"uint8. Received: shape={tuple(shape)}, dtype={dtype}. "
             "Pass the `images` of a playground split."
         )
@@ -122,7 +122,7 @@ def _check(images: np.ndarray, frames: int, size: int) -> None:
 
 
 class _Path:
-    """Where each picture is, how large, how turned, and whether it shows.
+    """Where each image is, how large, how turned, and whether it shows.
 
     `center` is `(clips, frames, 2)` in pixels as (x, y); `scale`, `angle`
     (radians, clockwise) and `visible` are `(clips, frames)`.
@@ -160,10 +160,10 @@ class _Path:
 def _draw(
     images: np.ndarray, path: _Path, part: slice, size: int
 ) -> np.ndarray:
-    """Return the clips of one part of the pictures."""
+    """Return the clips of one part of the images."""
     height, width = images.shape[1:3]
     x, y = _source_points(path, part, size, height, width)
-    # A white frame around the picture: whatever falls outside reads white.
+    # A white frame around the image: whatever falls outside reads white.
     padded = np.pad(
         images.astype("float32"),
         [(0, 0), (1, 1), (1, 1), (0, 0)],
@@ -196,7 +196,7 @@ def _mix(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndarray:
 def _source_points(
     path: _Path, part: slice, size: int, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each pixel of the clips lies in its picture, as (x, y)."""
+    """Return where each pixel of the clips lies in its image, as (x, y)."""
     grid = np.arange(size) + 0.5
     center = path.center[part]
     across = grid[None, None, None, :] - center[..., 0, None, None]

@@ -60,12 +60,12 @@ _UNREADABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Fashion:
-    """Pictures of clothes with a class.
+    """Images of clothes with a class.
 
     Attributes:
-        images: `(pictures, 32, 32, 3)` uint8: 28x28 with a black border,
+        images: `(images, 32, 32, 3)` uint8: 28x28 with a black border,
             grey repeated to RGB.
-        labels: `(pictures,)` int32, positions in `FASHION_CLASSES`.
+        labels: `(images,)` int32, positions in `FASHION_CLASSES`.
 
     Example:
         >>> from keras_imp.data import playground
@@ -79,20 +79,20 @@ class Fashion:
 
 @dataclasses.dataclass(frozen=True)
 class Emoji:
-    """Drawn pictures with words.
+    """Drawn images with words.
 
     Attributes:
-        images: `(pictures, 32, 32, 3)` uint8, on white.
-        names: Unicode name of each picture, in lower case.
-        captions: Three captions per picture: its name; its name and kind;
+        images: `(images, 32, 32, 3)` uint8, on white.
+        names: Unicode name of each image, in lower case.
+        captions: Three captions per image: its name; its name and kind;
             its everyday names and category. Some captions of a split repeat
-            (two pictures are a "man in tuxedo"), so a contrastive loss
+            (two images are a "man in tuxedo"), so a contrastive loss
             should not count equal captions as negatives.
         categories: Category, such as `"Food & Drink"`.
         subcategories: Finer category, such as `"food fruit"`.
-        concepts: What the picture shows, whatever its gender, direction or
+        concepts: What the image shows, whatever its gender, direction or
             color; no concept is in two splits.
-        is_flag: `(pictures,)` bool. Flags read like a vocabulary of their
+        is_flag: `(images,)` bool. Flags read like a vocabulary of their
             own; report retrieval without them too.
 
     Example:
@@ -145,8 +145,8 @@ class PlaygroundSplit:
     """One split of the playground.
 
     Attributes:
-        fashion: Pictures with a class.
-        emoji: Pictures with words.
+        fashion: Images with a class.
+        emoji: Images with words.
         sounds: Sounds with a family and words.
 
     Example:
@@ -297,13 +297,13 @@ def _read_tiles(name: str, count: int, size: int, mode: str) -> np.ndarray:
     path = _file(name)
     image = require("PIL.Image", extra="data")
     try:
-        with image.open(path) as picture:
-            pixels = np.asarray(picture.convert(mode))
+        with image.open(path) as opened:
+            pixels = np.asarray(opened.convert(mode))
     except _UNREADABLE as error:
         raise _damaged(name, "not readable") from error
     rows, columns = pixels.shape[0] // size, pixels.shape[1] // size
     if rows * columns < count:
-        raise _damaged(name, f"{rows * columns} pictures, expected {count}")
+        raise _damaged(name, f"{rows * columns} images, expected {count}")
     grid = pixels.reshape(rows, size, columns, size, *pixels.shape[2:])
     tiles = grid.swapaxes(1, 2).reshape(-1, size, size, *pixels.shape[2:])
     return tiles[:count].copy()

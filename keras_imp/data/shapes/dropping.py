@@ -16,7 +16,7 @@ def drop_tokens(
     patchings: Mapping[str, Patching],
     generator: np.random.Generator,
 ) -> dict[str, Any]:
-    """Keep a random share of the patches of each example, and only them.
+    """Keep a random fraction of the patches of each example, and only them.
 
     An input that loses patches becomes a dict of `patches`, which stay uint8 if
     they were, and `positions`, their rows in the position tables. The encoder
@@ -25,7 +25,7 @@ def drop_tokens(
 
     Args:
         x: Inputs by modality.
-        rates: Share of the patches to drop, by modality.
+        rates: Fraction of the patches to drop, by modality.
         patchings: How to cut them: `encoder.patchings`.
         generator: Draws the sets, of each example its own.
 
@@ -33,7 +33,7 @@ def drop_tokens(
         Inputs by modality.
 
     Raises:
-        ValueError: If a modality is not there or has no patches, a share is
+        ValueError: If a modality is not there or has no patches, a fraction is
             outside [0, 1), or a patch does not divide its axis.
 
     Example:
@@ -71,7 +71,7 @@ def check_rates(
     """Raise unless tokens can be dropped at these rates on the host.
 
     Args:
-        rates: Share of the patches to drop, by modality.
+        rates: Fraction of the patches to drop, by modality.
         names: Inputs of a batch.
         patchings: How to cut them.
 

@@ -23,7 +23,7 @@ class PlannedShape:
         task: The task.
         shape: Sizes of its modalities and what is dropped.
         batch_size: Examples of a step.
-        share: Share of the task's steps that take this shape.
+        share: Fraction of the task's steps that take this shape.
         full: Tokens of a sequence, by modality.
         kept: Those that are left, by modality.
         flops_per_example: Forward operations of an example.
@@ -64,7 +64,7 @@ class PlannedShape:
         arrays: list[tuple] = []
         for name in sorted(self.shape.sizes):
             if name in self.shape.drop and name in self.patchings:
-                # Patches that were cut on the host: any size looks alike.
+                # Made on the host already: any size looks alike.
                 arrays.append((name, "patches", self.kept[name]))
             else:
                 arrays.append((name, self.shape.sizes[name], self.kept[name]))

@@ -1,7 +1,7 @@
 """Batches in several shapes from arrays in memory.
 
 Batch sizes differ from shape to shape, but every pass takes each example once.
-Shapes come in decks, shuffled anew each time: a deck holds each shape as often
+Shapes come in decks, reshuffled each time: a deck holds each shape as often
 as its weight says, and so a known number of examples. That is why the place of
 any batch in the data is known at once, without counting from the start.
 """
@@ -23,11 +23,11 @@ class ResizedArrays(Arrays):
     """`Arrays` in several shapes: resized, cropped and thinned on the host.
 
     The shape of batch `i` and its examples are a pure function of (seed, i):
-    the same in every process, and a resumed run goes on exactly. Passes follow
-    each other without a gap, so a batch may end one and begin the next; if
-    there are at least three times the examples of the largest batch, none is
-    twice in a batch. What is done to a batch: `augment`, then `data.resizing`,
-    then `data.drop_tokens`.
+    the same in every process, and a resumed run continues exactly. Passes
+    follow each other without a gap, so a batch may end one and begin the
+    next; if there are at least three times the examples of the largest batch,
+    none is twice in a batch. What is done to a batch: `augment`, then
+    `data.resizing`, then `data.drop_tokens`.
 
     Args:
         x: Inputs by modality, arrays with one row per example, at their full
@@ -54,8 +54,8 @@ class ResizedArrays(Arrays):
         >>> plan = keras_imp.TokenBudget(tokens_per_batch=256).plan(
         ...     encoder, {"objects": [Shape(image=(16, 16)),
         ...                           Shape(image=(32, 32))]})
-        >>> pictures = np.zeros((50, 32, 32, 3), "uint8")
-        >>> data = ResizedArrays({"image": pictures}, shapes=plan["objects"])
+        >>> images = np.zeros((50, 32, 32, 3), "uint8")
+        >>> data = ResizedArrays({"image": images}, shapes=plan["objects"])
         >>> sorted({data.batch_at(i)[0]["image"].shape for i in range(4)})
         [(4, 32, 32, 3), (16, 16, 16, 3)]
     """
@@ -85,7 +85,7 @@ class ResizedArrays(Arrays):
                 message(
                     "Every batch of ResizedArrays is full: the last of a pass "
                     "goes over into the next.",
-                    "Leave `drop_last` away.",
+                    "Omit `drop_last`.",
                     drop_last=kwargs["drop_last"],
                 )
             )

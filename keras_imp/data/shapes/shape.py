@@ -10,7 +10,7 @@ class Shape:
     """One size for each modality of a task, and what to drop of it.
 
     Args:
-        drop: Share of the tokens to drop, by modality. Defaults to none.
+        drop: Fraction of the tokens to drop, by modality. Defaults to none.
         weight: How often the task takes this shape, an integer relative to its
             other shapes.
         **sizes: Size of each modality: `image=(height, width)`,
@@ -19,7 +19,7 @@ class Shape:
             modality of your own, the named axes of its `models.Modality`.
 
     Raises:
-        ValueError: If a modality is unknown, or a size, share or weight does
+        ValueError: If a modality is unknown, or a size, fraction or weight does
             not fit.
 
     Example:

@@ -25,7 +25,7 @@ class TokenBudget:
         tokens_per_batch: Kept tokens of a batch, those of all modalities.
         flops_per_batch: Forward operations of a batch (`forward_flops`). It
             also counts that attention grows with the square of the tokens. A
-            sparse encoder counts as its dense twin.
+            sparse encoder counts as its dense counterpart.
         batch_multiple: Batch sizes are multiples of it, such as the number of
             devices.
 

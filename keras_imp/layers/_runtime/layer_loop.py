@@ -1,7 +1,7 @@
 """Run one function over stacked weights: as a scan, or unrolled.
 
 The scan is `keras.ops.scan` on JAX, where something is compiled: a scan that is
-called eagerly is compiled anew by every call, and takes many times as long as
+called eagerly is compiled again by every call, and takes many times as long as
 the plain loop. Torch runs eagerly: it takes the plain loop, too. TensorFlow's
 scan in Keras 3.15 cannot be differentiated under XLA
 (`keras/src/backend/tensorflow/core.py` passes no `maximum_iterations`), so that

@@ -2,7 +2,7 @@
 
 A `keras.random.SeedGenerator` keeps its state in a variable. Inside a scan or
 a rematerialised function that state would advance where nothing can see it:
-gradients come out wrong without a word. So a stack draws all seeds before its
+gradients come out wrong silently. So a stack draws all seeds before its
 loop and hands one row to each block.
 """
 

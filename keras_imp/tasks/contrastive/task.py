@@ -74,7 +74,7 @@ class Contrastive(Task):
             `"sigmoid"`: does this pair match? for each pair by itself.
         bias: Initial bias of the sigmoid loss; one is learned per pair. The
             paper's -10 is meant for tens of thousands of examples in a batch;
-            -log(batch size) starts a small batch at its share of matches.
+            -log(batch size) starts a small batch at its fraction of matches.
         **kwargs: Arguments of `Task`, such as `drop_tokens`, and of
             `keras.layers.Layer`, such as `dtype`.
 
@@ -96,7 +96,7 @@ class Contrastive(Task):
 
     Metrics:
         `<task>/loss`, and for each direction `<task>/<a>_to_<b>_top_1`: given
-        an example's `a`, the share for which a `b` that matches ranks first.
+        an example's `a`, the fraction for which a `b` that matches ranks first.
 
     Example:
         >>> import keras_imp

@@ -31,7 +31,7 @@ class MaskedPatches(keras.layers.Layer):
 
     Args:
         modality: Which input.
-        mask_rate: Share of the patches to hide.
+        mask_rate: Fraction of the patches to mask.
         decoder_dim: Width of the decoder.
         decoder_layers: Number of its blocks.
         decoder_heads: Number of its attention heads.
@@ -240,7 +240,7 @@ class MaskedPatches(keras.layers.Layer):
 
 
 def z_score(patches: Tensor) -> Tensor:
-    """Give the values of each patch mean 0 and deviation 1.
+    """Give the values of each patch mean 0 and standard deviation 1.
 
     Args:
         patches: float32, shape `(..., values)`.

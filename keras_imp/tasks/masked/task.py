@@ -13,7 +13,7 @@ from keras_imp.tasks.masked.tokens import MaskedTokens
 from keras_imp.tasks.task import Task
 from keras_imp.typing import Tensor
 
-# The share to hide: BERT's and MAE's.
+# The fraction to mask: BERT's and MAE's.
 TEXT_RATE = 0.15
 PATCH_RATE = 0.75
 # One for each draw of a batch without training: the same mask every time.
@@ -35,13 +35,13 @@ class MaskedModeling(Task):
     vector with a position for each hidden patch, and predicts the values of
     the hidden patches by squared error.
 
-    What is hidden is drawn anew in each training step; without training it
+    What is hidden is drawn again in each training step; without training it
     depends on the shape of the batch only, so that two evaluations agree.
 
     Args:
         name: Name of the task.
         modality: Which input to hide a part of.
-        mask_rate: Share to hide. Defaults to 0.15 for text and 0.75 for
+        mask_rate: Fraction to mask. Defaults to 0.15 for text and 0.75 for
             patches.
         mask_id: Text: id that replaces chosen tokens. Take one that no text
             has: the first that the tokenizer does not use, in an encoder with
@@ -54,7 +54,8 @@ class MaskedModeling(Task):
         decoder_layers: Patches: number of its blocks.
         decoder_heads: Patches: number of its heads; must divide `decoder_dim`.
         normalize_targets: Patches: whether each patch to predict is scaled to
-            mean 0 and deviation 1. False: values as the encoder gets them.
+            mean 0 and standard deviation 1. False: values as the encoder
+            gets them.
         seed: Seed of the draws. Defaults to a random one.
         loss_weight: Factor of the task's loss.
         **kwargs: Arguments of `Task`, such as `microbatches`, and of
@@ -78,8 +79,8 @@ class MaskedModeling(Task):
         `(x,)`, or `(x, None, sample_weight)`.
 
     Metrics:
-        `<task>/loss`, and for text `<task>/accuracy`: the share of the chosen
-        tokens that are predicted right.
+        `<task>/loss`, and for text `<task>/accuracy`: the fraction of the
+        chosen tokens that are predicted right.
 
     Raises:
         ValueError: If an argument is out of range or missing, or the encoder

@@ -30,10 +30,10 @@ def chosen_counts(length: int, rate: float) -> np.ndarray:
 
     Args:
         length: The most tokens that there can be.
-        rate: Share to choose.
+        rate: Fraction to choose.
 
     Returns:
-        int32, shape `(length + 1,)`: the rounded share, but at least one of
+        int32, shape `(length + 1,)`: the rounded fraction, but at least one of
         any tokens.
 
     Example:
@@ -51,7 +51,7 @@ class MaskedTokens(keras.layers.Layer):
 
     Args:
         modality: Text, or another modality of token ids.
-        mask_rate: Share of a text's tokens to choose.
+        mask_rate: Fraction of a text's tokens to choose.
         mask_id: Id that replaces most of the chosen tokens.
         special_ids: Ids that are neither chosen nor drawn as replacements.
         tied: Whether words are scored by the encoder's own table, or by a
@@ -289,8 +289,8 @@ class MaskedTokens(keras.layers.Layer):
             return self.words(x)
         table = ops.convert_to_tensor(self.embedder.tokens.table)
         table = ops.transpose(ops.cast(table, "float32"))
-        # Both have a deviation of about 1: without the root, the loss would
-        # start far above chance.
+        # Both have a standard deviation of about 1: without the root, the
+        # loss would start far above chance.
         scale = 1.0 / math.sqrt(x.shape[-1])
         rows = ops.matmul(flatten_leading(x) * scale, table) + self.bias
         return restore_leading(rows, like=x)

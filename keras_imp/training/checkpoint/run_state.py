@@ -121,7 +121,7 @@ class RunState:
         return int(value_of(self.step_counter)) - self.run_start
 
     def begin_run(self) -> None:
-        """Begin the mixture and its schedule anew, with the weights of now."""
+        """Begin the mixture and its schedule again, with the weights of now."""
         self.run_start = int(value_of(self.step_counter))
         self._model.schedule_state.reset()
 
@@ -155,7 +155,7 @@ class RunState:
         if saved != now or len(self._saved_metrics) != len(variables):
             raise ValueError(
                 message(
-                    "An epoch can only go on with the metrics that it began "
+                    "An epoch can only resume with the metrics that it began "
                     "with.",
                     "Compile the model and its tasks as before.",
                     checkpoint=saved,

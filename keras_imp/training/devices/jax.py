@@ -38,7 +38,7 @@ class Mesh(SingleDevice):
             layout = distribution.get_data_layout(array.shape).backend_layout
             return jax.make_array_from_process_local_data(layout, array)
 
-        # Each process brings its own share of a batch.
+        # Each process brings its own part of a batch.
         return Placement(max(1, mesh.shape[axis] // jax.process_count()), put)
 
     def check(self) -> None:

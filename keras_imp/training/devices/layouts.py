@@ -17,7 +17,7 @@ the same. A contrastive loss sees the negatives of the whole batch.
 Several hosts (not tested): call `keras.distribution.initialize` first. The
 schedule is a pure function of seed and step, so every process draws the same
 task, if all have the same task names, schedule and seed. Each process gives its
-own share of each batch: equal numbers of examples, and sources of equal length
+own part of each batch: equal numbers of examples, and sources of equal length
 with different examples. An adaptive schedule must see the same losses
 everywhere, which it does: a step returns the whole batch's. Give
 `BackupAndRestore` a folder that all processes see.
@@ -35,7 +35,7 @@ def layout_map(
 ) -> keras.distribution.LayoutMap:
     """Layouts for `keras.distribution.ModelParallel`.
 
-    The moments of an optimizer lie where their weights do.
+    The state of an optimizer lies where their weights do.
 
     Args:
         device_mesh: The mesh; its first axis is that of the examples.

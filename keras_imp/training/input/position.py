@@ -1,8 +1,8 @@
 """Where a run is in its mixture: at its beginning, or where it stopped.
 
-What belongs to a run begins anew in each `fit`: the position in the mixture,
+What belongs to a run starts again in each `fit`: the position in the mixture,
 the step of its schedule with what that measured, the epoch. What belongs to a
-model is kept: weights, steps and moments of the optimizer, the count of all
+model is kept: weights, steps and state of the optimizer, the count of all
 steps, random states. A run continues if a callback restored it, or if `fit` got
 an `initial_epoch` above 0.
 """

@@ -85,7 +85,7 @@ class MixtureReader(DataAdapter):
         if self.num_batches is not None and skip > self.num_batches:
             raise ValueError(
                 message(
-                    "An epoch cannot go on after more steps than it has.",
+                    "An epoch cannot resume after more steps than it has.",
                     "Give `steps_per_epoch` the value of the run that was "
                     "stopped.",
                     steps_per_epoch=self.num_batches,

@@ -2,7 +2,7 @@
 
 Random access (a `PyDataset`, a list of batches, `keras_imp.data.Arrays`) gives
 any batch at once. A stream (a `tf.data.Dataset`, a generator function, any
-iterable) is read in order, started anew when it ends, and skipped forward
+iterable) is read in order, started again when it ends, and skipped forward
 after a resume.
 
 Data may have a method `describe()` that tells, as what JSON can hold, what
@@ -46,7 +46,7 @@ class RandomAccessSource:
     Args:
         task: Name of the task, for errors.
         data: Has `__getitem__` and `__len__`, and may have `batch_at(index)`
-            for an index beyond one pass, to shuffle each pass anew; or
+            for an index beyond one pass, to shuffle each pass differently; or
             `on_epoch_end()`, called after each pass, as Keras does.
 
     Raises:
@@ -81,7 +81,7 @@ class RandomAccessSource:
         if hasattr(self.data, "batch_at"):
             return self.data.batch_at(index)
         number, position = divmod(index, len(self.data))
-        # A run that begins anew reads the first pass again.
+        # A run that starts again reads the first pass again.
         self._pass = min(self._pass, number)
         # A PyDataset may put its batches into another order there. A resumed
         # run calls it for each pass that it goes over.

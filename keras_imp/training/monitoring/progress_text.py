@@ -232,7 +232,7 @@ def table(head: list[str], groups: Groups, columns: int) -> list[str]:
 
     Returns:
         Lines of at most `columns` characters: one for the whole, then one for
-        each task, which goes on in the next if it has no room.
+        each task, which continues in the next if it has no room.
     """
     lines = _flow("  ".join(head), _pairs(groups.get("", [])), columns, "  ")
     names = [name for name in groups if name]

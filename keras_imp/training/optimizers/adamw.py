@@ -32,16 +32,15 @@ class AdamW(keras.optimizers.AdamW):
 
     A frozen weight, or layer of a stacked weight, stays as it is bit for bit:
     no gradient (none that counts for the clipping either), no decay, no
-    moments. Unlike `trainable = False` this is saved with the model and may
-    split a stack; but moments take their memory. To save that for whole layers,
-    set `layer.trainable = False` before `compile`.
+    change of its moments. Unlike `trainable = False` this is saved with the
+    model and may split a stack, but the optimizer state still takes memory. To
+    save it for whole layers, set `layer.trainable = False` before `compile`.
 
     Args:
         learning_rate: A number or a schedule, such as `CosineWithWarmup`.
-        weight_decay: Share of a decayed weight that a step takes away, times
-            the learning rate.
-        global_clipnorm: Longest gradient of all weights together; None for no
-            clipping.
+        weight_decay: Decoupled weight decay coefficient: a step takes away this
+            fraction of a decayed weight, times the learning rate.
+        global_clipnorm: Maximum global gradient norm; None for no clipping.
         decayed: Pattern; weights whose path it matches decay. Defaults to
             kernels: dense, attention, expert and router matrices, not tables,
             positions, norms, biases, temperatures or learned tokens.

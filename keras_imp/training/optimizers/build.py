@@ -28,7 +28,7 @@ def build_optimizer(model: Any) -> None:
     optimized = keras_private.optimized_variables(model.optimizer)
     known = [id(v) for v in optimized]
     if known != [id(v) for v in model.trainable_variables]:
-        # TensorFlow would go on with the step it has traced.
+        # TensorFlow would keep the step it has traced.
         raise ValueError(
             message(
                 "The trainable weights must be those that the optimizer "

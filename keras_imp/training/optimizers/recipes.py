@@ -55,7 +55,7 @@ def imp_recipe(
             implementation never applied its own, and before the warm-up of base
             and large the rate goes down for a while, which also delays the
             cosine: it does not quite end.
-        total_steps: Length of the training. Warm-ups keep their share of it.
+        total_steps: Length of the training. Warm-ups keep their fraction of it.
             Defaults to the published 200,000 or 500,000.
         **options: Arguments of `AdamW` that replace the recipe's.
 

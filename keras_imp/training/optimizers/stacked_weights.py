@@ -2,7 +2,7 @@
 
 An `EncoderStack` keeps each kernel of all its layers in one variable. An
 optimizer that looks at a weight as a whole, at its rank or its norm, then
-treats all layers as one, without a word. This finds those that do.
+treats all layers as one, silently. This finds those that do.
 """
 
 import warnings

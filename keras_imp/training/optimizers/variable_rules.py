@@ -1,4 +1,4 @@
-"""How an optimizer treats each weight: its share of the rate, its decay."""
+"""Learning-rate multiplier and weight-decay mask of each weight."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -2,7 +2,7 @@
 
 The task of global step s is a pure function of (seed, s), and for an adaptive
 schedule also of the state that the model's weights hold. So a run that stops
-and resumes goes on as if it had not, and all hosts of a job agree without
+and resumes continues as if it had not, and all hosts of a job agree without
 talking. To write a schedule, subclass `Schedule` and define `draw`, or
 `AdaptiveSchedule` and define `shares`.
 """

@@ -132,7 +132,7 @@ class AdaptiveSchedule(Schedule):
 
     @property
     def rounds(self) -> Rounds:
-        """The state: give it to `resume` to go on from here."""
+        """The state: give it to `resume` to continue from here."""
         return self._now[0]
 
     def task(self, step: int) -> str:
@@ -186,7 +186,7 @@ class AdaptiveSchedule(Schedule):
         return (shares + self.exploration * equal).astype("float32")
 
     def resume(self, rounds: Rounds, step: int, statistics: Statistics) -> None:
-        """Go on from a saved state.
+        """Resume from a saved state.
 
         A state of another `every`, or of a later step, is left for the start.
 

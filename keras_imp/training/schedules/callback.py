@@ -13,7 +13,7 @@ class DecideRounds(keras.callbacks.Callback):
 
     It looks at the model, which makes JAX write its state back, once in a
     round. It hooks the start of a step and not the end: Keras calls that in
-    the training thread and may go on sending the ends to a thread of their
+    the training thread and may keep sending the ends to a thread of their
     own.
 
     Args:

@@ -1,6 +1,7 @@
 """What an adaptive schedule measures and decides, as weights of the model.
 
-Weights, so that every checkpoint holds them and a resumed run goes on exactly.
+Weights, so that every checkpoint holds them and a resumed run continues
+exactly.
 """
 
 from typing import Any
@@ -161,7 +162,7 @@ class ScheduleState(keras.layers.Layer):
         """Load what was saved, by task.
 
         With other tasks than were saved, what was measured stays with its
-        task, and the round begins anew.
+        task, and the round starts again.
 
         Args:
             store: Arrays by name.

@@ -11,7 +11,7 @@ from keras_imp.typing import Tensor
 def split(arrays: Any, parts: int) -> Any:
     """Give each array a leading axis of parts.
 
-    Examples are dealt out like cards: where devices share a batch, they share
+    Examples are split by a stride: where devices share a batch, they share
     each part alike, and no example moves.
 
     Args:

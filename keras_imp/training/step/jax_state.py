@@ -80,7 +80,7 @@ class HeldState:
         """Run `fit`, `evaluate` or `predict` so that no value is lost.
 
         Calls of several threads wait for each other. One in a callback of
-        `fit` works with the weights of that moment.
+        `fit` works with the weights as they are then.
 
         Args:
             training: Whether it is `fit`.

@@ -59,7 +59,7 @@ def test_fashion_is_balanced_and_bordered(splits, name):
     assert np.array_equal(fashion.images[..., 0], fashion.images[..., 2])
 
 
-def test_fashion_labels_belong_to_their_pictures(splits):
+def test_fashion_labels_belong_to_their_images(splits):
     # Trousers (1) leave the middle of the lower half dark; bags (8) fill it.
     fashion = splits["train"].fashion
     gap = fashion.images[:, 20:28, 15:17].mean(axis=(1, 2, 3))
@@ -256,13 +256,13 @@ def test_truncated_sound(files):
         playground.load("validation")
 
 
-def test_too_few_pictures(files):
+def test_too_few_images(files):
     (files / "fashion_validation.json").write_text(
         json.dumps({"labels": "1" * 2_000})
     )
     with pytest.raises(ValueError, match="whole") as error:
         playground.load("validation")
-    assert "'fashion_validation.png' (1000 pictures, expected 2000)" in str(
+    assert "'fashion_validation.png' (1000 images, expected 2000)" in str(
         error.value
     )
 
@@ -346,11 +346,11 @@ def test_clip_sizes(frames, size, height):
     assert (clips == 0).any()
 
 
-def test_float_pictures_are_refused():
+def test_float_images_are_refused():
     with pytest.raises(ValueError, match="uint8") as error:
         playground.render_clips(np.zeros((2, 32, 32, 3), "float32"))
     assert str(error.value) == (
-        "`images` must be RGB pictures (pictures, height, width, 3) in "
+        "`images` must be RGB images (images, height, width, 3) in "
         "uint8. Received: shape=(2, 32, 32, 3), dtype=float32. "
         "Pass the `images` of a playground split."
     )
@@ -370,6 +370,6 @@ def test_captions_need_one_motion_each():
         playground.clip_captions(["owl"], np.array([1, 2]))
     assert str(error.value) == (
         "Every name needs one motion. Received: len(names)=1, "
-        "len(motions)=2. Pass the names of the pictures given to "
+        "len(motions)=2. Pass the names of the images given to "
         "`render_clips`."
     )

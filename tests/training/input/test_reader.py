@@ -27,7 +27,7 @@ def test_steps_that_were_taken_become_empty_items(sequential):
 
 def test_an_epoch_cannot_go_on_after_its_end():
     text = (
-        "An epoch cannot go on after more steps than it has. Received: "
+        "An epoch cannot resume after more steps than it has. Received: "
         "steps_per_epoch=6, steps_taken=7. Give `steps_per_epoch` the value of "
         "the run that was stopped."
     )
