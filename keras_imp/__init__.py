@@ -6,7 +6,7 @@ The flow, and the folders that show it:
           > task loss > train step > metrics
 
 `layers` turn tokens into tokens, `models` put them together, `tasks` say what
-a step optimises, `training` takes the steps, `data` feeds it, `evaluation`
+a step optimizes, `training` takes the steps, `data` feeds it, `evaluation`
 measures. Names are loaded when they are first used: `import keras_imp` loads
 neither Keras nor a backend. Once Keras is imported too, in either order, it
 can load whatever was saved: `keras.models.load_model("model.keras")`.

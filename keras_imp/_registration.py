@@ -2,8 +2,8 @@
 
 A saved file names classes as `keras_imp>IMPEncoder`, and Keras looks the name
 up among those that `register_keras_serializable` has seen. The modules here
-load when they are first used, so each class has a stand-in in Keras' registry
-from the start, which the class replaces when its module is loaded.
+load when they are first used, so each class has a placeholder in Keras'
+registry from the start, which the class replaces when its module is loaded.
 """
 
 import importlib
@@ -52,7 +52,7 @@ SERIALIZABLE = {
 
 
 def register(keras: ModuleType) -> None:
-    """Give Keras a stand-in for every class that it does not have yet.
+    """Give Keras a placeholder for every class that it does not have yet.
 
     Args:
         keras: The imported `keras`.
@@ -76,7 +76,7 @@ def join_keras_hub(keras_hub: ModuleType) -> None:
     """Make the encoder a backbone of keras-hub, which has just been loaded.
 
     `keras_hub.models.Backbone.from_preset` asks the class that a preset names
-    whether it is a backbone, so it has to meet the class, not a stand-in.
+    whether it is a backbone, so it has to meet the class, not a placeholder.
 
     Args:
         keras_hub: The imported `keras_hub`.
@@ -87,7 +87,7 @@ def join_keras_hub(keras_hub: ModuleType) -> None:
 
 
 class _Unloaded(type):
-    """The class of stand-ins: each loads the class it is named after.
+    """The class of placeholders: each loads the class it is named after.
 
     Keras and keras-hub want classes there: they ask `inspect.isclass`, call
     them and their `from_config`.

@@ -21,7 +21,7 @@ class Routing(NamedTuple):
             float32, shape `(examples, layers, tokens, experts)`.
         padding_mask: True where a token is real, shape `(examples, tokens)`.
         load: Each expert's fraction of the (token, expert) pairs, shape
-            `(layers, experts)`. Equal by construction where experts choose.
+            `(layers, experts)`. Equal by construction for expert choice.
         importance: Each expert's fraction of the gates, shape `(layers,
             experts)`.
         left_behind: Fraction of the real tokens that no expert took, shape

@@ -59,7 +59,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     Args:
         num_heads: Number of heads; must divide the width of the tokens.
-        qk_layer_norm: Whether to normalise queries and keys over the channels
+        qk_layer_norm: Whether to normalize queries and keys over the channels
             of each head, which bounds the logits. Needed by sparse encoders.
         dropout: Rate on the attention probabilities.
         dropout_broadcast: Whether dropout removes whole heads of an example, as

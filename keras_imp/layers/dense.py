@@ -91,14 +91,14 @@ def lecun_normal(fan_in_shape: tuple[int, ...]) -> keras.Initializer:
     """LeCun normal for a fan-in that the kernel's own shape does not show.
 
     Keras derives the fan-in from the kernel. This takes the product of
-    `fan_in_shape` instead, which the faithful IMP initialisation of queries,
+    `fan_in_shape` instead, which the faithful IMP initialization of queries,
     keys and values needs (fan-in = hidden_dim * num_heads).
 
     Args:
         fan_in_shape: Factors of the fan-in.
 
     Returns:
-        A truncated normal initialiser with variance 1 / fan-in.
+        A truncated normal initializer with variance 1 / fan-in.
 
     Example:
         >>> from keras_imp.layers.dense import lecun_normal

@@ -82,7 +82,7 @@ class PatchEmbedding(keras.layers.Layer):
     is scaled to [-1, 1]; float input is taken as it is.
 
     With three axes, an input without the first one is a single frame. It equals
-    a clip that repeats the frame to fill the temporal patch, but costs a
+    a video that repeats the frame to fill the temporal patch, but costs a
     fraction of it: the kernel is summed over time, the pixels are not repeated.
 
     Args:

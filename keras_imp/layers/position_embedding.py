@@ -1,4 +1,4 @@
-"""Dilated factorised position embedding: one learned table per axis.
+"""Dilated factorized position embedding: one learned table per axis.
 
 A short axis is spread over the whole table with gaps ("dilated"), so that one
 table serves every resolution: patch `i` of `n` uses row `i * buckets // n`.

@@ -13,7 +13,7 @@ from keras_imp.typing import Tensor
 class ProjectionHead(keras.layers.Layer):
     """Dense, GELU (tanh form), Dense, LayerNorm.
 
-    The output is not L2-normalised: the loss and the evaluation do that.
+    The output is not L2-normalized: the loss and the evaluation do that.
 
     Args:
         output_dim: Width of the result.

@@ -1,4 +1,4 @@
-"""What a step optimises: a head, a loss and metrics."""
+"""What a step optimizes: a head, a loss and metrics."""
 
 from keras_imp.tasks.classification import Classification
 from keras_imp.tasks.combined import Combined

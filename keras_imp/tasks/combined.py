@@ -23,7 +23,7 @@ class Combined(Task):
     The step of this task does all of its parts. Parts that encode the very
     same input share one pass through the encoder (and its dropout): any number
     of `Classification`, `Regression` and `Contrastive` of one modality, but
-    for text with several captions. `MaskedModeling` hides a part of the input,
+    for text with several captions. `MaskedModeling` masks a part of the input,
     and a part with `drop_tokens` drops its own; each of these needs a pass of
     its own.
 

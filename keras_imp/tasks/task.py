@@ -1,4 +1,4 @@
-"""What a training step optimises: a head, a loss and metrics.
+"""What a training step optimizes: a head, a loss and metrics.
 
 A task is a Keras layer on top of the shared encoder. To write one, subclass
 `Task` and define `modalities`, `build`, `call` and `compute_loss`; call the
@@ -34,7 +34,7 @@ REFUSED = {
 
 
 class Task(keras.layers.Layer):
-    """Base class of everything that a step can optimise.
+    """Base class of everything that a step can optimize.
 
     Args:
         name: Name of the task; also its key in a `TaskMixture`, the prefix of

@@ -64,7 +64,7 @@ class Fashion:
 
     Attributes:
         images: `(images, 32, 32, 3)` uint8: 28x28 with a black border,
-            grey repeated to RGB.
+            gray repeated to RGB.
         labels: `(images,)` int32, positions in `FASHION_CLASSES`.
 
     Example:

@@ -81,7 +81,7 @@ class Plan(Mapping):
     """Shapes and batch sizes by task; prints as a table.
 
     In the table, `GFLOPs` are forward operations of a step in the encoder's
-    blocks (`token_budget.forward_flops`), and `share` is the share of the
+    blocks (`token_budget.forward_flops`), and `share` is the fraction of the
     task's steps. Below it stand the rows of the position tables that each size
     reaches, and those that no shape trains.
 

@@ -1,7 +1,7 @@
 """Batches in several shapes from arrays in memory.
 
 Batch sizes differ from shape to shape, but every pass takes each example once.
-Shapes come in decks, reshuffled each time: a deck holds each shape as often
+Shapes come in cycles, reshuffled each time: a cycle holds each shape as often
 as its weight says, and so a known number of examples. That is why the place of
 any batch in the data is known at once, without counting from the start.
 """
@@ -101,7 +101,7 @@ class ResizedArrays(Arrays):
         self.shapes = tuple(shapes)
         self.drop_on_host = drop_on_host
         self._check_shapes()
-        # Indices of the shapes in a deck, in order.
+        # Indices of the shapes in a cycle, in order.
         self._deck = np.repeat(
             np.arange(len(shapes)), [one.shape.weight for one in shapes]
         )

@@ -1,7 +1,7 @@
 """Random seeds that are handed in, so that a layer scan can be random.
 
 A `keras.random.SeedGenerator` keeps its state in a variable. Inside a scan or
-a rematerialised function that state would advance where nothing can see it:
+a rematerialized function that state would advance where nothing can see it:
 gradients come out wrong silently. So a stack draws all seeds before its
 loop and hands one row to each block.
 """

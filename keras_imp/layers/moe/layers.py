@@ -20,7 +20,7 @@ from keras_imp.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_imp")
 class ExpertChoiceMoE(SparseFeedForward):
-    """A feed-forward layer whose experts choose their tokens.
+    """A feed-forward layer with expert-choice routing.
 
     Each expert takes the tokens of a group that want it most, as many as it
     has slots; it is always full, so nothing needs to be balanced. A token may
@@ -91,7 +91,7 @@ class ExpertChoiceMoE(SparseFeedForward):
 
 @keras.saving.register_keras_serializable(package="keras_imp")
 class TokenChoiceMoE(SparseFeedForward):
-    """A feed-forward layer whose tokens choose their experts.
+    """A feed-forward layer with token-choice routing.
 
     Each token asks for its `num_selected` most probable experts; a choice that
     finds its expert full is dropped. Two ways keep the experts equally loaded:

@@ -16,7 +16,7 @@ from keras_imp.layers._runtime.backend_ops import gelu_and_slope
 from keras_imp.typing import Tensor
 
 # Hidden values of all experts together from which the loop pays: in float32
-# 16 MiB, where they no longer stay in a cache.
+# 16 MiB, where they do not fit into a cache.
 LOOP_VALUES = 2**22
 # On TensorFlow the loop is unrolled. Groups of experts were no faster than all
 # at once, and each expert takes 0.1 s to compile.

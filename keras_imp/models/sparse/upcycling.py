@@ -72,7 +72,7 @@ def upcycle(
     sparse = IMPEncoder.from_config(
         {
             **encoder.get_config(),
-            # The normalisation of queries and keys stays as it was trained.
+            # The normalization of queries and keys stays as it was trained.
             "qk_layer_norm": encoder.uses_qk_layer_norm,
             "num_experts": num_experts,
             "num_moe_layers": num_moe_layers,

@@ -102,7 +102,7 @@ def check_temperature(
 
     Args:
         temperature: The first temperature.
-        min_temperature: Lower clip of the "exp" form.
+        min_temperature: Lower bound of the "exp" form.
         temperature_form: "exp" or "relu".
 
     Raises:

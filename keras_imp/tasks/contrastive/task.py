@@ -66,7 +66,7 @@ class Contrastive(Task):
         temperature_form: `"exp"` learns log(1 / temperature) and keeps the
             temperature at `min_temperature` or above; `"relu"` is the first
             implementation's relu(x) + 1e-6.
-        min_temperature: Lower clip of the `"exp"` form.
+        min_temperature: Lower bound of the `"exp"` form.
         margin: Subtracted from the positives.
         mask_duplicates: Whether equal captions are no negatives.
         loss_weight: Factor of the task's loss.
@@ -302,7 +302,7 @@ class Contrastive(Task):
         if self.temperature_form == "relu":
             return 1.0 / (ops.relu(value) + 1e-6)
         limit = math.log(1.0 / self.min_temperature)
-        # The clip passes the gradient on. A plain minimum has none above the
+        # This bound passes the gradient on. A plain minimum has none above the
         # limit, and a temperature that once got there could never come back.
         return ops.exp(value - ops.stop_gradient(ops.relu(value - limit)))
 

@@ -1,4 +1,4 @@
-"""Masked modeling: hide some tokens or patches, and predict them."""
+"""Masked modeling: mask some tokens or patches, and predict them."""
 
 from keras_imp.tasks.masked.task import MaskedModeling
 

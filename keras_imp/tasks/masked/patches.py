@@ -1,4 +1,4 @@
-"""Hide most patches of an input and rebuild them, as MAE does.
+"""Mask most patches of an input and rebuild them, as MAE does.
 
 Legend: batch, tokens (all patches), visible and hidden ones, values of a
 patch, D the encoder's and W the decoder's width.
@@ -184,7 +184,7 @@ class MaskedPatches(keras.layers.Layer):
             raise ValueError(
                 message(
                     "Masked modeling must get all patches of an input: it "
-                    "hides some itself.",
+                    "masks some itself.",
                     "Do not drop tokens on the host for this task.",
                     keys=sorted(values),
                 )
@@ -261,5 +261,5 @@ def z_score(patches: Tensor) -> Tensor:
     mean = ops.mean(patches, axis=-1, keepdims=True)
     variance = ops.var(patches, axis=-1, keepdims=True)
     # Inside of the root: divided by 1e-6, the rounding errors of a patch of
-    # one colour would become a target.
+    # one color would become a target.
     return (patches - mean) / ops.sqrt(variance + 1e-6)

@@ -1,4 +1,4 @@
-"""Hide a part of one modality's input and predict it from the rest."""
+"""Mask a part of one modality's input and predict it from the rest."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ EVALUATION_SEEDS = [20, 18, 10]
 
 @keras.saving.register_keras_serializable(package="keras_imp")
 class MaskedModeling(Task):
-    """Learn from an input alone: hide a part of it and predict that part.
+    """Learn from an input alone: mask a part of it and predict that part.
 
     Text, as in BERT: of each text, `mask_rate` of the tokens are chosen (at
     least one; no padding, no special ids). Of those, 80 % become `mask_id`,
@@ -40,7 +40,7 @@ class MaskedModeling(Task):
 
     Args:
         name: Name of the task.
-        modality: Which input to hide a part of.
+        modality: Which input to mask a part of.
         mask_rate: Fraction to mask. Defaults to 0.15 for text and 0.75 for
             patches.
         mask_id: Text: id that replaces chosen tokens. Take one that no text
@@ -84,7 +84,7 @@ class MaskedModeling(Task):
 
     Raises:
         ValueError: If an argument is out of range or missing, or the encoder
-            cannot hide tokens.
+            cannot mask tokens.
 
     Example:
         >>> import keras_imp, numpy as np
@@ -126,7 +126,7 @@ class MaskedModeling(Task):
         if self.drop_tokens:
             raise ValueError(
                 message(
-                    "Masked modeling must get all tokens of an input: it hides "
+                    "Masked modeling must get all tokens of an input: it masks "
                     "some itself.",
                     "Use `mask_rate` instead.",
                     drop_tokens=self.drop_tokens,

@@ -1,4 +1,4 @@
-"""Hide some words of a text and predict them, as BERT does.
+"""Mask some tokens of a text and predict them, as BERT does.
 
 Legend: batch, captions (if there are several), length; K the most tokens that
 are chosen in one text.

@@ -43,7 +43,7 @@ class TaskMixture:
             `(x, y)` or `(x, y, sample_weight)`; `x` is a dict of arrays by
             modality.
         schedule: Which task gets the next step. Defaults to
-            `schedules.Weighted()`, equal shares.
+            `schedules.Weighted()`, equal fractions.
         steps_per_epoch: Steps of an epoch; that of `fit` comes before it.
         seed: Seed of the schedule.
         prefetch: Batches to hold ready; 0 turns reading ahead off.

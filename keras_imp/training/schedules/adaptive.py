@@ -1,9 +1,9 @@
-"""Shares that follow what training measures, decided in rounds.
+"""Fractions of the steps that follow what training measures, decided in rounds.
 
-Steps go in rounds of `every` steps. At the end of round r the shares of round
-r + 2 are decided: by then a thread has read batches of round r + 1 ahead, and
-it must neither wait for a decision nor guess one. The order within a round is
-a pure function of the seed, the round and its shares.
+Steps go in rounds of `every` steps. At the end of round r the fractions of
+round r + 2 are decided: by then a thread has read batches of round r + 1 ahead,
+and it must neither wait for a decision nor guess one. The order within a round
+is a pure function of the seed, the round and its fractions.
 """
 
 from typing import NamedTuple
@@ -46,7 +46,7 @@ class Rounds(NamedTuple):
 
     Attributes:
         number: Number of the current round, from 0.
-        shares: Shares of the current and the next round, float32, shape `(2,
+        shares: Fractions of the current and the next round, float32, shape `(2,
             tasks)`.
         counts: How often each task was drawn before the current round, int64,
             shape `(tasks,)`.
@@ -64,13 +64,13 @@ class Rounds(NamedTuple):
 
 
 class AdaptiveSchedule(Schedule):
-    """Base class: shares that follow the losses or gradients of the tasks.
+    """Base class: fractions that follow the losses or gradients of the tasks.
 
     A subclass defines `shares(statistics)`. In each round of `every` steps
-    every task gets its share, up to rounding, in a random order. The shares of
-    a round are decided when the round before the last one ends, and are equal
-    until each task was drawn. `AlternatingModel.fit` measures and decides; the
-    model's weights hold the state.
+    every task gets its fraction, up to rounding, in a random order. The
+    fractions of a round are decided when the round before the last one ends,
+    and are equal until each task was drawn. `AlternatingModel.fit` measures and
+    decides; the model's weights hold the state.
 
     Args:
         exploration: Part of the steps that all tasks share equally, in [0, 1).
@@ -151,7 +151,7 @@ class AdaptiveSchedule(Schedule):
         return dict(zip(self.names, totals.tolist()))
 
     def decide(self, statistics: Statistics) -> np.ndarray:
-        """Shares of a round, with exploration.
+        """Fractions of a round, with exploration.
 
         Args:
             statistics: What was measured, in the order of `self.names`.
@@ -240,7 +240,7 @@ class AdaptiveSchedule(Schedule):
         self._now = rounds, np.concatenate(drawn)
 
     def _draw_round(self, number: int, shares: np.ndarray) -> np.ndarray:
-        """Tasks of a round: evenly spaced points in the shares, shuffled."""
+        """Tasks of a round: evenly spaced points in the fractions, shuffled."""
         generator = self.generator(number)
         points = (np.arange(self.every) + generator.random()) / self.every
         edges = np.cumsum(shares, dtype="float64")

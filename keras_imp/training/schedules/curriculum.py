@@ -1,4 +1,4 @@
-"""Shares that change with the step, by a plan made before training."""
+"""Fractions that change with the step, by a plan made before training."""
 
 from collections.abc import Callable, Mapping
 

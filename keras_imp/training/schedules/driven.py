@@ -16,7 +16,7 @@ class LossDriven(AdaptiveSchedule):
     does not depend on the scale of a loss, nor on the weight of a task.
 
     Args:
-        exponent: 0 gives equal shares, more prefers the slow tasks more.
+        exponent: 0 gives equal fractions, more prefers the slow tasks more.
         exploration: Part of the steps that all tasks share equally, in [0, 1).
         every: Steps of a round; see `AdaptiveSchedule`.
 

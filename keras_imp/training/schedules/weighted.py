@@ -15,9 +15,9 @@ class Weighted(Schedule):
     Args:
         weights: Weight of each task, all greater than 0. They need not sum to
             1. Defaults to equal weights.
-        temperature: Shares are proportional to `weight ** (1 / temperature)`:
-            1 takes the weights as they are, more makes the shares more equal,
-            infinity equal, less than 1 sharpens them.
+        temperature: Fractions are proportional to `weight ** (1 /
+            temperature)`: 1 takes the weights as they are, more makes the
+            fractions more equal, infinity equal, less than 1 sharpens them.
 
     Raises:
         ValueError: If a weight or the temperature is 0 or negative, or names

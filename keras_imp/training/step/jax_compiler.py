@@ -25,7 +25,7 @@ def compiler_options() -> dict[str, str]:
     """Options of `jax.jit` with which sums are right.
 
     Warns if this version of XLA does not know them: then it may have another
-    way to turn the fault off, or no longer have the fault.
+    way to turn the fault off, or be without the fault.
 
     Returns:
         Values by name; none where they are not needed.

@@ -278,7 +278,7 @@ def test_patches_dropped_on_the_host_are_refused():
     task, _ = built("image")
     cut = {"patches": np.zeros((2, 3, 45)), "positions": np.zeros((2, 3, 3))}
     text = (
-        "Masked modeling must get all patches of an input: it hides some "
+        "Masked modeling must get all patches of an input: it masks some "
         "itself. Received: keys=['patches', 'positions']. Do not drop tokens "
         "on the host for this task."
     )
@@ -288,7 +288,7 @@ def test_patches_dropped_on_the_host_are_refused():
 
 def test_dropping_tokens_in_the_task_is_refused():
     text = (
-        "Masked modeling must get all tokens of an input: it hides some "
+        "Masked modeling must get all tokens of an input: it masks some "
         "itself. Received: drop_tokens={'image': 0.5}. Use `mask_rate` "
         "instead."
     )
