@@ -12,6 +12,9 @@ from typing import Any
 import h5py
 import keras
 
+# Which layer was called first, while it is.
+from keras.src.backend.common import global_state
+
 # What a model is saved through.
 from keras.src.saving.saving_lib import H5IOStore, _save_state
 
@@ -73,6 +76,11 @@ def all_layers(layer: Any) -> list[keras.Layer]:
 def inner_layers(layer: Any) -> list[keras.Layer]:
     """The layers right in a layer, also those in its lists and dicts."""
     return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def is_outermost_call() -> bool:
+    """Whether a layer called now is not called by another layer."""
+    return global_state.get_global_attribute("current_call_ctx") is None
 
 
 # Saving ---------------------------------------------------------------------

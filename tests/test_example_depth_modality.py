@@ -116,7 +116,8 @@ def test_a_process_that_did_not_import_it_is_told_to(other_process):
 
 def test_its_check_names_the_task(other_process):
     assert other_process["refused"] == (
-        "Task 'solids': Depth must be between 0 and 100 meters, no holes."
+        "Task 'solids': Input 'depth': Depth must be between 0 and 100 meters, "
+        "no holes."
     )
 
 

@@ -96,6 +96,30 @@ def test_inner_layers_are_those_right_in_a_layer_and_its_lists():
     assert list(keras_private.inner_layers(outer)) == outer.listed["inner"]
 
 
+def test_a_layer_knows_whether_another_one_calls_it():
+    class Asked(keras.layers.Layer):
+        def __call__(self, x):
+            answers.append(keras_private.is_outermost_call())
+            return super().__call__(x)
+
+        def call(self, x):
+            return x
+
+    class Outer(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = Asked()
+
+        def call(self, x):
+            return self.inner(x)
+
+    answers: list[bool] = []
+    outer = Outer()
+    for layer in (outer.inner, outer, outer.inner):
+        layer(np.ones((1, 2)))
+    assert answers == [True, False, True]
+
+
 def test_the_recorded_groups_are_those_of_a_file(tmp_path):
     model = make_model()
     fit(model)

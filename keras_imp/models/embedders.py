@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp.layers._runtime.host_values import has_values, host_values
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.layers.patch_embedding import PatchEmbedding
@@ -181,22 +182,42 @@ class Embedder(keras.layers.Layer):
         is_known = isinstance(shape[1], (int, np.integer))
         return (int(shape[1]) if is_known else None,)
 
-    def check_values(self, name: str, values: np.ndarray) -> None:
-        """Check one batch on the host, before it is moved to the device.
+    def check_shape(self, shape: tuple[int | None, ...]) -> None:
+        """Raise unless an input has a shape that fits.
+
+        Args:
+            shape: Its shape, batch axis included.
+
+        Raises:
+            ValueError: If a patch does not divide it, or text is too long.
+        """
+        grid = self.grid(shape)
+        if self.has_ids:
+            self.positions.check_grid(grid, None)
+
+    def check_ids(self, name: str, ids: Any) -> None:
+        """Raise unless token ids are in the vocabulary.
 
         Args:
             name: Modality, for the message.
-            values: Input of the modality.
+            ids: Token ids, an array or a tensor. Of one that has no values
+                yet, only the form is checked.
 
         Raises:
-            ValueError: If the shape does not fit, or a token id is outside
-                the vocabulary.
+            ValueError: If an id is outside the vocabulary, or is none.
         """
-        grid = self.grid(values.shape)
-        if not self.has_ids or not values.size:
+        if isinstance(ids, np.ndarray) and ids.dtype.kind in "OSUT":
+            raise ValueError(
+                message(
+                    f"The input {name!r} must be token ids, not text.",
+                    "Turn text into ids with keras_imp.data.Tokenizer.",
+                    dtype=str(ids.dtype),
+                )
+            )
+        self.tokens.check_ids(ids)
+        if not has_values(ids) or 0 in ids.shape:
             return
-        self.tokens.check_ids(values)
-        self.positions.check_grid(grid, None)
+        values = host_values(ids)
         size = self.tokens.vocabulary_size
         low, high = int(values.min()), int(values.max())
         if low < 0 or high >= size:

@@ -11,6 +11,11 @@ from keras_imp.models.resizing import (
     resize_images,
     resize_videos,
 )
+from keras_imp.models.value_checks import (
+    check_pixels,
+    check_spectrogram,
+    check_waveform,
+)
 
 
 def _vision(options: EmbedderOptions) -> Any:
@@ -58,6 +63,7 @@ BUILT_IN = {
             embedder="vision",
             make_embedder=_vision,
             resize=resize_images,
+            check_values=check_pixels,
         ),
         Modality(
             name="video",
@@ -66,6 +72,7 @@ BUILT_IN = {
             make_embedder=_vision,
             resize=resize_videos,
             only_shrinks=("frames",),
+            check_values=check_pixels,
         ),
         Modality(
             name="audio",
@@ -74,6 +81,7 @@ BUILT_IN = {
             resize=crop_time,
             only_shrinks=("frames",),
             keeps=("bins",),
+            check_values=check_spectrogram,
         ),
         Modality(
             name="waveform",
@@ -81,6 +89,7 @@ BUILT_IN = {
             make_embedder=_waveform,
             resize=crop_time,
             only_shrinks=("samples",),
+            check_values=check_waveform,
         ),
         Modality(
             name="text",

@@ -104,6 +104,8 @@ class Modality:
         keeps: Named axes whose length `resize` does not change.
         check_values: Checks one batch on the host, before it is moved:
             `check_values(values)` raises a ValueError that says what is wrong.
+            Of an input that was cut on the host (`data.drop_tokens`) it gets
+            the patches, shape `(batch, kept, values)`.
 
     Raises:
         ValueError: If the name or an axis cannot be used.

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
@@ -15,17 +14,17 @@ from keras_imp._saving.names import save_by_name
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.totals import RoutingTotals
 from keras_imp.layers.position_embedding import known_grid
-from keras_imp.models.backbone import EncoderBackbone
 from keras_imp.models.body import EncoderBody
+from keras_imp.models.checked_encoder import CheckedEncoder
 from keras_imp.models.embedders import Embedded, Embedder
-from keras_imp.models.modalities import check_modality, modalities_of
-from keras_imp.models.modality import EmbedderOptions, Modality
-from keras_imp.models.patching import Patching, check_patches
+from keras_imp.models.modalities import modalities_of
+from keras_imp.models.modality import EmbedderOptions
+from keras_imp.models.patching import Patching
 from keras_imp.models.weight_places import place_weights
 from keras_imp.typing import Tensor
 
 
-class MultimodalEncoder(EncoderBackbone):
+class MultimodalEncoder(CheckedEncoder):
     """Each modality is its own pass: embedder, blocks, norm, pooling.
 
     A subclass has the attributes below and calls `_build_parts` at the end of
@@ -234,57 +233,6 @@ class MultimodalEncoder(EncoderBackbone):
         """What the routed layers did since the metrics were reset."""
         return self.body.routing_totals
 
-    def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
-        """Check one batch on the host: names, ranks, sizes and values.
-
-        `AlternatingModel` calls it for every batch, since a compiled step
-        cannot raise.
-
-        Args:
-            inputs: Arrays by modality.
-
-        Raises:
-            ValueError: If a modality is unknown, or an input does not fit.
-
-        Example:
-            >>> import numpy as np, keras_imp
-            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
-            ...     modalities=("text",), vocabulary_size=10)
-            >>> encoder.check_inputs({"text": np.array([[1, 9]])})
-        """
-        self.check_names(inputs)
-        for name, values in inputs.items():
-            self._check_form(name, values)
-            if isinstance(values, dict):
-                continue
-            self.embedder_of(name).check_values(name, values)
-            check = self._record_of(name).check_values
-            if check is not None:
-                check(values)
-
-    def check_names(self, inputs: dict[str, Any]) -> None:
-        """Raise unless inputs are a dict of some of the modalities.
-
-        Args:
-            inputs: Inputs by modality.
-
-        Raises:
-            TypeError: If they are no dict.
-            ValueError: If there is none, or one is unknown.
-        """
-        if not isinstance(inputs, dict):
-            raise TypeError(
-                message(
-                    "`inputs` must be a dict from modality to its values.",
-                    'Use {"image": images}, for example.',
-                    type=type(inputs).__name__,
-                )
-            )
-        if not inputs:
-            raise ValueError("`inputs` must have at least one modality.")
-        for name in inputs:
-            check_modality(name, self.modalities)
-
     def _use_modalities(self, given: Any) -> None:
         """Take names or records of modalities, checked."""
         records = modalities_of(given)
@@ -372,15 +320,3 @@ class MultimodalEncoder(EncoderBackbone):
                     )
                 )
         return kept or {}
-
-    def _check_form(self, name: str, values: Any) -> None:
-        record = self._record_of(name)
-        if isinstance(values, dict):
-            check_patches(name, values, self.patchings)
-            self.embedder_of(name).positions.check_given()
-        else:
-            record.check_rank(tuple(values.shape))
-
-    def _record_of(self, name: str) -> Modality:
-        check_modality(name, self.modalities)
-        return self._records[name]

@@ -143,7 +143,9 @@ def test_a_modality_may_share_the_embedder_of_another(rng):
 def test_its_values_are_checked_on_the_host(encoder, maps):
     encoder.check_inputs({"depth": maps})
     maps[3, 2, 1] = 0
-    with pytest.raises(ValueError, match=r"^Depth must be positive\.$"):
+    with pytest.raises(
+        ValueError, match=r"^Input 'depth': Depth must be positive\.$"
+    ):
         encoder.check_inputs({"depth": maps})
     with pytest.raises(ValueError, match="must be in \\[0, 6\\)"):
         encoder.check_inputs({"dna": np.array([[6]])})
