@@ -1,5 +1,6 @@
 """One wording for every error: rule. Received: name=value. What to do."""
 
+import numbers
 from typing import Any
 
 
@@ -41,6 +42,31 @@ def check_positive(**values: float) -> None:
         if value is None or not value > 0:
             raise ValueError(
                 message(f"`{name}` must be greater than 0.", **{name: value})
+            )
+
+
+def check_integer(least: int = 1, /, **values: Any) -> None:
+    """Raise unless every value is an integer of at least some number.
+
+    Args:
+        least: The number.
+        **values: Values by the name the user typed.
+
+    Raises:
+        ValueError: If a value is smaller, or no integer.
+
+    Example:
+        >>> from keras_imp._errors import check_integer
+        >>> check_integer(batch_size=32)
+    """
+    for name, value in values.items():
+        is_integer = isinstance(value, numbers.Integral)
+        if not is_integer or isinstance(value, bool) or value < least:
+            raise ValueError(
+                message(
+                    f"`{name}` must be an integer of at least {least}.",
+                    **{name: value},
+                )
             )
 
 

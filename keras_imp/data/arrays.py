@@ -1,12 +1,14 @@
 """Batches from arrays in memory, each a pure function of its number."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_imp._errors import check_positive, message
+from keras_imp._arrays import as_array
+from keras_imp._errors import check_integer, message
 from keras_imp.data.description import describe_array, describe_function
 
 Augment = Callable[[tuple, np.random.Generator], tuple]
@@ -20,7 +22,8 @@ class Arrays(keras.utils.PyDataset):
     a Keras `PyDataset`.
 
     Args:
-        x: Inputs by modality, arrays with one row per example.
+        x: Inputs by modality, arrays with one row per example; columns of a
+            data frame and nested lists are made arrays.
         y: Targets with one row per example, or a dict of them, or None.
         sample_weight: Weight of each example, or None.
         batch_size: Examples of a batch.
@@ -36,8 +39,10 @@ class Arrays(keras.utils.PyDataset):
         **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`.
 
     Raises:
-        ValueError: If rows do not agree, or there are fewer than a batch and
-            the rest is left out.
+        TypeError: If `x` is no dict, or `augment` no function.
+        ValueError: If rows do not agree or differ in length, values are
+            masked, there are fewer rows than a batch and the rest is left out,
+            or the batch size or the seed is no integer.
 
     Example:
         >>> import numpy as np
@@ -64,10 +69,14 @@ class Arrays(keras.utils.PyDataset):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_positive(batch_size=batch_size)
-        self.x = {name: np.asarray(values) for name, values in x.items()}
-        self.y = _each(np.asarray, y)
-        self.sample_weight = sample_weight
+        check_integer(batch_size=batch_size)
+        check_integer(0, seed=seed)
+        _check_augment(augment)
+        self.x = _inputs(x)
+        self.y = _each(functools.partial(_rows_of, "`y`"), y)
+        self.sample_weight = _each(
+            functools.partial(_rows_of, "`sample_weight`"), sample_weight
+        )
         self.rows = _count_rows(self.x, self.y, sample_weight)
         self.drop_last = shuffle if drop_last is None else drop_last
         if self.drop_last and self.rows < batch_size:
@@ -137,7 +146,7 @@ class Arrays(keras.utils.PyDataset):
         if self.y is not None or self.sample_weight is not None:
             batch += (_each(lambda values: values[rows], self.y),)
         if self.sample_weight is not None:
-            batch += (np.asarray(self.sample_weight)[rows],)
+            batch += (self.sample_weight[rows],)
         if self.augment is None:
             return batch
         return self.augment(batch, self._generator(1, index))
@@ -158,6 +167,43 @@ class Arrays(keras.utils.PyDataset):
         return np.random.default_rng((self.seed, *stream))
 
 
+def _inputs(x: Any) -> dict[str, np.ndarray]:
+    """Inputs by modality, each with one row per example, checked."""
+    if not isinstance(x, dict):
+        raise TypeError(
+            message(
+                "`x` must be a dict from modality to its array.",
+                'Name the modality: Arrays({"image": x}, y).',
+                type=type(x).__name__,
+            )
+        )
+    if not x:
+        raise ValueError(message("`x` must have at least one modality.", x=x))
+    return {name: _rows_of(f"`x[{name!r}]`", x[name]) for name in x}
+
+
+def _rows_of(name: str, values: Any) -> np.ndarray:
+    array = as_array(values, name)
+    if not array.ndim:
+        raise ValueError(
+            message(
+                f"{name} must be an array with one row per example.",
+                type=type(values).__name__,
+            )
+        )
+    return array
+
+
+def _check_augment(augment: Any) -> None:
+    if augment is not None and not callable(augment):
+        raise TypeError(
+            message(
+                "`augment` must be a function (batch, generator) -> batch.",
+                augment=augment,
+            )
+        )
+
+
 def _each(function: Callable[[Any], Any], y: Any) -> Any:
     """Apply a function to all targets: one array, a dict of them, or None."""
     if isinstance(y, dict):
@@ -176,5 +222,9 @@ def _count_rows(x, y, sample_weight) -> int:
     if len(set(counts.values())) != 1:
         raise ValueError(
             message("All arrays must have equally many rows.", **counts)
+        )
+    if not all(counts.values()):
+        raise ValueError(
+            message("There must be at least one example.", **counts)
         )
     return next(iter(counts.values()))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp import _keras_private as keras_private
+from keras_imp._arrays import check_not_masked
 from keras_imp._errors import message
 from keras_imp.layers._runtime.host_values import has_values, host_values
 from keras_imp.models.backbone import EncoderBackbone
@@ -125,6 +126,7 @@ class CheckedEncoder(EncoderBackbone):
 
     def _check_form(self, name: str, values: Any) -> None:
         record = self._record_of(name)
+        check_not_masked(values, f"The input {name!r}")
         if isinstance(values, dict):
             check_patches(name, values, self.patchings)
             self.embedder_of(name).positions.check_given()

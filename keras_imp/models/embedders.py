@@ -193,6 +193,14 @@ class Embedder(keras.layers.Layer):
         """
         grid = self.grid(shape)
         if self.has_ids:
+            if 0 in grid:
+                raise ValueError(
+                    message(
+                        "Text must have at least one token.",
+                        "Pad empty text with 0 to the length of the others.",
+                        shape=tuple(shape),
+                    )
+                )
             self.positions.check_grid(grid, None)
 
     def check_ids(self, name: str, ids: Any) -> None:

@@ -124,7 +124,7 @@ def some_rows(values: Any) -> Any:
         >>> import numpy as np
         >>> from keras_imp.models.value_checks import some_rows
         >>> some_rows(np.zeros((8, 256, 256, 3))).shape
-        (8, 10, 256, 3)
+        (8, 11, 256, 3)
     """
     size, length = math.prod(values.shape), values.shape[1]
     step = max(1, min(-(-size // SAMPLE), length))

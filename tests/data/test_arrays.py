@@ -106,7 +106,53 @@ def test_targets_may_be_a_dict():
         ),
         (
             lambda: make(batch_size=0),
-            "`batch_size` must be greater than 0. Received: batch_size=0.",
+            "`batch_size` must be an integer of at least 1. Received: "
+            "batch_size=0.",
+        ),
+        (
+            lambda: make(batch_size=2.5),
+            "`batch_size` must be an integer of at least 1. Received: "
+            "batch_size=2.5.",
+        ),
+        (
+            lambda: make(batch_size="4"),
+            "`batch_size` must be an integer of at least 1. Received: "
+            "batch_size='4'.",
+        ),
+        (
+            lambda: make(seed=-1),
+            "`seed` must be an integer of at least 0. Received: seed=-1.",
+        ),
+        (lambda: Arrays({}), "`x` must have at least one modality. Received: "),
+        (
+            lambda: Arrays({"audio": np.float32(3)}),
+            "`x['audio']` must be an array with one row per example. Received: "
+            "type='float32'.",
+        ),
+        (
+            lambda: Arrays({"audio": "4"}),
+            "`x['audio']` must be an array with one row per example. Received: "
+            "type='str'.",
+        ),
+        (
+            lambda: Arrays({"audio": np.zeros(0)}, shuffle=False),
+            "There must be at least one example. Received: audio=0.",
+        ),
+        (
+            lambda: Arrays({"text": [[1, 2], [3]]}),
+            "`x['text']` must be one array, but its rows differ in length. "
+            "Received: shortest=1, longest=2. Pad them: "
+            'keras.utils.pad_sequences(rows, padding="post") puts 0 behind '
+            "token ids.",
+        ),
+        (
+            lambda: Arrays(
+                {"audio": np.zeros(3)}, np.ma.masked_array([1, 2, 3], [0, 1, 0])
+            ),
+            "`y` must not be a masked array: what is masked would count as any "
+            "other value. Received: masked=1. Fill it, x.filled(0); 0 is "
+            "padding in token ids. To leave examples out, give them a "
+            "`sample_weight` of 0.",
         ),
     ],
     ids=[
@@ -115,8 +161,61 @@ def test_targets_may_be_a_dict():
         "less than a batch",
         "less than a batch, unshuffled",
         "empty batch",
+        "a part of an example",
+        "a batch size as text",
+        "a negative seed",
+        "no modality",
+        "one number",
+        "a string",
+        "no example",
+        "rows of unlike length",
+        "masked targets",
     ],
 )
 def test_bad_arrays(build, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         build()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            {"x": np.zeros((4, 8, 8, 3))},
+            "`x` must be a dict from modality to its array. Received: "
+            "type='ndarray'. Name the modality: Arrays({\"image\": x}, y).",
+        ),
+        (
+            {"x": {"audio": np.zeros(4)}, "augment": "flip"},
+            "`augment` must be a function (batch, generator) -> batch. "
+            "Received: augment='flip'.",
+        ),
+    ],
+    ids=["an array alone", "no function"],
+)
+def test_arguments_of_another_kind(arguments, text):
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+        Arrays(**arguments)
+
+
+def test_lists_and_columns_are_arrays():
+    class Column(list):
+        """Indexed by label, as a column of a data frame."""
+
+        def __getitem__(self, index):
+            raise KeyError(index)
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(list(self))
+
+    data = Arrays(
+        {"text": [[1, 2], [3, 4]]},
+        Column([5, 6]),
+        Column([0.5, 1.5]),
+        batch_size=2,
+        shuffle=False,
+    )
+    x, y, weight = data[0]
+    np.testing.assert_array_equal(x["text"], [[1, 2], [3, 4]])
+    assert y.tolist() == [5, 6]
+    assert weight.tolist() == [0.5, 1.5]

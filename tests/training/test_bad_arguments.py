@@ -138,6 +138,14 @@ def test_an_unknown_way_to_update_is_refused(refusing):
             "other modalities.",
         ),
         (
+            "objects",
+            {"image": np.ma.masked_array(IMAGES, IMAGES == 0)},
+            "`x['image']` must not be a masked array: what is masked would "
+            "count as any other value. Received: masked=864. Fill it, "
+            "x.filled(0); 0 is padding in token ids. To leave examples out, "
+            "give them a `sample_weight` of 0.",
+        ),
+        (
             "captions",
             {"image": IMAGES[0]},
             "Task 'captions': The input 'image' must have shape (batch, "
@@ -154,13 +162,15 @@ def test_an_unknown_way_to_update_is_refused(refusing):
             "objects",
             {"image": IMAGES[:0]},
             "Task 'objects': all inputs must have the same number of examples, "
-            "at least one. Received: examples={'image': 0}.",
+            "at least one. Received: examples={'image': 0}. Leave empty "
+            "batches out.",
         ),
     ],
     ids=[
         "no task",
         "unknown task",
         "missing modality",
+        "masked values",
         "wrong rank",
         "unequal lengths",
         "no example",

@@ -157,7 +157,9 @@ def check_no_arguments_for_arrays(method: str, given: dict[str, Any]) -> None:
             )
 
 
-def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
+def check_inputs(
+    task: Task, x: Any, encoder: Any, some: bool = False, y: Any = None
+) -> None:
     """Raise unless a batch has a task's modalities, in a form that fits.
 
     Args:
@@ -165,27 +167,64 @@ def check_inputs(task: Task, x: Any, encoder: Any, some: bool = False) -> None:
         x: Inputs by modality.
         encoder: Its `check_inputs`, if it has one, checks the values.
         some: Whether a part of the modalities is enough.
+        y: Targets, for the message.
 
     Raises:
         ValueError: If a modality is missing or does not fit.
     """
-    have = sorted(x) if isinstance(x, dict) else type(x).__name__
-    missing = (
-        [name for name in task.modalities if name not in x]
-        if isinstance(x, dict)
-        else list(task.modalities)
-    )
+    names = list(x) if isinstance(x, dict) else []
+    missing = [name for name in task.modalities if name not in names]
     if len(missing) == len(task.modalities) or (missing and not some):
         raise ValueError(
-            f"Task {task.name!r} needs the inputs {list(task.modalities)}, "
-            f"but its batch has {have}. Add {missing} to the task's data, "
-            "or choose a task with other modalities."
+            message(
+                f"Task {task.name!r} needs the inputs {list(task.modalities)}, "
+                f"but its batch has {_names_in(x)}.",
+                _how_to_give(missing, x, y),
+            )
         )
     if hasattr(encoder, "check_inputs"):
         inputs = {name: x[name] for name in task.modalities if name in x}
         with named(task):
             arrays = {name: _to_arrays(v) for name, v in inputs.items()}
             encoder.check_inputs(task.encoder_inputs(arrays))
+
+
+def check_order(task: Task, x: Any, y: Any) -> None:
+    """Raise if targets come before inputs.
+
+    Args:
+        task: The task.
+        x: What came first.
+        y: What came second.
+
+    Raises:
+        ValueError: If `y` has the task's modalities, and `x` has not.
+    """
+    is_swapped = isinstance(y, dict) and not isinstance(x, dict)
+    if is_swapped and set(task.modalities) & set(y):
+        raise ValueError(
+            f"Task {task.name!r}: the inputs are in `y`. Give (x, y), not "
+            "(y, x)."
+        )
+
+
+def _names_in(x: Any) -> Any:
+    return sorted(x) if isinstance(x, dict) else type(x).__name__
+
+
+def _how_to_give(missing: list[str], x: Any, y: Any) -> str:
+    """What to write where a batch lacks inputs."""
+    if isinstance(x, dict) and len(x) > 1 and y is None:
+        # Columns, as a loader of torch or Hugging Face gives them.
+        target, *_, values = sorted(x, key=lambda name: np.ndim(x[name]))
+        return (
+            f"Make pairs (x, y) of columns: lambda: (({{{missing[0]!r}: "
+            f"b[{values!r}]}}, b[{target!r}]) for b in loader)."
+        )
+    return (
+        f"Add {missing} to the task's data, or choose a task with other "
+        "modalities."
+    )
 
 
 def _to_arrays(values: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 from keras_imp._errors import message
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.input.checks import check_inputs
+from keras_imp.training.input.host_batch import host_batch
 
 
 def task_named(tasks: dict[str, Task], name: str | None) -> Task:
@@ -51,7 +52,7 @@ def prediction_inputs(task: Task, encoder: Any, x: Any) -> dict[str, Any]:
     Raises:
         ValueError: If the inputs do not fit the task or each other.
     """
-    x = by_modality(task, x)
+    x = host_batch((by_modality(task, x),))[0]
     check_inputs(task, x, encoder, some=True)
     x = {name: x[name] for name in task.modalities if name in x}
     check_lengths(task, x)
@@ -74,6 +75,7 @@ def check_lengths(task: Task, x: dict[str, Any]) -> None:
             message(
                 f"Task {task.name!r}: all inputs must have the same number of "
                 "examples, at least one.",
+                "Leave empty batches out." if not any(counts.values()) else "",
                 examples=counts,
             )
         )

@@ -10,11 +10,12 @@ from keras_imp._errors import message
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.input.checks import (
     check_inputs,
+    check_order,
     check_parts,
     check_sample_weight,
     named,
 )
-from keras_imp.training.input.prediction import by_modality
+from keras_imp.training.input.prediction import by_modality, check_lengths
 
 
 def prepared(task: Task, encoder: Any, batch: tuple, training: bool) -> tuple:
@@ -35,9 +36,11 @@ def prepared(task: Task, encoder: Any, batch: tuple, training: bool) -> tuple:
         ValueError: If the batch does not fit the task; it names the task.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    check_order(task, x, y)
     x = by_modality(task, x)
-    check_inputs(task, x, encoder)
+    check_inputs(task, x, encoder, y=y)
     x = {modality: x[modality] for modality in task.modalities}
+    check_lengths(task, x)
     with named(task):
         check_sample_weight(x, sample_weight)
         if training:

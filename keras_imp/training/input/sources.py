@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.data.description import describe_array
@@ -54,9 +55,11 @@ class RandomAccessSource:
     """
 
     def __init__(self, task: str, data: Any):
+        self.task = task
         self.data = data
         self._pass = 0
-        if len(data) == 0:
+        self._length = len(data)
+        if self._length == 0:
             raise ValueError(
                 f"Task {task!r} has an empty source: it needs at least one "
                 "batch. Received: len(source)=0. Give it data, or a smaller "
@@ -78,6 +81,17 @@ class RandomAccessSource:
         return _describe(self)
 
     def batch(self, index: int) -> Any:
+        if len(self.data) != self._length:
+            raise ValueError(
+                message(
+                    f"The source of task {self.task!r} must keep its number of "
+                    "batches.",
+                    "Make another mixture of other data, and do not change a "
+                    "list that one reads.",
+                    before=self._length,
+                    now=len(self.data),
+                )
+            )
         if hasattr(self.data, "batch_at"):
             return self.data.batch_at(index)
         number, position = divmod(index, len(self.data))
@@ -242,11 +256,14 @@ def open_source(task: str, data: Any) -> Source:
         >>> open_source("sounds", [("x0",), ("x1",)]).batch(3)
         ('x1',)
     """
-    if isinstance(data, tuple | dict):
+    if isinstance(data, tuple | dict | str | np.ndarray) or _is_frame(data):
         raise TypeError(
-            f"The source of task {task!r} must give batches. Received: a "
-            f"{type(data).__name__} of arrays. Wrap it: "
-            "keras_imp.data.Arrays(x, y, batch_size=32)."
+            message(
+                f"The source of task {task!r} must give batches.",
+                "Wrap the arrays: keras_imp.data.Arrays({modality: x}, y, "
+                "batch_size=32).",
+                type=type(data).__name__,
+            )
         )
     # tf.data has a length, and since 2.16 something like indexing, but order
     # is what it promises.
@@ -266,3 +283,8 @@ def open_source(task: str, data: Any) -> Source:
             type=type(data).__name__,
         )
     )
+
+
+def _is_frame(data: Any) -> bool:
+    """Whether it is a data frame or a column of pandas."""
+    return hasattr(data, "iloc")

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_imp._errors import check_positive, message
+from keras_imp.training.input.host_batch import host_batch
 from keras_imp.training.input.sources import (
     RandomAccessSource,
     Source,
@@ -244,11 +245,7 @@ class TaskMixture:
 
     def _read(self, name: str, index: int, prepare: Prepare | None) -> tuple:
         try:
-            batch = self.sources[name].batch(index)
-            if isinstance(batch, list):  # A torch DataLoader's.
-                batch = tuple(batch)
-            batch = batch if isinstance(batch, tuple) else (batch,)
-            batch = keras.tree.map_structure(_to_numpy, batch)
+            batch = host_batch(self.sources[name].batch(index))
             return batch if prepare is None else prepare(name, batch)
         except Exception as error:
             error.add_note(f"In batch {index} of task {name!r}.")
@@ -292,7 +289,3 @@ def _check_schedule(schedule: Any, seed: Any) -> None:
                 seed=seed,
             )
         )
-
-
-def _to_numpy(leaf: Any) -> np.ndarray | None:
-    return None if leaf is None else np.asarray(leaf)

@@ -89,6 +89,58 @@ BATCHES = {
         "ndarray. Add ['image', 'text'] to the task's data, or choose a task "
         "with other modalities.",
     ),
+    "columns of a loader": (
+        "objects",
+        {"pixel_values": IMAGES, "labels": LABELS},
+        "Task 'objects' needs the inputs ['image'], but its batch has "
+        "['labels', 'pixel_values']. Make pairs (x, y) of columns: lambda: "
+        "(({'image': b['pixel_values']}, b['labels']) for b in loader).",
+    ),
+    "targets first": (
+        "objects",
+        (LABELS, {"image": IMAGES}),
+        "Task 'objects': the inputs are in `y`. Give (x, y), not (y, x).",
+    ),
+    "no example": (
+        "objects",
+        ({"image": IMAGES[:0]}, LABELS[:0]),
+        "Task 'objects': all inputs must have the same number of examples, at "
+        "least one. Received: examples={'image': 0}. Leave empty batches out.",
+    ),
+    "inputs of unlike length": (
+        "captions",
+        ({"image": IMAGES, "text": TEXT[:2]},),
+        "Task 'captions': all inputs must have the same number of examples, at "
+        "least one. Received: examples={'image': 3, 'text': 2}.",
+    ),
+    "text without a token": (
+        "captions",
+        ({"image": IMAGES, "text": TEXT[:, :0]},),
+        "Task 'captions': Text must have at least one token. Received: "
+        "shape=(3, 0). Pad empty text with 0 to the length of the others.",
+    ),
+    "masked values": (
+        "objects",
+        ({"image": np.ma.masked_array(IMAGES, IMAGES == 0)}, LABELS),
+        "`x['image']` must not be a masked array: what is masked would count "
+        "as any other value. Received: masked=864. Fill it, x.filled(0); 0 is "
+        "padding in token ids. To leave examples out, give them a "
+        "`sample_weight` of 0.",
+    ),
+    "rows of unlike length": (
+        "captions",
+        ({"image": IMAGES, "text": [[1, 2], [3], [4, 5, 6]]},),
+        "`x['text']` must be one array, but its rows differ in length. "
+        "Received: shortest=1, longest=3. Pad them: "
+        'keras.utils.pad_sequences(rows, padding="post") puts 0 behind token '
+        "ids.",
+    ),
+    "more than three parts": (
+        "objects",
+        ({"image": IMAGES}, LABELS, LABELS, LABELS),
+        "A batch must be (x,), (x, y) or (x, y, sample_weight). Received: "
+        "parts=4. Put several targets into a dict.",
+    ),
     "a label out of range": (
         "objects",
         ({"image": IMAGES}, LABELS + 1),

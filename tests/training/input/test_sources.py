@@ -1,4 +1,5 @@
 import re
+import types
 
 import keras
 import numpy as np
@@ -168,15 +169,35 @@ def test_a_generator_that_cannot_go_back_is_refused(wrap):
     [
         ((np.zeros((4, 2)), np.zeros(4)), "tuple"),
         ({"image": np.zeros((4, 2))}, "dict"),
+        (np.zeros((4, 2)), "ndarray"),
+        (types.SimpleNamespace(iloc=None), "SimpleNamespace"),
+        ("photos", "str"),
     ],
+    ids=["a tuple", "a dict", "an array", "a data frame", "a folder"],
 )
 def test_arrays_without_a_batch_size_are_refused(data, kind):
     text = (
-        f"The source of task 'a' must give batches. Received: a {kind} of "
-        "arrays. Wrap it: keras_imp.data.Arrays(x, y, batch_size=32)."
+        f"The source of task 'a' must give batches. Received: type={kind!r}. "
+        "Wrap the arrays: keras_imp.data.Arrays({modality: x}, y, "
+        "batch_size=32)."
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         open_source("a", data)
+
+
+@pytest.mark.parametrize("now", [0, 2, 4])
+def test_data_that_changes_its_length_is_refused(now):
+    batches = [0, 1, 2]
+    source = open_source("a", batches)
+    assert source.batch(4) == 1
+    batches[:] = range(now)
+    text = (
+        "The source of task 'a' must keep its number of batches. Received: "
+        f"before=3, now={now}. Make another mixture of other data, and do not "
+        "change a list that one reads."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        source.batch(1)
 
 
 def test_anything_else_is_refused():
