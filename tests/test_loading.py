@@ -70,7 +70,7 @@ def test_another_process_loads_all_that_was_saved(saved, first):
     )
     assert result.returncode == 0, result.stderr
     found = dict(np.load(folder / f"found-{first}.npz"))
-    assert len(found) == 12
+    assert len(found) == 13
     for name, values in found.items():
         np.testing.assert_allclose(
             values,

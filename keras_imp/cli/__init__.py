@@ -1,14 +1,20 @@
 """The command line: `keras-imp train` and `keras-imp presets`.
 
-Nothing here imports Keras before the backend is chosen.
+Nothing here imports Keras before the backend is chosen. What the commands do is
+in the library, `keras_imp/evaluation/playground/`.
 """
+
+import sys
 
 from keras_imp._optional import require
 
 
 def main() -> None:
     """Run the command line; the entry point of the `keras-imp` script."""
-    require("typer", extra="data")
+    try:
+        require("typer", extra="data")
+    except ImportError as error:
+        sys.exit(str(error))
     from keras_imp.cli.commands import app
 
-    app()
+    app(prog_name="keras-imp")

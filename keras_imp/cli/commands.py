@@ -1,28 +1,53 @@
-"""Commands and their options; each hands over to the module that does it."""
+"""Commands and their options; each hands over to the library.
 
-import enum
-import importlib.util
+A command ends with 0; with 2 where its options cannot be followed; with 1 where
+it failed; with 130 or 143 where it was stopped by Ctrl-C or SIGTERM.
+"""
+
 import os
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+import keras_imp
+from keras_imp.cli import run_options
+from keras_imp.cli.native_notes import load_tensorflow
+from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
+from keras_imp.models.presets import PRESETS
+
 app = typer.Typer(
     help="One Transformer encoder on images, video, audio and text.",
     no_args_is_help=True,
-    add_completion=False,
 )
 
 
-class Backend(enum.StrEnum):
-    """Backends of Keras 3 that keras-imp runs on."""
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"keras-imp {keras_imp.__version__}")
+        raise typer.Exit
 
-    JAX = "jax"
-    TENSORFLOW = "tensorflow"
-    TORCH = "torch"
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    del version  # Its callback has done it.
+
+
+def _presets_like(incomplete: str) -> list[str]:
+    return [name for name in PRESETS if name.startswith(incomplete)]
 
 
 @app.command()
@@ -35,56 +60,125 @@ def train(
         ),
     ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, help="Training steps over all tasks.")
-    ] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
+        int | None,
+        typer.Option(
+            min=1, help="Training steps over all tasks. Default: 2000."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=MAX_SEED, help="Seed of everything. Default: 0."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run. Default: a new one in runs/."),
+        typer.Option(
+            file_okay=False,
+            help="Folder of the run. Default: a new one in runs/.",
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with the run in this folder."),
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Continue the run in this folder, with its options.",
+        ),
     ] = None,
     encoder: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Preset of the encoder, such as imp_moe_tiny with experts."
+            autocompletion=_presets_like,
+            help="Preset of the encoder, such as imp_moe_tiny with experts. "
+            "Default: imp_tiny.",
         ),
-    ] = "imp_tiny",
+    ] = None,
 ) -> None:
     """Train one encoder on the bundled playground, five tasks in turn."""
-    console = Console()
-    _choose_backend(backend, console)
-    from keras_imp.callbacks import StoppedBySignal
-    from keras_imp.cli import train as command
-
+    given = {
+        "backend": backend and backend.value,
+        "steps": steps,
+        "seed": seed,
+        "encoder": encoder,
+    }
     try:
-        command.run(
-            console,
-            steps=steps,
-            seed=seed,
-            out=out,
-            resume=resume,
-            encoder=encoder,
+        options, folder = _options_and_folder(given, out, resume)
+    except UsageError as error:
+        _fail(str(error), code=2)
+    except ImportError as error:
+        _fail(str(error), code=1)
+    # Keras is imported from here on.
+    os.environ["KERAS_BACKEND"] = options.backend
+    # TensorFlow's notes about the CPU say nothing to act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        load_tensorflow(options.backend)
+        _run(options, folder)
+    except KeyboardInterrupt:
+        _fail(f"Stopped by SIGINT. {_to_continue(folder)}", code=130)
+
+
+def _options_and_folder(
+    given: dict, out: Path | None, resume: Path | None
+) -> tuple[run_options.RunOptions, Path]:
+    """Look at all that can be wrong, then make the folder of a new run."""
+    if resume is not None and out is not None:
+        raise UsageError(
+            "A run that is resumed stays in its folder. Received: "
+            f"--resume {resume} --out {out}. Leave --out out."
         )
-    except command.UsageError as error:
-        console.print(f"[red]{error}[/red]")
-        raise typer.Exit(code=1) from error
+    if resume is not None:
+        options = run_options.of_resumed_run(resume, given)
+    else:
+        options = run_options.of_new_run(given)
+    run_options.check_installed(options.backend)
+    if resume is not None:
+        return options, resume
+    folder = run_options.new_folder(out)
+    options.save(folder)
+    return options, folder
+
+
+def _run(options: run_options.RunOptions, folder: Path) -> None:
+    from keras_imp.callbacks import StoppedBySignal
+    from keras_imp.evaluation.playground import report
+    from keras_imp.evaluation.playground.run import PlaygroundRun, RunError
+
+    typer.echo(
+        f"keras-imp {keras_imp.__version__}, {options.encoder} on "
+        f"{options.backend}, {options.steps} steps, seed {options.seed}"
+    )
+    typer.echo(f"Folder of the run: {folder}")
+    try:
+        run = PlaygroundRun(
+            folder,
+            steps=options.steps,
+            seed=options.seed,
+            preset=options.encoder,
+        )
+        run.fit()
+        run.save()
+        lines = run.evaluate()
+    except RunError as error:
+        _fail(str(error), code=1)
     except StoppedBySignal as stop:
-        console.print(
-            f"Stopped by {stop.signal} after step {stop.step}. To go on from "
-            f"there: keras-imp train --resume {stop.folder.parent}",
-            soft_wrap=True,  # A command that can be copied.
+        _fail(
+            f"Stopped by {stop.signal} after step {stop.step}. "
+            f"{_to_continue(folder)}",
+            code=stop.code,
         )
-        raise typer.Exit(code=stop.code) from stop
+    Console().print(report.table(lines))
+    typer.echo(f"Trained for {run.seconds:.0f} s. In {folder}:")
+    for name, what in run.written.items():
+        typer.echo(f"  {name:22}{what}")
+    logs = shlex.quote(str(folder / "logs"))
+    typer.echo(f"Curves: tensorboard --logdir {logs}")
 
 
 @app.command()
 def presets() -> None:
     """List the sizes that `IMPEncoder.from_preset` knows."""
-    from keras_imp.models.presets import PRESETS
-
     table = Table()
     columns = ("preset", "layers", "width", "heads", "experts")
     for column in (*columns, "encoder parameters"):
@@ -104,20 +198,11 @@ def presets() -> None:
     Console().print(table)
 
 
-def _choose_backend(backend: Backend | None, console: Console) -> None:
-    """Set KERAS_BACKEND before Keras is imported."""
-    name = backend or os.environ.get("KERAS_BACKEND") or _installed()
-    if importlib.util.find_spec(name) is None:
-        console.print(
-            f"[red]The backend {str(name)!r} is not installed. Install it "
-            f"with: pip install 'keras-imp[{name}]'[/red]"
-        )
-        raise typer.Exit(code=1)
-    os.environ["KERAS_BACKEND"] = str(name)
-    # TensorFlow's start-up notes about the CPU say nothing to act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+def _to_continue(folder: Path) -> str:
+    return f"To continue: keras-imp train --resume {shlex.quote(str(folder))}"
 
 
-def _installed() -> str:
-    found = [b for b in Backend if importlib.util.find_spec(b) is not None]
-    return found[0] if found else Backend.JAX
+def _fail(text: str, code: int) -> NoReturn:
+    # Neither wrapped nor read as markup: a command in it can be copied.
+    typer.secho(text, fg="red", err=True)
+    raise typer.Exit(code)

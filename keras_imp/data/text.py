@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_imp._errors import check_positive
+from keras_imp._errors import check_positive, message
 from keras_imp._files import write_text
 from keras_imp._optional import require
 
@@ -76,26 +76,50 @@ class Tokenizer:
         return cls(tokenizer, length)
 
     @classmethod
-    def load(cls, path: str | Path, length: int) -> "Tokenizer":
+    def load(cls, path: str | Path, length: int | None = None) -> "Tokenizer":
         """Read a `tokenizer.json`.
 
         Args:
             path: The file.
-            length: Ids of a row.
+            length: Ids of a row. Defaults to what `save` wrote.
 
         Returns:
             The tokenizer.
+
+        Raises:
+            ValueError: If the file has no length either.
         """
         library = require("tokenizers", extra="data")
-        return cls(library.Tokenizer.from_file(str(path)), length)
+        tokenizer = library.Tokenizer.from_file(str(path))
+        if length is None:
+            length = (tokenizer.truncation or {}).get("max_length")
+        if length is None:
+            raise ValueError(
+                message(
+                    "`length` must be given: the file has none.",
+                    path=str(path),
+                    length=length,
+                )
+            )
+        # Rows are cut and padded here, to any length.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return cls(tokenizer, length)
 
     def save(self, path: str | Path) -> None:
         """Write a `tokenizer.json`, or leave the one that is there.
 
+        It has the length of a row too, as the `tokenizers` package writes it:
+        as truncation and padding.
+
         Args:
             path: The file.
         """
-        write_text(Path(path), self.tokenizer.to_str(pretty=True))
+        library = require("tokenizers", extra="data")
+        whole = library.Tokenizer.from_str(self.tokenizer.to_str())
+        whole.enable_truncation(self.length)
+        whole.enable_padding(length=self.length, pad_id=0, pad_token=PADDING)
+        write_text(Path(path), whole.to_str(pretty=True))
 
     @property
     def vocabulary_size(self) -> int:

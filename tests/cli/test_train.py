@@ -2,25 +2,36 @@
 
 import dataclasses
 import functools
+import io
 import json
 import os
+import pathlib
+import shlex
 import signal
+import subprocess
+import sys
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 import keras_imp
-from keras_imp.cli import train
 from keras_imp.cli.commands import app
+from keras_imp.cli.native_notes import without_notes
+from keras_imp.cli.run_options import RunOptions
 from keras_imp.data import Tokenizer, playground
 from keras_imp.evaluation.playground import report as playground_report
+from keras_imp.evaluation.playground import run as playground_run
 from keras_imp.evaluation.playground import tasks as playground_tasks
 from keras_imp.models import PRESETS
 
-STEPS = 4
+BACKEND = keras.config.backend()
+OTHER_BACKEND = "torch" if BACKEND == "jax" else "jax"
+STEPS = 2
 ROWS = 24
 ENCODER = "imp_moe_tiny"
 # Half of its layers are dense, so both kinds are met.
@@ -67,47 +78,131 @@ def pick(column, rows):
 
 
 class StoppedInTheMiddle(keras_imp.callbacks.Backup):
-    """As if somebody stopped the process when it had taken two steps."""
+    """As if somebody stopped the process when it had taken one step."""
 
     def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.step_counter) == 2:
+        if int(self.model.step_counter) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
         super().on_train_batch_begin(batch, logs)
 
 
+class Runs(NamedTuple):
+    """What a run left that was stopped and resumed.
+
+    Attributes:
+        folder: Its folder.
+        stopped: Result of the command that was stopped.
+        resumed: Result of the one that resumed it.
+        seconds: Seconds of training after each.
+        before_evaluation: Names of the files when the evaluation began.
+    """
+
+    folder: pathlib.Path
+    stopped: Any
+    resumed: Any
+    seconds: list[float]
+    before_evaluation: set[str]
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A run that was stopped and went on."""
-    folder = tmp_path_factory.mktemp("run") / "playground"
+def runs(tmp_path_factory):
+    # In rich's markup, this name would lose its brackets.
+    folder = tmp_path_factory.mktemp("run") / "play[bold]ground"
     options = ("--encoder", ENCODER, "--steps", STEPS, "--seed", 3)
+    seconds, before_evaluation = [], set()
+    evaluate = playground_report.evaluate
+
+    def note_files(*args):
+        before_evaluation.update(names_in(folder))
+        return evaluate(*args)
+
+    def note_seconds():
+        content = json.loads((folder / "time.json").read_text())
+        seconds.append(content["training_seconds"])
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, ENCODER, smaller(PRESETS[ENCODER]))
         sizes = dict.fromkeys(playground_tasks.BATCH_SIZES, 8)
         patch.setattr(playground_tasks, "BATCH_SIZES", sizes)
         # Few sizes of a last batch, each of which would be compiled.
         patch.setattr(playground_report, "BATCH_SIZE", 2)
+        patch.setattr(playground_report, "evaluate", note_files)
         # Both runs read and render the same data.
         load = functools.cache(playground_tasks.load_split)
         tokenizer = functools.cache(playground_tasks.train_tokenizer)
         patch.setattr(playground, "load", load_some)
         patch.setattr(playground_tasks, "load_split", load)
         patch.setattr(playground_tasks, "train_tokenizer", tokenizer)
-        with pytest.MonkeyPatch.context() as stopped:
-            stopped.setattr("keras_imp.cli.train.Backup", StoppedInTheMiddle)
-            result = invoke("train", *options, "--out", folder)
-        again = invoke("train", "--resume", folder)
-    assert result.exit_code == 143, result.output
+        with pytest.MonkeyPatch.context() as stop:
+            stop.setattr(playground_run, "Backup", StoppedInTheMiddle)
+            stopped = invoke(
+                "train", *options, "--backend", BACKEND, "--out", folder
+            )
+        assert stopped.exit_code == 143, stopped.output
+        note_seconds()
+        # The run knows its backend, and to say it again is no contradiction.
+        patch.setenv("KERAS_BACKEND", OTHER_BACKEND)
+        resumed = invoke("train", "--resume", folder, "--steps", STEPS)
+        assert resumed.exit_code == 0, resumed.output
+        note_seconds()
+    return Runs(folder, stopped, resumed, seconds, before_evaluation)
+
+
+@pytest.fixture(scope="module")
+def folder(runs):
+    return runs.folder
+
+
+def names_in(folder):
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+# A run ----------------------------------------------------------------------
+
+
+def test_a_run_that_is_stopped_says_how_to_continue_it(runs):
+    command = f"keras-imp train --resume '{runs.folder}'"
+    # As a shell reads it.
+    assert shlex.split(command)[-1] == str(runs.folder)
+    line = f"Stopped by SIGTERM after step 1. To continue: {command}\n"
+    assert line in runs.stopped.stderr
+
+
+def test_the_seconds_of_all_processes_are_counted(runs):
+    first, second = runs.seconds
+    assert 0 < first < second
+    results = json.loads((runs.folder / "results.json").read_text())
+    assert results["seconds"] == second
     assert (
-        "Stopped by SIGTERM after step 2. To go on from there: keras-imp train "
-        f"--resume {folder}\n"
-    ) in result.output
-    assert again.exit_code == 0, again.output
-    return folder
+        f"Trained for {second:.0f} s. In {runs.folder}:" in runs.resumed.output
+    )
+
+
+def test_the_model_is_saved_before_it_is_evaluated(runs):
+    assert runs.before_evaluation >= {
+        "model.keras",
+        "encoder/config.json",
+        "encoder/tokenizer.json",
+    }
+    assert "results.json" not in runs.before_evaluation
+
+
+def test_no_line_is_wrapped_but_that_of_an_epoch(runs):
+    lines = runs.resumed.stdout.splitlines()
+    epochs = [line for line in lines if line.startswith("Epoch ")]
+    assert len(epochs) == STEPS - 1
+    long = [line for line in lines if len(line) > 80]
+    assert set(long) <= {*epochs, *(x for x in long if str(runs.folder) in x)}
+    assert "nan" not in runs.resumed.output.lower()
 
 
 def test_each_epoch_has_one_row_though_the_run_was_stopped(folder):
     rows = (folder / "history.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1"]
 
 
 def test_the_run_folder_has_everything(folder):
@@ -123,13 +218,14 @@ def test_the_run_folder_has_everything(folder):
         "retrieval.png",
         "routing_heatmap.png",
         "routing_overlay.png",
+        "time.json",
         "tokenizer.json",
     }
     assert (folder / "logs" / "routing").is_dir()
     assert json.loads((folder / "config.json").read_text()) == {
         "steps": STEPS,
         "seed": 3,
-        "backend": keras.config.backend(),
+        "backend": BACKEND,
         "encoder": ENCODER,
     }
 
@@ -168,29 +264,157 @@ def test_model_and_encoder_can_be_loaded(folder):
     assert int(model.step_counter) == STEPS
 
 
-def test_an_unknown_encoder_is_refused(tmp_path):
-    result = invoke(
-        "train", "--encoder", "imp_tiniest", "--out", tmp_path / "x"
-    )
-    assert result.exit_code == 1
-    text = " ".join(result.output.split())
-    assert "Received: encoder='imp_tiniest'." in text
+def test_the_tokenizer_is_with_the_encoder(folder):
+    texts = ["a red heart", "moving left"]
+    beside = Tokenizer.load(folder / "encoder" / "tokenizer.json")
+    assert beside.length == playground_tasks.TEXT_LENGTH
+    of_run = Tokenizer.load(folder / "tokenizer.json")
+    np.testing.assert_array_equal(beside(texts), of_run(texts))
+
+
+# What is refused ------------------------------------------------------------
+
+
+def refused(code, *arguments):
+    """The one paragraph that a command writes in place of a run."""
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    # The frames of typer's own messages left out.
+    return " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        (
+            ("--encoder", "imp_tiniest"),
+            f"`encoder` must be one of {', '.join(PRESETS)}. Received: "
+            "encoder='imp_tiniest'.",
+        ),
+        (("--seed", "4294967296"), "'--seed'"),
+        (("--steps", "0"), "'--steps'"),
+        (("--backend", "numpy"), "'--backend'"),
+    ],
+)
+def test_a_run_with_bad_options_makes_no_folder(tmp_path, option, text):
+    assert text in refused(2, "train", *option, "--out", tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
+def test_an_unknown_backend_of_the_environment_is_refused(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    assert "Received: backend='numpy'." in refused(2, "train")
+
+
 def test_a_folder_in_use_is_refused(folder):
-    result = invoke("train", "--out", folder)
-    assert result.exit_code == 1
-    text = " ".join(result.output.split())
-    assert "The folder of a new run must be empty." in text
-    assert "--resume" in text
+    assert refused(2, "train", "--out", folder) == (
+        "The folder of a new run must be empty. Received: "
+        f"out={str(folder)!r}. Choose another --out, or continue it: "
+        f"--resume {folder}."
+    )
 
 
-def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
-    result = invoke("train", "--resume", tmp_path)
-    assert result.exit_code == 1
-    text = " ".join(result.output.split())
-    assert "with its config.json." in text
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("")
+    assert "'--out'" in refused(2, "train", "--out", "runs")
+    assert "'--resume'" in refused(2, "train", "--resume", "runs")
+    text = "The folder of a new run must be one that can be made."
+    assert text in refused(2, "train")
+    assert text in refused(2, "train", "--out", "runs/x")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("steps", 500),
+        ("seed", 4),
+        ("encoder", "imp_tiny"),
+        ("backend", OTHER_BACKEND),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_options(folder, option, value):
+    before = json.loads((folder / "config.json").read_text())
+    assert refused(2, "train", "--resume", folder, f"--{option}", value) == (
+        f"A run keeps the --{option} that it was started with. Received: "
+        f"{option}={value!r}, started_with={before[option]!r}. Leave "
+        f"--{option} out, or start a new run without --resume."
+    )
+
+
+def test_a_run_is_not_resumed_into_another_folder(folder, tmp_path):
+    text = refused(2, "train", "--resume", folder, "--out", tmp_path / "[/x]")
+    assert f"--out {tmp_path}/[/x]. Leave --out out." in text
+    assert not (tmp_path / "[/x]").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "{",
+        "[]",
+        {"steps": "4"},
+        {"seed": -1},
+        {"backend": "numpy"},
+        {"encoder": "imp_tiniest"},
+        {"rate": 1.0},
+    ],
+    ids=str,
+)
+def test_a_folder_without_a_run_is_not_resumed(tmp_path, content):
+    if isinstance(content, dict):
+        good = {"steps": 4, "seed": 0, "backend": "jax", "encoder": "imp_tiny"}
+        content = json.dumps({**good, **content})
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    text = refused(2, "train", "--resume", tmp_path)
+    assert text.startswith(
+        "The folder must hold a run that was started before, with its "
+        f"config.json. Received: resume={str(tmp_path)!r}, error="
+    )
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "tokenizers", BACKEND])
+def test_missing_packages_are_told_before_training(
+    tmp_path, monkeypatch, module
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    extra = BACKEND if module == BACKEND else "data"
+    command = ("train", "--backend", BACKEND, "--out", tmp_path / "x")
+    assert refused(1, *command) == (
+        "A run needs packages that are not installed. Received: "
+        f"missing=[{module!r}]. Install them with: "
+        f"pip install 'keras-imp[{extra}]'"
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def started(folder):
+    """A folder with no more than the options of a run."""
+    RunOptions(STEPS, 0, BACKEND, "imp_tiny").save(folder)
+    return folder
+
+
+def test_a_damaged_tokenizer_is_told(tmp_path):
+    (started(tmp_path) / "tokenizer.json").write_text("{")
+    text = refused(1, "train", "--resume", tmp_path)
+    assert "The tokenizer of a run must be the one that it wrote." in text
+    assert f"file={str(tmp_path / 'tokenizer.json')!r}" in text
+
+
+def test_ctrl_c_outside_of_training_says_how_to_continue(tmp_path, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(playground_tasks, "train_tokenizer", interrupt)
+    assert refused(130, "train", "--resume", started(tmp_path)) == (
+        f"Stopped by SIGINT. To continue: keras-imp train --resume {tmp_path}"
+    )
+
+
+# Other commands -------------------------------------------------------------
 
 
 def test_presets_are_listed():
@@ -200,11 +424,68 @@ def test_presets_are_listed():
     assert "84,954,624" in result.output
 
 
-def test_a_run_that_goes_on_reads_its_tokenizer(tmp_path, monkeypatch):
-    path = tmp_path / "tokenizer.json"
-    texts = ["a red heart", "moving left"]
-    before = Tokenizer.train(texts, 60, playground_tasks.TEXT_LENGTH)
-    monkeypatch.setattr(playground_tasks, "train_tokenizer", lambda: before)
-    train._tokenizer(path)
-    monkeypatch.delattr(playground_tasks, "train_tokenizer")
-    np.testing.assert_array_equal(train._tokenizer(path)(texts), before(texts))
+def test_the_version_needs_no_backend():
+    code = (
+        "import sys; from keras_imp.cli import main\n"
+        "try: main()\n"
+        "finally: sys.stdout.write(str('keras' in sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == f"keras-imp {keras_imp.__version__}\nFalse"
+
+
+def test_shells_can_complete(monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    result = invoke("--show-completion", "bash")
+    assert result.exit_code == 0
+    assert "complete -o default -F" in result.output
+    words = {"COMP_WORDS": "keras-imp train --encoder imp_moe_s"}
+    result = CliRunner().invoke(
+        app,
+        env={
+            **words,
+            "COMP_CWORD": "3",
+            "_KERAS_IMP_COMPLETE": "complete_bash",
+        },
+        prog_name="keras-imp",
+    )
+    assert result.output.split() == ["imp_moe_small"]
+
+
+def test_notes_of_tensorflow_are_left_out_and_nothing_else(capfd):
+    text = """\
+WARNING: All log messages before absl::InitializeLog() is called are written
+I0000 00:00:1.5 port.cc:153] oneDNN custom operations are on.
+E0000 00:00:1.5 cuda_platform.cc:52] failed call to cuInit: CUDA error
+2026-01-01 10:00:00.1: I tensorflow/cpu_feature_guard.cc:227] This is
+To enable the following instructions: AVX2 FMA, rebuild TensorFlow.
+E0000 00:00:1.5 gpu_device.cc:1] out of memory
+Fatal: no such instruction
+"""
+    with without_notes():
+        os.write(2, text.encode())
+    os.write(2, b"later\n")
+    assert capfd.readouterr().err.splitlines() == [
+        *text.splitlines()[-2:],
+        "later",
+    ]
+
+
+def test_a_name_with_brackets_is_shown_whole():
+    line = {
+        "task": "[red]clips",
+        "what": "top-1 [of 5]",
+        "chance": 0.2,
+        "linear": None,
+        "keras_imp": 0.1,
+    }
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(playground_report.table([line]))
+    shown = console.export_text()
+    assert "[red]clips" in shown
+    assert "top-1 [of 5]" in shown

@@ -43,6 +43,31 @@ def test_a_saved_tokenizer_gives_the_same_ids(tmp_path):
     assert loaded.vocabulary_size == tokenizer.vocabulary_size
 
 
+def test_a_saved_tokenizer_knows_its_length(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    make(length=2).save(path)
+    loaded = Tokenizer.load(path)
+    np.testing.assert_array_equal(loaded(TEXTS), make(length=2)(TEXTS))
+    # Another length is not cut to the first one.
+    other = Tokenizer.load(path, length=4)
+    np.testing.assert_array_equal(other(TEXTS), make(length=4)(TEXTS))
+    # The tokenizers package reads the same ids from the file.
+    library = require("tokenizers", extra="data")
+    alone = library.Tokenizer.from_file(str(path))
+    assert [alone.encode(t).ids for t in TEXTS] == loaded(TEXTS).tolist()
+
+
+def test_a_file_without_a_length_needs_one(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    make().tokenizer.save(str(path))
+    text = (
+        "`length` must be given: the file has none. Received: "
+        f"path={str(path)!r}, length=None."
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Tokenizer.load(path)
+
+
 def test_id_0_must_be_padding():
     library = require("tokenizers", extra="data")
     other = library.Tokenizer(library.models.WordLevel({"red": 0}, "red"))

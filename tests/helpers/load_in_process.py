@@ -19,6 +19,8 @@ INPUTS = {
     "text": np.arange(1, 13, dtype="int32").reshape(4, 3) % 11,
 }
 
+TEXTS = ["a red heart", "a red apple", "moving to the left"]
+
 
 def make_objects():
     """What a file can name beside models, by the module that loads it."""
@@ -80,17 +82,25 @@ def save(folder):
     """One epoch is saved; what a second one gives is returned."""
     import keras
 
+    import keras_imp
+
     model = make_model()
     fit(model, 1, folder / "backup")
     model.save(folder / "model.keras")
     model.save_weights(folder / "model.weights.h5")
     model.encoder.save_to_preset(str(folder / "preset"))
+    tokenizer = keras_imp.data.Tokenizer.train(TEXTS, 60, length=4)
+    tokenizer.save(folder / "preset" / "tokenizer.json")
     configs = {
         kind: keras.saving.serialize_keras_object(value)
         for kind, value in make_objects().items()
     }
     (folder / "configs.json").write_text(json.dumps(configs))
-    expected = {"predicted": predict(model), **encode(model.encoder)}
+    expected = {
+        "predicted": predict(model),
+        "ids": tokenizer(TEXTS),
+        **encode(model.encoder),
+    }
     fit(model, 2, folder / "backup")
     return {**expected, "resumed": predict(model)}
 
@@ -137,6 +147,8 @@ def load(folder, first):
         encoder = backbone.from_preset(str(folder / "preset"))
         assert isinstance(encoder, keras_hub.models.Backbone)
         found[f"preset of {backbone.__name__}"] = encode(encoder)
+    path = folder / "preset" / "tokenizer.json"
+    found["tokenizer"] = {"ids": keras_imp.data.Tokenizer.load(path)(TEXTS)}
     model = make_model()
     model.load_weights(folder / "model.weights.h5")
     found["weights"] = {"predicted": predict(model), **encode(model.encoder)}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from keras_imp.data import Tokenizer, playground
 from keras_imp.evaluation import (
@@ -100,7 +101,8 @@ def table(lines: list[dict[str, Any]]) -> Table:
         lines: From `with_baselines`.
 
     Returns:
-        A rich table; a figure that beats the linear baseline is green.
+        A rich table; a figure that beats the linear baseline is green, or
+        one that beats chance where there is none.
     """
     result = Table(title="Test split, unseen concepts")
     for column in ("task", "what"):
@@ -109,14 +111,15 @@ def table(lines: list[dict[str, Any]]) -> Table:
         result.add_column(column, justify="right")
     for line in lines:
         linear = line["linear"]
-        beaten = linear is None or line["keras_imp"] > linear
+        beaten = line["keras_imp"] > (linear or line["chance"])
         color = "green" if beaten else "yellow"
         result.add_row(
-            line["task"],
-            line["what"],
+            # As text: in markup, brackets in a name would be lost.
+            Text(line["task"]),
+            Text(line["what"]),
             f"{line['chance']:.3f}",
             "-" if linear is None else f"{linear:.3f}",
-            f"[{color}]{line['keras_imp']:.3f}[/{color}]",
+            Text(f"{line['keras_imp']:.3f}", style=color),
         )
     return result
 

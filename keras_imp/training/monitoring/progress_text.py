@@ -60,8 +60,8 @@ class Clock:
             Both as text.
         """
         seconds = self._per_step()
-        if seconds >= 10:
-            each = f"{seconds:.0f}s"
+        if seconds >= 1:
+            each = f"{seconds:.{0 if seconds >= 10 else 1}f}s"
         else:
             each = f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f}ms"
         return [duration(now - self._started), f"{each}/step"]
@@ -123,14 +123,16 @@ def losses(logs: Mapping[str, float]) -> dict[str, float]:
         logs: Values by name.
 
     Returns:
-        Losses by name of the task, and `"loss"`.
+        `"loss"`, if it is known, then losses by name of the task.
     """
     parts = {name: name.split("/") for name in logs}
-    return {
+    found = {
         "loss" if len(parts[name]) == 1 else parts[name][0]: value
         for name, value in logs.items()
         if parts[name][-1] == "loss" and len(parts[name]) < 3
     }
+    whole = {"loss": found["loss"]} if "loss" in found else {}
+    return whole | found
 
 
 def items(values: Mapping[str, float]) -> list[str]:

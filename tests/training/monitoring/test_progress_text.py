@@ -59,6 +59,11 @@ def test_the_line_of_a_running_epoch_shows_a_loss_for_each_task():
     }
 
 
+def test_the_loss_of_all_tasks_comes_first_whatever_their_names():
+    logs = {"captions/loss": 1.0, "loss": 2.0}
+    assert list(text.losses(logs)) == ["loss", "captions"]
+
+
 def test_the_loss_of_a_part_is_not_that_of_its_task():
     logs = {"all/loss": 3.0, "all/kind/loss": 1.0}
     assert text.losses(logs) == {"all": 3.0}
@@ -97,11 +102,12 @@ def test_time_leaves_out_the_first_step_which_compiles():
     clock.step(3, 162.0)
     assert clock.left(11) == "8s"
     assert clock.left(None) == "1:02"
-    assert clock.spent(170.0) == ["1:10", "1000ms/step"]
+    assert clock.spent(170.0) == ["1:10", "1.0s/step"]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.00123, "1.2ms"), (0.123, "123ms"), (20.0, "20s")]
+    ("seconds", "shown"),
+    [(0.00123, "1.2ms"), (0.123, "123ms"), (5.054, "5.1s"), (20.0, "20s")],
 )
 def test_the_time_of_a_step_has_a_unit_that_fits(seconds, shown):
     clock = text.Clock(0.0)

@@ -1,0 +1,212 @@
+"""What a run is started or resumed with, told before Keras is imported."""
+
+import dataclasses
+import enum
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_imp._errors import message
+from keras_imp._files import write_text
+from keras_imp.models.presets import PRESETS
+
+FILE = "config.json"
+# NumPy takes no larger seed.
+MAX_SEED = 2**32 - 1
+# What a run needs by its end, by the name to import.
+PACKAGES = ("matplotlib", "PIL", "soundfile", "tensorboard", "tokenizers")
+
+
+class Backend(enum.StrEnum):
+    """Backends of Keras 3 that keras-imp runs on."""
+
+    JAX = "jax"
+    TENSORFLOW = "tensorflow"
+    TORCH = "torch"
+
+
+class UsageError(ValueError):
+    """Raised when the options that were given cannot be followed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """What decides a run's numbers; the content of its `config.json`.
+
+    Attributes:
+        steps: Training steps over all tasks.
+        seed: Seed of weights, order, augmentation and dropout.
+        backend: Keras backend.
+        encoder: Preset of the encoder.
+
+    Raises:
+        UsageError: If a value is none that a run can have.
+    """
+
+    steps: int
+    seed: int
+    backend: str
+    encoder: str
+
+    def __post_init__(self):
+        for name, most in (("steps", None), ("seed", MAX_SEED)):
+            value, least = getattr(self, name), int(name == "steps")
+            if type(value) is not int or value < least:
+                self._refuse(name, f"an integer of at least {least}")
+            if most is not None and value > most:
+                self._refuse(name, f"at most {most}")
+        for name, known in (("backend", Backend), ("encoder", PRESETS)):
+            if getattr(self, name) not in tuple(known):
+                self._refuse(name, f"one of {', '.join(known)}")
+
+    def _refuse(self, name: str, rule: str) -> None:
+        raise UsageError(
+            message(f"`{name}` must be {rule}.", **{name: getattr(self, name)})
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write them into the folder of their run."""
+        values = json.dumps(dataclasses.asdict(self), indent=2)
+        write_text(folder / FILE, values + "\n")
+
+
+def of_new_run(given: dict[str, Any]) -> RunOptions:
+    """The options of a new run.
+
+    Args:
+        given: Values by name, None for one that was not given.
+
+    Returns:
+        The options.
+
+    Raises:
+        UsageError: If they cannot be followed.
+    """
+    values = {
+        "steps": 2000,
+        "seed": 0,
+        "backend": os.environ.get("KERAS_BACKEND") or _installed(),
+        "encoder": "imp_tiny",
+    }
+    return RunOptions(**{**values, **_not_none(given)})
+
+
+def of_resumed_run(folder: Path, given: dict[str, Any]) -> RunOptions:
+    """The options that a run was started with.
+
+    Args:
+        folder: The folder of the run.
+        given: Values by name, None for one that was not given.
+
+    Returns:
+        The options.
+
+    Raises:
+        UsageError: If there is no run, or it had other options.
+    """
+    try:
+        saved = json.loads((folder / FILE).read_text("utf-8"))
+        options = RunOptions(**saved)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            message(
+                "The folder must hold a run that was started before, with its "
+                f"{FILE}.",
+                "Start a new run without --resume.",
+                resume=str(folder),
+                error=str(error),
+            )
+        ) from error
+    for name, value in _not_none(given).items():
+        if value != getattr(options, name):
+            raise UsageError(
+                message(
+                    f"A run keeps the --{name} that it was started with.",
+                    f"Leave --{name} out, or start a new run without --resume.",
+                    **{name: value, "started_with": getattr(options, name)},
+                )
+            )
+    return options
+
+
+def check_installed(backend: str) -> None:
+    """Raise unless all is there that a run needs until its end.
+
+    Args:
+        backend: Keras backend.
+
+    Raises:
+        ImportError: If a package is missing.
+    """
+    for names, extra in (((backend,), backend), (PACKAGES, "data")):
+        missing = [n for n in names if importlib.util.find_spec(n) is None]
+        if missing:
+            raise ImportError(
+                message(
+                    "A run needs packages that are not installed.",
+                    f"Install them with: pip install 'keras-imp[{extra}]'",
+                    missing=missing,
+                )
+            )
+
+
+def new_folder(out: Path | None) -> Path:
+    """Make the folder of a new run.
+
+    Args:
+        out: The folder; None for a new one in `runs/`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: If it is not empty, or cannot be made.
+    """
+    try:
+        if out is None:
+            return _next_folder(Path("runs"))
+        out.mkdir(parents=True, exist_ok=True)
+        in_use = any(out.iterdir())
+    except OSError as error:
+        raise UsageError(
+            message(
+                "The folder of a new run must be one that can be made.",
+                "Choose another --out.",
+                out=str(out or "runs"),
+                error=str(error),
+            )
+        ) from error
+    if in_use:
+        raise UsageError(
+            message(
+                "The folder of a new run must be empty.",
+                f"Choose another --out, or continue it: --resume {out}.",
+                out=str(out),
+            )
+        )
+    return out
+
+
+def _next_folder(parent: Path) -> Path:
+    """The first `playground-<number>` that can be made: two may start."""
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / f"playground-{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _installed() -> str:
+    found = [b for b in Backend if importlib.util.find_spec(b) is not None]
+    return found[0] if found else Backend.JAX
+
+
+def _not_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: v for name, v in values.items() if v is not None}

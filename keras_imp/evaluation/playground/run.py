@@ -1,0 +1,259 @@
+"""One run of the playground from start to finish, into one folder."""
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_imp._errors import message
+from keras_imp._files import write_text
+from keras_imp._keras_private import log_writers
+from keras_imp.callbacks import Backup, ResumableCSVLogger
+from keras_imp.data import Tokenizer
+from keras_imp.evaluation import (
+    RoutingHeatMap,
+    inspect_routing,
+    plot_learning_curves,
+)
+from keras_imp.evaluation.playground import report, tasks
+from keras_imp.training.checkpoint.backup import BackupError
+from keras_imp.training.checkpoint.lock import FolderInUseError
+
+EPOCHS = 10
+BACKUP_SECONDS = 60.0
+
+
+class RunError(ValueError):
+    """Raised when the files in its folder do not let a run continue."""
+
+
+class PlaygroundRun:
+    """A run of the playground; one that was stopped continues in its folder.
+
+    Call `fit`, `save` and `evaluate` in this order. Each may be repeated.
+
+    Args:
+        folder: Folder of the run. It exists.
+        steps: Training steps over all tasks.
+        seed: Seed of weights, order, augmentation and dropout.
+        preset: Preset of the encoder.
+
+    Attributes:
+        model: The model.
+        written: What each file in the folder is for, by its name.
+
+    Raises:
+        RunError: If the tokenizer in the folder cannot be read.
+    """
+
+    def __init__(self, folder: Path, steps: int, seed: int, preset: str):
+        keras.utils.set_random_seed(seed)
+        self.folder = folder
+        self.steps = steps
+        self.seed = seed
+        self.tokenizer = _tokenizer(folder / "tokenizer.json")
+        self.splits = {
+            name: tasks.load_split(name, self.tokenizer)
+            for name in ("train", "validation", "test")
+        }
+        self.model = tasks.build_model(self.tokenizer, steps, preset=preset)
+        self.written: dict[str, str] = {}
+        self._stopwatch = _Stopwatch(folder / "time.json")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, in all processes that the run has had."""
+        return self._stopwatch.seconds
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of each of the epochs; the last is not longer."""
+        return max(1, self.steps // EPOCHS)
+
+    def fit(self) -> None:
+        """Train, from the last backup on if there is one.
+
+        Raises:
+            RunError: If the backups cannot be used, or another process has
+                them.
+            StoppedBySignal: If SIGTERM or SIGINT came, after the state was
+                saved.
+        """
+        splits = self.splits
+        try:
+            with self._stopwatch:
+                self.model.fit(
+                    tasks.training_mixture(splits["train"], self.seed),
+                    validation_data=tasks.evaluation_mixture(
+                        splits["validation"]
+                    ),
+                    epochs=-(-self.steps // self.steps_per_epoch),
+                    steps_per_epoch=self.steps_per_epoch,
+                    callbacks=self._callbacks(),
+                )
+        except (BackupError, FolderInUseError) as error:
+            raise RunError(str(error)) from error
+
+    def save(self) -> None:
+        """Save the model, and the encoder as a preset with its tokenizer."""
+        self.model.save(self.folder / "model.keras")
+        encoder = self.folder / "encoder"
+        self.model.encoder.save_to_preset(str(encoder))
+        self.tokenizer.save(encoder / "tokenizer.json")
+        self.written |= {
+            "model.keras": "the model, for keras.models.load_model",
+            "encoder/": "the encoder and its tokenizer, for from_preset",
+        }
+
+    def evaluate(self) -> list[dict[str, Any]]:
+        """Measure the model on the test split, and draw the plots.
+
+        Returns:
+            The lines of `results.json`.
+        """
+        folder, test = self.folder, self.splits["test"]
+        lines = report.with_baselines(
+            report.evaluate(self.model, test, self.tokenizer)
+        )
+        results = {"seconds": round(self.seconds, 1), "rows": lines}
+        _write_json(folder / "results.json", results)
+        self.written["results.json"] = "the table above"
+        plot_learning_curves(
+            _read_history(folder / "history.csv"),
+            folder / "learning_curves.png",
+            self.steps_per_epoch,
+        )
+        self.written["learning_curves.png"] = "losses by epoch"
+        report.draw_gallery(
+            self.model, test, self.tokenizer, folder / "retrieval.png"
+        )
+        self.written["retrieval.png"] = "captions and the images found for them"
+        if self.model.encoder.num_experts:
+            inspect_routing(self.model, tasks.test_inputs(test), folder)
+            self.written |= {
+                "routing_heatmap.png": "which expert takes which modality",
+                "routing_overlay.png": "which expert takes which token",
+            }
+        return lines
+
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        callbacks = [
+            ResumableCSVLogger(self.folder / "history.csv"),
+            _TensorBoard(str(self.folder / "logs")),
+            self._stopwatch.callback(),
+            Backup(
+                self.folder / "backup",
+                seconds=BACKUP_SECONDS,
+                signals=("SIGTERM", "SIGINT"),
+            ),
+        ]
+        if self.model.encoder.num_experts:
+            callbacks.append(RoutingHeatMap(self.folder / "logs"))
+        return callbacks
+
+
+class _Stopwatch:
+    """Seconds of training over all processes of a run, kept in a file.
+
+    Args:
+        path: The file. A process that is killed loses its time since the last
+            epoch.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._before = _read_seconds(path)
+        self._started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds until now."""
+        if self._started is None:
+            return self._before
+        return self._before + time.perf_counter() - self._started
+
+    def callback(self) -> keras.callbacks.Callback:
+        """A callback that writes the file after each epoch."""
+        return keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: self._write()
+        )
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self._before, self._started = self.seconds, None
+        self._write()
+
+    def _write(self) -> None:
+        _write_json(self._path, {"training_seconds": round(self.seconds, 1)})
+
+
+class _TensorBoard(keras.callbacks.TensorBoard):
+    """Keras', which keeps events for minutes before it writes them.
+
+    An epoch that is repeated after a kill writes the same values at the same
+    place of the curves.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        for writer in log_writers(self):
+            writer.flush()
+
+
+def _tokenizer(path: Path) -> Tokenizer:
+    """The run's tokenizer; one that is resumed reads what it began with."""
+    if not path.exists():
+        tokenizer = tasks.train_tokenizer()
+        tokenizer.save(path)
+        return tokenizer
+    try:
+        return Tokenizer.load(path, tasks.TEXT_LENGTH)
+    except Exception as error:  # The library has no class for it.
+        raise RunError(
+            message(
+                "The tokenizer of a run must be the one that it wrote.",
+                "Start a new run.",
+                file=str(path),
+                error=str(error),
+            )
+        ) from error
+
+
+def _read_seconds(path: Path) -> float:
+    if not path.exists():
+        return 0.0
+    try:
+        return float(json.loads(path.read_text("utf-8"))["training_seconds"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(
+            message(
+                "The file must have the seconds of training so far.",
+                "Remove it, and the time is counted from here.",
+                file=str(path),
+                error=str(error),
+            )
+        ) from error
+
+
+def _read_history(path: Path) -> dict[str, list[float]]:
+    """Columns of the CSV log; an empty cell is NaN."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: [_number(row[name]) for row in rows]
+        for name in (rows[0] if rows else {})
+    }
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else np.nan
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2) + "\n")
