@@ -1,6 +1,7 @@
 """One wording for every error: rule. Received: name=value. What to do."""
 
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -23,6 +24,35 @@ def message(rule: str, hint: str = "", /, **received: Any) -> str:
     values = ", ".join(f"{name}={value!r}" for name, value in received.items())
     parts = [rule, f"Received: {values}." if values else "", hint]
     return " ".join(part for part in parts if part)
+
+
+def outline(value: Any) -> Any:
+    """What to show of a value in a message: no array with all its numbers.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        Numbers and strings as they are, the shape of an array, the name of a
+        class or a function, else the name of the type; these also in dicts,
+        lists and tuples.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp._errors import outline
+        >>> outline({"image": np.zeros((2, 3)), "text": None})
+        {'image': (2, 3), 'text': 'NoneType'}
+    """
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {key: outline(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [outline(part) for part in value]
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, Iterable):
+        return tuple(shape)
+    return getattr(value, "__name__", type(value).__name__)
 
 
 def check_positive(**values: float) -> None:

@@ -8,7 +8,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from keras_imp._errors import message
+import keras
+
+from keras_imp._errors import message, outline
+from keras_imp._keras_private import all_layers
 from keras_imp.models.embedders import Embedded, Embedder
 from keras_imp.models.patching import Patching
 from keras_imp.typing import Tensor
@@ -96,6 +99,153 @@ class TokenEncoder(Encoder, Protocol):
     def num_tokens(
         self, name: str, shape: tuple[int | None, ...]
     ) -> int | None: ...
+
+
+def check_any_encoder(encoder: Any) -> None:
+    """Raise unless something can be the encoder of a model.
+
+    Args:
+        encoder: What a user gave.
+
+    Raises:
+        TypeError: If it is no Keras layer, or its `modalities` are one string.
+        ValueError: If some of its weights are not there yet.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.models.protocols import check_any_encoder
+        >>> check_any_encoder(
+        ...     keras_imp.IMPEncoder(8, 16, 1, 2, modalities=("image",)))
+    """
+    if not isinstance(encoder, keras.Layer):
+        raise TypeError(
+            message(
+                "`encoder` must be a Keras layer or model.",
+                'Use keras_imp.IMPEncoder.from_preset("imp_tiny"), or an '
+                "instance of a layer of your own: see "
+                "keras_imp.models.Encoder.",
+                encoder=outline(encoder),
+            )
+        )
+    names = getattr(encoder, "modalities", ())
+    if isinstance(names, str):
+        raise TypeError(
+            message(
+                "`modalities` of an encoder must be a tuple of names.",
+                f'Use ("{names}",), with a comma.',
+                modalities=names,
+            )
+        )
+    unbuilt = finish_building(encoder)
+    if unbuilt:
+        raise ValueError(
+            message(
+                "The encoder must have all its weights before a model is made "
+                "of it: a run meets one task at a time.",
+                "Build its layers in its constructor, such as "
+                f"self.{unbuilt[0]}.build(input_shape), or call it on inputs "
+                "of every modality before.",
+                encoder=type(encoder).__name__,
+                not_built=unbuilt,
+            )
+        )
+
+
+def finish_building(layer: keras.Layer) -> list[str]:
+    """Count layers as built that have nothing to build.
+
+    Keras does so in the first call. `fit` on JAX and torch needs it before.
+
+    Args:
+        layer: A layer that was built by its constructor or `build`.
+
+    Returns:
+        Names of the layers in it that lack weights, in order.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.models.protocols import finish_building
+        >>> finish_building(keras.layers.Flatten())
+        []
+        >>> finish_building(keras.layers.Dense(2, name="head"))
+        ['head']
+    """
+    open_layers = [one for one in all_layers(layer) if not one.built]
+    lacking = [one for one in open_layers if has_own_build(one)]
+    if not lacking:
+        for one in open_layers:
+            one.built = True
+    return [one.name for one in lacking]
+
+
+def has_own_build(layer: keras.Layer) -> bool:
+    """Whether a class of layers says how it is built.
+
+    Args:
+        layer: A layer.
+
+    Returns:
+        False if it has Keras' `build`, which makes no weights.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.models.protocols import has_own_build
+        >>> has_own_build(keras.layers.Dense(2))
+        True
+    """
+    defaults = (keras.Layer.build, keras.Model.build)
+    build = inspect.unwrap(type(layer).build)
+    return build not in [inspect.unwrap(default) for default in defaults]
+
+
+def check_features(
+    encoder: Any, inputs: dict[str, Any], features: Any
+) -> Features:
+    """Raise unless an encoder returned what tasks need.
+
+    Args:
+        encoder: The encoder.
+        inputs: What it was called with, by modality.
+        features: What it returned.
+
+    Returns:
+        The features.
+
+    Raises:
+        ValueError: If a modality lacks a `pooled_output` of shape `(batch,
+            hidden_dim)`.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> from keras_imp.models.protocols import check_features
+        >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2, modalities=("image",))
+        >>> image = {"image": keras.ops.zeros((2, 16, 16, 3))}
+        >>> features = check_features(encoder, image, encoder(image))
+    """
+    width = getattr(encoder, "hidden_dim", None)
+    for name in inputs:
+        pooled = _pooled_output(features, name)
+        shape = tuple(getattr(pooled, "shape", ()))
+        if len(shape) == 2 and width in (None, shape[-1]):
+            continue
+        raise ValueError(
+            message(
+                "An encoder must return {modality: {'pooled_output': "
+                "features}} for its inputs, with features of shape (batch, "
+                f"{'hidden_dim' if width is None else width}).",
+                f"Return {{{name!r}: {{'pooled_output': features}}}}.",
+                encoder=type(encoder).__name__,
+                inputs=tuple(inputs),
+                returned=outline(features),
+            )
+        )
+    return features
+
+
+def _pooled_output(features: Any, name: str) -> Any:
+    for key in (name, "pooled_output"):
+        features = features.get(key) if isinstance(features, dict) else None
+    return features
 
 
 def check_encoder(

@@ -10,7 +10,7 @@ from keras_imp._errors import check_choice, message
 from keras_imp._saving.names import save_by_name
 from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.models.protocols import Encoder
-from keras_imp.tasks.owners import check_tasks_of, set_owner
+from keras_imp.tasks.owners import check_list, check_tasks_of, set_owner
 from keras_imp.tasks.shared_passes import SharedPasses
 from keras_imp.tasks.task import Task, total_weight
 from keras_imp.typing import Tensor
@@ -88,6 +88,7 @@ class Combined(Task):
                     drop_tokens=self.drop_tokens,
                 )
             )
+        check_list(tasks)
         self.tasks = [layer_from(part) for part in tasks]
         self.reduce = reduce
         _check_parts(self.tasks)

@@ -1,16 +1,20 @@
 """A task belongs to one model, or to one task of several parts."""
 
-from keras_imp._errors import message
+import inspect
+from typing import Any
+
+from keras_imp._errors import message, outline
 from keras_imp.tasks.task import Task
 
 
-def check_tasks_of(tasks: list[Task]) -> None:
+def check_tasks_of(tasks: Any) -> None:
     """Raise unless tasks can have one owner, new to all of them.
 
     Args:
         tasks: The tasks.
 
     Raises:
+        TypeError: If they are no list of tasks, or one cannot be called.
         ValueError: If there is none, two have one name, or one has an owner.
 
     Example:
@@ -18,6 +22,9 @@ def check_tasks_of(tasks: list[Task]) -> None:
         >>> from keras_imp.tasks.owners import check_tasks_of
         >>> check_tasks_of([keras_imp.tasks.Regression("price", "image")])
     """
+    check_list(tasks)
+    for task in tasks:
+        _check_task(task)
     if not tasks:
         raise ValueError("`tasks` must have at least one task.")
     names = [task.name for task in tasks]
@@ -32,6 +39,62 @@ def check_tasks_of(tasks: list[Task]) -> None:
         )
     for task in tasks:
         check_no_owner(task)
+
+
+def check_list(tasks: Any) -> None:
+    """Raise unless tasks are several.
+
+    Args:
+        tasks: What a user gave.
+
+    Raises:
+        TypeError: If it is no list.
+
+    Example:
+        >>> from keras_imp.tasks.owners import check_list
+        >>> check_list([])
+    """
+    if not isinstance(tasks, list | tuple):
+        raise TypeError(
+            message(
+                "`tasks` must be a list of tasks.",
+                "Use [task].",
+                type=type(tasks).__name__,
+            )
+        )
+
+
+def _check_task(task: Any) -> None:
+    if not isinstance(task, Task):
+        raise TypeError(
+            message(
+                "Each of `tasks` must be an instance of a subclass of "
+                "keras_imp.tasks.Task.",
+                'Use keras_imp.tasks.Classification("objects", "image", 10), '
+                "for example.",
+                task=outline(task),
+            )
+        )
+    if isinstance(task.modalities, str):
+        raise TypeError(
+            message(
+                f"`modalities` of task {task.name!r} must be a tuple of names.",
+                f'Use ("{task.modalities}",), with a comma.',
+                modalities=task.modalities,
+            )
+        )
+    parameters = inspect.signature(task.call).parameters.values()
+    names = {parameter.name for parameter in parameters}
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    missing = {"encoder", "training"} - names
+    if missing and not takes_any:
+        raise TypeError(
+            message(
+                f"`call` of task {task.name!r} must take the encoder.",
+                "Write call(self, inputs, encoder=None, training=None).",
+                arguments=sorted(names),
+            )
+        )
 
 
 def check_no_owner(task: Task) -> None:

@@ -20,7 +20,7 @@ from keras_imp._errors import (
     message,
 )
 from keras_imp.layers.drop_token import draw_kept
-from keras_imp.models.protocols import Encoder, TokenEncoder
+from keras_imp.models.protocols import Encoder, TokenEncoder, check_features
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.typing import Tensor
 
@@ -118,7 +118,13 @@ class Task(keras.layers.Layer):
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that a training batch of this task must have."""
-        raise NotImplementedError(f"{type(self).__name__}.modalities")
+        raise NotImplementedError(
+            message(
+                "A task must say which modalities it needs.",
+                'Define them in its class, such as modalities = ("image",).',
+                task=type(self).__name__,
+            )
+        )
 
     def prepare(self, encoder: Encoder) -> None:
         """Take from the encoder what the weights depend on. Optional.
@@ -154,7 +160,13 @@ class Task(keras.layers.Layer):
         Returns:
             A float32 scalar, before `loss_weight`.
         """
-        raise NotImplementedError(f"{type(self).__name__}.compute_loss")
+        raise NotImplementedError(
+            message(
+                "A task must have a loss.",
+                "Define compute_loss(self, x, y, y_pred, sample_weight=None).",
+                task=type(self).__name__,
+            )
+        )
 
     def update_metrics(
         self,
@@ -214,18 +226,18 @@ class Task(keras.layers.Layer):
             What the encoder returns.
 
         Raises:
-            ValueError: If there is no encoder, tokens of an input were dropped
-                on the host already, or their number is not known.
+            ValueError: If there is no encoder, it returned something else,
+                tokens of an input were dropped on the host already, or their
+                number is not known.
         """
         encoder = self.given(encoder)
-        if not (training and self.drop_tokens):
-            return encoder(inputs, training=training)
-        # That it is one was checked when the model was made.
-        tokens = cast(TokenEncoder, encoder)
-        kept = self._draw_kept(tokens, inputs)
-        if not kept:
-            return encoder(inputs, training=training)
-        return tokens(inputs, training=training, kept=kept)
+        options: dict[str, Any] = {"training": training}
+        if training and self.drop_tokens:
+            # That it is one was checked when the model was made.
+            tokens = cast(TokenEncoder, encoder)
+            kept = self._draw_kept(tokens, inputs)
+            options |= {"kept": kept} if kept else {}
+        return check_features(encoder, inputs, encoder(inputs, **options))
 
     def given(self, encoder: Any) -> Any:
         """The encoder that `call` got.

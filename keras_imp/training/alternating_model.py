@@ -10,21 +10,25 @@ from typing import Any
 import keras
 
 from keras_imp import _keras_private as keras_private
-from keras_imp._errors import check_choice, check_positive
+from keras_imp._errors import check_choice
+from keras_imp.models.protocols import check_any_encoder
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.attach_tasks import attach_tasks
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.devices.base import make_devices
 from keras_imp.training.engine_model import EngineModel
 from keras_imp.training.fit_callbacks import fit_callbacks
+from keras_imp.training.input import prediction
 from keras_imp.training.input.checks import (
-    check_items,
     check_no_arguments_for_arrays,
     check_no_losses,
     check_tasks,
 )
-from keras_imp.training.input.open_reader import open_reader, reading
-from keras_imp.training.input.prediction import prediction_inputs, task_named
+from keras_imp.training.input.open_reader import (
+    open_reader,
+    open_validation,
+    reading,
+)
 from keras_imp.training.input.preparation import prepared
 from keras_imp.training.input.reader import MixtureReader
 from keras_imp.training.input.task_mixture import TaskMixture
@@ -90,6 +94,8 @@ class AlternatingModel(EngineModel):
 
     # What a step does with a batch.
     program_class = StepProgram
+    # Whether an item to train on has a batch of every task.
+    reads_together = False
 
     def __init__(
         self,
@@ -99,16 +105,17 @@ class AlternatingModel(EngineModel):
         hidden_dim: int | None = None,
         **kwargs,
     ):
+        check_any_encoder(encoder)
         # By it, `compile` scales the loss of what computes in float16.
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = encoder.dtype_policy
         super().__init__(**kwargs)
         check_choice(("touched", "all"), update=update)
         self.encoder = encoder
-        self.task_list = list(tasks)
         self.update = update
         self.hidden_dim = hidden_dim or getattr(encoder, "hidden_dim", None)
-        check_tasks(self.task_list, encoder, self.hidden_dim)
+        check_tasks(tasks, encoder, self.hidden_dim)
+        self.task_list = list(tasks)
         self._devices = make_devices(self)
         self._use_run_state(RunState(self, self._devices))
         self.schedule_state = ScheduleState(
@@ -163,6 +170,7 @@ class AlternatingModel(EngineModel):
     def fit(
         self,
         x: TaskMixture,
+        y: None = None,
         *,
         epochs: int = 1,
         verbose: Any = "auto",
@@ -183,6 +191,7 @@ class AlternatingModel(EngineModel):
         Args:
             x: The mixture, of all tasks of the model or of some: the others
                 are not trained.
+            y: Refused: a mixture has the targets.
             epochs: Epochs to train to.
             verbose: 0 shows nothing, 2 one line for each epoch. 1 and `"auto"`
                 draw a bar in a terminal, and lines elsewhere.
@@ -207,16 +216,10 @@ class AlternatingModel(EngineModel):
                 does not fit its task, or an argument is for arrays only.
             NonFiniteLossError: If a loss is NaN or infinite.
         """
-        check_no_arguments_for_arrays("fit", kwargs)
-        if steps_per_epoch is not None:
-            check_positive(steps_per_epoch=steps_per_epoch)
+        check_no_arguments_for_arrays("fit", {"y": y, **kwargs})
         with self._engine.kept_state(training=True):
             reader = open_reader(self, x, "x", True, steps_per_epoch)
-            validation = None
-            if validation_data is not None:
-                validation = open_reader(
-                    self, validation_data, "validation_data"
-                )
+            validation = open_validation(self, validation_data)
             build_optimizer(self)
             # Set again by a callback that resumes within an epoch.
             self.run_state.begin_epoch(-1)
@@ -247,6 +250,7 @@ class AlternatingModel(EngineModel):
     def evaluate(
         self,
         x: TaskMixture | None = None,
+        y: None = None,
         *,
         verbose: Any = "auto",
         callbacks: Any = None,
@@ -257,6 +261,7 @@ class AlternatingModel(EngineModel):
 
         Args:
             x: The mixture, such as `TaskMixture.sequential`.
+            y: Refused: a mixture has the targets.
             verbose: As for `fit`.
             callbacks: Any Keras callbacks.
             return_dict: Whether to return a dict, which is the default here:
@@ -266,7 +271,7 @@ class AlternatingModel(EngineModel):
         Returns:
             Metric values by name, of the tasks that the mixture has.
         """
-        check_no_arguments_for_arrays("evaluate", kwargs)
+        check_no_arguments_for_arrays("evaluate", {"y": y, **kwargs})
         if isinstance(x, MixtureReader):  # Called by `fit`.
             with (
                 self.run_state.keep_metrics(),
@@ -320,15 +325,14 @@ class AlternatingModel(EngineModel):
             ValueError: If the task is unknown or must be named, or the inputs
                 do not fit it or each other.
         """
-        chosen = task_named(self.tasks, task)
-        x = prediction_inputs(chosen, self.encoder, x)
+        chosen = prediction.task_named(self.tasks, task)
+        x = prediction.prediction_inputs(chosen, self.encoder, x)
         examples = count_examples(x)
         with self._engine.kept_state():
             self._devices.check()
-            placement = self._devices.placement
-            if placement is not None:
-                x = placement.fill(x)
-                batch_size = placement.round_up(batch_size)
+            x, batch_size = prediction.placed(
+                self._devices.placement, x, batch_size
+            )
             with shown(callbacks, verbose) as callbacks:
                 predicted = super().predict(
                     {chosen.name: x},
@@ -360,7 +364,10 @@ class AlternatingModel(EngineModel):
             ValueError: If the batch does not fit the task; it names the task.
         """
         return prepared(
-            task_named(self.tasks, name), self.encoder, batch, training
+            prediction.task_named(self.tasks, name),
+            self.encoder,
+            batch,
+            training,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -391,10 +398,3 @@ class AlternatingModel(EngineModel):
             deserialize(task, custom_objects) for task in config["tasks"]
         ]
         return cls(**config)
-
-    # Helpers ----------------------------------------------------------------
-
-    def _check_items(
-        self, mixture: TaskMixture, argument: str, training: bool
-    ) -> None:
-        check_items(mixture, argument, together=False)

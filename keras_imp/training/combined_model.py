@@ -14,10 +14,9 @@ from keras_imp.models.encoder_proxy import RecordingEncoder
 from keras_imp.models.padded_pass import padded_pass
 from keras_imp.models.protocols import check_encoder
 from keras_imp.tasks.metrics import TaskMetric
+from keras_imp.tasks.owners import check_list
 from keras_imp.tasks.task import Task
 from keras_imp.training.alternating_model import AlternatingModel
-from keras_imp.training.input.checks import check_items
-from keras_imp.training.input.task_mixture import TaskMixture
 from keras_imp.training.step.joint import WASTED, JointProgram
 from keras_imp.typing import Tensor
 
@@ -94,6 +93,7 @@ class CombinedModel(AlternatingModel):
     """
 
     program_class = JointProgram
+    reads_together = True
 
     def __init__(
         self,
@@ -106,7 +106,6 @@ class CombinedModel(AlternatingModel):
     ):
         check_choice(("sum", "padded"), strategy=strategy)
         # Before the tasks are this model's.
-        tasks = list(tasks)
         _check_parts(tasks)
         if strategy == "padded":
             check_encoder(
@@ -180,16 +179,11 @@ class CombinedModel(AlternatingModel):
         recorder.replay(features)
         return {**self._run(inputs, True, recorder), WASTED: wasted}
 
-    def _check_items(
-        self, mixture: TaskMixture, argument: str, training: bool
-    ) -> None:
-        if training:
-            check_items(mixture, argument, together=True)
-
 
 def _check_parts(tasks: list[Task]) -> None:
+    check_list(tasks)
     for task in tasks:
-        if task.microbatches > 1:
+        if getattr(task, "microbatches", 1) > 1:
             raise ValueError(
                 message(
                     "A combined step takes the batch of each task as a whole.",

@@ -55,9 +55,9 @@ def test_a_loss_weight_that_is_not_positive_is_refused(weight):
 
 
 def test_what_a_subclass_must_define_says_so():
-    with pytest.raises(NotImplementedError, match=r"Nothing\.compute_loss"):
+    with pytest.raises(NotImplementedError, match="Define compute_loss"):
         Nothing("plants").compute_loss({}, None, None)
-    with pytest.raises(NotImplementedError, match=r"Task\.modalities"):
+    with pytest.raises(NotImplementedError, match="Define them in its class"):
         Task("plants").modalities  # noqa: B018
 
 

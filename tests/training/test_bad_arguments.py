@@ -24,7 +24,8 @@ from tests.helpers.bad_batches import (
 def test_data_that_is_no_mixture_is_refused(refusing):
     text = (
         "`x` must be a keras_imp.TaskMixture. Received: type='tuple'. Wrap the "
-        "data of each task: TaskMixture({task name: source})."
+        "data of each task: TaskMixture({task name: keras_imp.data.Arrays("
+        "{modality: x}, y)})."
     )
     for method in (refusing.fit, refusing.evaluate):
         with exactly(TypeError, text):
@@ -271,16 +272,41 @@ def test_a_py_dataset_is_told_that_a_pass_is_over():
     assert resumed.batch(4) == (2, 0)
 
 
-@pytest.mark.parametrize("method", ["fit", "evaluate"])
-@pytest.mark.parametrize("name", ["batch_size", "sample_weight"])
-def test_arguments_for_arrays_are_refused(refusing, method, name):
+ARRAYS = (
+    "keras_imp.data.Arrays({modality: x}, y, sample_weight, batch_size=32)})"
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "mixture"),
+    [("fit", "TaskMixture"), ("evaluate", "TaskMixture.sequential")],
+)
+@pytest.mark.parametrize("name", ["batch_size", "sample_weight", "y"])
+def test_arguments_for_arrays_are_refused(refusing, method, mixture, name):
     rule = (
         f"`{name}` of `{method}` is for arrays: a mixture has batches, with "
-        f"their targets and weights. Received: {name}=8. Set it where the "
-        "source is made, such as keras_imp.data.Arrays."
+        f"their targets and weights. Received: {name}=8. Write {method}("
+        f"keras_imp.{mixture}({{task name: {ARRAYS})."
     )
     with exactly(ValueError, rule):
         getattr(refusing, method)(models.make_mixture(), **{name: 8})
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_arrays_are_refused(refusing, method):
+    rule = f"`y` of `{method}` is for arrays: .* Received: y=\\(3,\\)\\. Write"
+    with pytest.raises(ValueError, match=rule):
+        getattr(refusing, method)(IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("size", [-1, 0, 2.5, "4"])
+def test_a_batch_size_of_a_prediction_is_a_whole_number(refusing, size):
+    text = (
+        "`batch_size` must be an integer of at least 1. Received: "
+        f"batch_size={size!r}."
+    )
+    with exactly(ValueError, text):
+        refusing.predict({"image": IMAGES}, task="objects", batch_size=size)
 
 
 def test_dropping_tokens_of_another_modality_is_refused(refusing):

@@ -522,7 +522,7 @@ def test_an_encoder_without_tokens_is_refused():
 def test_microbatches_are_refused():
     text = (
         "A combined step takes the batch of each task as a whole. Received: "
-        "task='objects', microbatches=2. Leave `microbatches` away, or use "
+        "task='objects', microbatches=2. Omit `microbatches`, or use "
         "AlternatingModel."
     )
     objects = keras_imp.tasks.Classification(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_imp._errors import message
+from keras_imp._errors import message, outline
 from keras_imp.models.protocols import check_encoder
 from keras_imp.tasks.combined import Combined
 from keras_imp.tasks.owners import check_tasks_of
@@ -39,7 +39,8 @@ def check_mixture(mixture: Any, tasks: dict[str, Task], argument: str) -> None:
         raise TypeError(
             message(
                 f"`{argument}` must be a keras_imp.TaskMixture.",
-                "Wrap the data of each task: TaskMixture({task name: source}).",
+                "Wrap the data of each task: TaskMixture({task name: "
+                "keras_imp.data.Arrays({modality: x}, y)}).",
                 type=type(mixture).__name__,
             )
         )
@@ -144,15 +145,17 @@ def check_no_arguments_for_arrays(method: str, given: dict[str, Any]) -> None:
     Raises:
         ValueError: If there is one.
     """
+    mixture = "TaskMixture" if method == "fit" else "TaskMixture.sequential"
     for name in ARGUMENTS_FOR_ARRAYS:
         if given.get(name) is not None:
             raise ValueError(
                 message(
                     f"`{name}` of `{method}` is for arrays: a mixture has "
                     "batches, with their targets and weights.",
-                    "Set it where the source is made, such as "
-                    "keras_imp.data.Arrays.",
-                    **{name: given[name]},
+                    f"Write {method}(keras_imp.{mixture}({{task name: "
+                    "keras_imp.data.Arrays({modality: x}, y, sample_weight, "
+                    "batch_size=32)})).",
+                    **{name: outline(given[name])},
                 )
             )
 
@@ -302,7 +305,7 @@ def named(task: Task) -> Iterator[None]:
         raise kind(f"Task {task.name!r}: {error}") from error
 
 
-def check_tasks(tasks: list[Task], encoder: Any, hidden_dim: Any) -> None:
+def check_tasks(tasks: Any, encoder: Any, hidden_dim: Any) -> None:
     """Raise unless tasks and encoder can make one model.
 
     Args:

@@ -5,7 +5,8 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from keras_imp.training.input.checks import check_mixture
+from keras_imp._errors import check_positive
+from keras_imp.training.input.checks import check_items, check_mixture
 from keras_imp.training.input.reader import MixtureReader
 
 
@@ -30,15 +31,37 @@ def open_reader(
 
     Raises:
         TypeError: If it is no mixture.
-        ValueError: If it does not fit the model.
+        ValueError: If it does not fit the model, or an epoch has no steps.
     """
+    if steps_per_epoch is not None:
+        check_positive(steps_per_epoch=steps_per_epoch)
     check_mixture(mixture, model.tasks, argument)
-    model._check_items(mixture, argument, training)
+    if training or not model.reads_together:
+        check_items(mixture, argument, together=model.reads_together)
     model._devices.check()
     prepare = functools.partial(model.prepare_batch, training=training)
     return MixtureReader(
         mixture, prepare, model._devices.placement, steps_per_epoch
     )
+
+
+def open_validation(model: Any, mixture: Any) -> MixtureReader | None:
+    """Check the mixture that is evaluated after each epoch, if there is one.
+
+    Args:
+        model: An `AlternatingModel`.
+        mixture: `validation_data` of `fit`.
+
+    Returns:
+        What Keras' `evaluate` reads, or None.
+
+    Raises:
+        TypeError: If it is no mixture.
+        ValueError: If it does not fit the model.
+    """
+    if mixture is None:
+        return None
+    return open_reader(model, mixture, "validation_data")
 
 
 @contextlib.contextmanager

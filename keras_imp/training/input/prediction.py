@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_imp._errors import message
+from keras_imp._errors import check_integer, message
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.input.checks import check_inputs
 from keras_imp.training.input.host_batch import host_batch
@@ -57,6 +57,29 @@ def prediction_inputs(task: Task, encoder: Any, x: Any) -> dict[str, Any]:
     x = {name: x[name] for name in task.modalities if name in x}
     check_lengths(task, x)
     return x
+
+
+def placed(
+    placement: Any, x: dict[str, Any], batch_size: Any
+) -> tuple[dict[str, Any], int]:
+    """Inputs and batch size as the devices of a model take them.
+
+    Args:
+        placement: Puts batches on several devices; None for one device.
+        x: Inputs by modality.
+        batch_size: What the user gave.
+
+    Returns:
+        The inputs, maybe with more examples, and a batch size that the
+        devices can share.
+
+    Raises:
+        ValueError: If the batch size is no integer of at least 1.
+    """
+    check_integer(batch_size=batch_size)
+    if placement is None:
+        return x, batch_size
+    return placement.fill(x), placement.round_up(batch_size)
 
 
 def check_lengths(task: Task, x: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_imp import _keras_private as keras_private
+from keras_imp._errors import message, outline
 from keras_imp.tasks.task import Task, total_weight
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.devices.base import Devices
@@ -179,7 +180,7 @@ class StepProgram:
         (task, *arrays), y_pred = self.devices.gather(batch, y_pred)
         x, y, sample_weight = arrays
         loss = task.compute_loss(x, y, y_pred, sample_weight)
-        return ops.cast(loss, "float32") * task.loss_weight
+        return one_number(task, loss) * task.loss_weight
 
     def finish(
         self, batch: Any, y_pred: Any, loss: Tensor, gradient_norm: Tensor
@@ -307,3 +308,37 @@ class StepProgram:
         for variable, old in zip(variables, before):
             variable.assign(ops.where(finite, variable.value, old))
         return self.logs(batch)
+
+
+def one_number(task: Task, loss: Any) -> Tensor:
+    """The loss that a task computed, checked.
+
+    Args:
+        task: The task.
+        loss: What its `compute_loss` returned.
+
+    Returns:
+        A float32 scalar.
+
+    Raises:
+        ValueError: If it is not one number.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.training.step.program import one_number
+        >>> task = keras_imp.tasks.Regression("price", "image")
+        >>> float(one_number(task, 0.5))
+        0.5
+    """
+    is_tensor = ops.is_tensor(loss) or isinstance(loss, float | np.generic)
+    if not is_tensor or tuple(getattr(loss, "shape", ())):
+        raise ValueError(
+            message(
+                f"`compute_loss` of task {task.name!r} must return one number, "
+                "the mean over examples.",
+                "Use keras.ops.mean(losses), or with the weights of examples "
+                "keras_imp.tasks.task.weighted_mean(losses, sample_weight).",
+                returned=outline(loss),
+            )
+        )
+    return ops.cast(loss, "float32")
