@@ -58,6 +58,16 @@ def loss_tracker(model: Any) -> keras.metrics.Mean:
     return model._loss_tracker
 
 
+def track_loss_in_float32(model: Any) -> None:
+    """Let `"loss"` add up in float32, if Keras would do so in less."""
+    tracker = model._loss_tracker
+    if tracker.dtype in ("float16", "bfloat16"):
+        # As an item: `compile` does not track it as a metric of the model.
+        vars(model)["_loss_tracker"] = keras.metrics.Mean(
+            name=tracker.name, dtype="float32"
+        )
+
+
 def initial_epoch(model: Any) -> int:
     """The epoch at which `fit` begins if a callback has set it, or else 0."""
     return model._initial_epoch or 0

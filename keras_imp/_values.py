@@ -24,5 +24,6 @@ def value_of(variable: keras.Variable) -> np.ndarray:
         3
     """
     # The copy is a tensor: variables of several replicas on TensorFlow are no
-    # arrays to NumPy.
-    return np.array(ops.convert_to_numpy(ops.copy(variable.value)))
+    # arrays to NumPy. Nor is a scalar in bfloat16 there, but a vector is.
+    flat = ops.reshape(ops.copy(variable.value), (-1,))
+    return np.array(ops.convert_to_numpy(flat)).reshape(variable.shape)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.typing import Tensor
 
 _LOG_OFFSET = 1e-6
@@ -17,7 +18,7 @@ _IMP_RATE_FACTOR = 3
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class LogMel(keras.layers.Layer):
+class LogMel(Layer):
     """Turns waveforms into log-mel spectrograms, always in float32.
 
     The magnitude (not its square) of a Hann-windowed short-time Fourier

@@ -11,6 +11,7 @@ from keras import ops
 from keras_imp._errors import check_choice, check_positive, check_rate, message
 from keras_imp.layers._runtime.backend_ops import softmax
 from keras_imp.layers._runtime.device import runs_on
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense, flatten_leading, lecun_normal
@@ -47,7 +48,7 @@ def check_heads(width: int, num_heads: int) -> None:
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(Layer):
     """Let every token of a sequence attend to every real token of it.
 
     softmax(q k' / sqrt(head_dim)) v per head, with the softmax in float32. The

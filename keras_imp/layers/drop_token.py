@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_rate, message
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.typing import Tensor
 
 
@@ -95,7 +96,7 @@ def keep_tokens(tokens: Tensor, kept: Tensor) -> Tensor:
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class DropToken(keras.layers.Layer):
+class DropToken(Layer):
     """Keep a random subset of each example's tokens while training.
 
     Each example keeps its own `int((1 - rate) * tokens)` tokens, in their

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_imp._errors import message
 from keras_imp.layers._runtime.config import arguments_of
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.attention import MultiHeadAttention
@@ -47,7 +48,7 @@ def check_one_feed_forward(
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class EncoderBlock(keras.layers.Layer):
+class EncoderBlock(Layer):
     """A pre-norm Transformer encoder block.
 
     h = x + Attention(LayerNorm(x)); y = h + FeedForward(LayerNorm(h)). The

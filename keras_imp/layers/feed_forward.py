@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_imp._errors import check_positive, check_rate
 from keras_imp.layers._runtime.backend_ops import gelu
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import TokenDense
@@ -12,7 +13,7 @@ from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class FeedForward(keras.layers.Layer):
+class FeedForward(Layer):
     """Dense, GELU (tanh form), dropout, Dense: one token at a time.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.typing import Tensor
@@ -74,7 +75,7 @@ def patchify(x: Tensor, patch_size: tuple[int, ...]) -> Tensor:
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class PatchEmbedding(keras.layers.Layer):
+class PatchEmbedding(Layer):
     """Map non-overlapping patches of a grid to tokens by one dense layer.
 
     Serves every dense modality: `(frames, height, width)` for video and image,

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_positive
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.attention import MASKED_LOGIT, check_heads
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.feed_forward import FeedForward
@@ -14,7 +15,7 @@ from keras_imp.typing import Tensor
 POOLINGS = ("mean", "token", "attention")
 
 
-class _Pooling(keras.layers.Layer):
+class _Pooling(Layer):
     """What the poolings share: shapes, and that they use up Keras' mask."""
 
     def __init__(self, **kwargs):

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_choice, message
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.typing import Tensor
 
 COORDINATES = ("integer", "float32", "bfloat16")
@@ -91,7 +92,7 @@ def known_grid(grid: tuple[int | None, ...]) -> tuple[int, ...] | None:
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class PositionEmbedding(keras.layers.Layer):
+class PositionEmbedding(Layer):
     """Add a learned position vector to every token of a grid.
 
     The vector is LayerNorm(sum over axes of a table row): LayerNorm acts on the
@@ -294,20 +295,20 @@ class PositionEmbedding(keras.layers.Layer):
         return bucket_ids(count, scale, self.coordinates)
 
     def _axis_rows(self, axis: int, count: int) -> Tensor:
-        """Rows of one axis' table, shape `(count, hidden_dim)`, float32."""
+        """Rows of one axis' table, shape `(count, hidden_dim)`."""
         table, rows = self.tables[axis], self.buckets[axis]
         ids = self._axis_ids(axis, count)
         vectors = ops.take(table, np.minimum(ids, rows - 1), axis=0)
         if self.interpolate and self.dilated:
             share = interpolation_weights(count, rows)[:, None]
             # Torch does not multiply a parameter by a NumPy array.
-            share = ops.convert_to_tensor(share)
+            share = ops.convert_to_tensor(share, vectors.dtype)
             following = ops.take(table, np.minimum(ids + 1, rows - 1), axis=0)
             vectors = vectors * (1.0 - share) + following * share
         if (ids >= rows).any():
             # Faithful: an id outside the table gives a zero row, silently.
             inside = (ids < rows).astype("float32")[:, None]
-            vectors = vectors * ops.convert_to_tensor(inside)
+            vectors = vectors * ops.convert_to_tensor(inside, vectors.dtype)
         return vectors
 
     def check_grid(

@@ -5,12 +5,13 @@ from keras import ops
 
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp._saving.names import save_by_name
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.dense import TokenDense
 from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class ProjectionHead(keras.layers.Layer):
+class ProjectionHead(Layer):
     """Dense, GELU (tanh form), Dense, LayerNorm.
 
     The output is not L2-normalized: the loss and the evaluation do that.
@@ -73,7 +74,7 @@ class ProjectionHead(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class CommonSpace(keras.layers.Layer):
+class CommonSpace(Layer):
     """Projection heads for pairs of modalities.
 
     In the disjoint space each ordered pair has its own head: a (image, text)

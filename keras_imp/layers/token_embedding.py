@@ -6,12 +6,13 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_positive, message
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class TokenEmbedding(keras.layers.Layer):
+class TokenEmbedding(Layer):
     """Look up one learned vector per token id.
 
     Id 0 is padding; `padding_mask` says where tokens are real. Ids are looked

@@ -21,7 +21,12 @@ from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp._saving.report import LoadReport
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.presets import PRESETS
-from keras_imp.models.refusals import no_lora, no_quantize, no_transformers
+from keras_imp.models.refusals import (
+    check_policy,
+    no_lora,
+    no_quantize,
+    no_transformers,
+)
 
 
 class _NeverFunctional(type(keras.Model)):  # type: ignore[misc]
@@ -58,6 +63,7 @@ class EncoderBackbone(keras.Model, metaclass=_NeverFunctional):
 
     Raises:
         TypeError: If it is to be made from `inputs` and `outputs`.
+        ValueError: If an encoder cannot have the dtype.
 
     Example:
         >>> import keras_imp
@@ -83,6 +89,7 @@ class EncoderBackbone(keras.Model, metaclass=_NeverFunctional):
         # Not `super()`, here and below: whether keras-hub is there must not
         # matter.
         keras.Model.__init__(self, dtype=dtype, **kwargs)
+        check_policy(self.dtype_policy)
 
     def __setattr__(self, name: str, value: Any) -> None:
         keras.Model.__setattr__(self, name, value)

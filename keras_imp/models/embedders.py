@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.layers._runtime.host_values import has_values, host_values
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.layers.patch_embedding import PatchEmbedding
@@ -39,7 +40,7 @@ class Embedded(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class Embedder(keras.layers.Layer):
+class Embedder(Layer):
     """Embedding, positions and the two projections around the encoder.
 
     tokens = Dense(embedding + positions) before the encoder; after it, another

@@ -1,9 +1,69 @@
-"""Inherited methods that would do nothing, or harm: they say so instead."""
+"""What Keras offers and would do nothing here, or harm: it is refused."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import keras
+import numpy as np
+from keras import ops
+
 from keras_imp._errors import message
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def check_policy(policy: Any) -> None:
+    """Raise unless an encoder can have a dtype policy.
+
+    Args:
+        policy: A `keras.DTypePolicy`.
+
+    Raises:
+        ValueError: If it quantizes, has a policy for each layer, is of
+            integers, or is float64 on JAX as long as JAX has no float64; or
+            if the session cannot hold integers.
+
+    Example:
+        >>> import keras
+        >>> from keras_imp.models.refusals import check_policy
+        >>> check_policy(keras.DTypePolicy("mixed_bfloat16"))
+    """
+    dtypes = {policy.compute_dtype, policy.variable_dtype}
+    maps = isinstance(policy, keras.dtype_policies.DTypePolicyMap)
+    if maps or policy.quantization_mode or not dtypes <= set(FLOATS):
+        raise ValueError(
+            message(
+                "`dtype` of an encoder must be one floating-point dtype or "
+                "mixed policy for all its parts.",
+                'Use "float32" or "mixed_bfloat16", for example.',
+                dtype=policy.name,
+            )
+        )
+    if "int" not in _dtype_of(np.zeros(1, "int32")):
+        raise ValueError(
+            message(
+                "Keras on JAX makes floats of all integers while its default "
+                "is bfloat16.",
+                'Call keras.config.set_floatx("float32") and '
+                'keras.config.set_dtype_policy("bfloat16").',
+                floatx=keras.config.floatx(),
+            )
+        )
+    if "float64" in dtypes and _dtype_of(np.zeros(1)) != "float64":
+        raise ValueError(
+            message(
+                "JAX computes in float32 where float64 is asked for, unless "
+                "it is told otherwise.",
+                'Call jax.config.update("jax_enable_x64", True) before you '
+                'make anything, or use "float32".',
+                dtype=policy.name,
+            )
+        )
+
+
+def _dtype_of(array: np.ndarray) -> str:
+    """The dtype that an array has as a tensor."""
+    return keras.backend.standardize_dtype(ops.convert_to_tensor(array).dtype)
 
 
 def no_lora(name: str) -> Callable[..., NoReturn]:

@@ -165,6 +165,7 @@ class AlternatingModel(EngineModel):
         self.on_non_finite = on_non_finite
         check_no_losses(kwargs)
         super().compile(optimizer=optimizer, **kwargs)
+        keras_private.track_loss_in_float32(self)
         check_stacked_weights(self.optimizer, keras_private.all_layers(self))
 
     def fit(
@@ -384,10 +385,12 @@ class AlternatingModel(EngineModel):
 
     def _dtype_config(self) -> dict[str, Any]:
         """The dtype policy, where it is not that of the encoder."""
-        if self.dtype_policy == self.encoder.dtype_policy:
-            return {}
-        serialize = keras.saving.serialize_keras_object
-        return {"dtype": serialize(self.dtype_policy)}
+        # Keras compares no policy with a map of policies.
+        own, inner = (
+            keras.dtype_policies.serialize(layer.dtype_policy)
+            for layer in (self, self.encoder)
+        )
+        return {} if own == inner else {"dtype": own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None):

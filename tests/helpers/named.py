@@ -29,17 +29,23 @@ def make_encoder(modalities=MODALITIES, hidden_dim=8, **options):
     )
 
 
-def make_tasks(pairs=PAIRS, parts=("kind", "color")):
+def make_tasks(pairs=PAIRS, parts=("kind", "color"), **options):
     """Two heads of one shape, two parts of one shape, two pairs."""
     return [
-        tasks.Classification("objects", "image", 3),
-        tasks.Classification("sounds", "audio", 3),
+        tasks.Classification("objects", "image", 3, **options),
+        tasks.Classification("sounds", "audio", 3, **options),
         tasks.Contrastive(
-            "clips", MODALITIES, pairs=pairs, projection_dim=8, loss="sigmoid"
+            "clips",
+            MODALITIES,
+            pairs=pairs,
+            projection_dim=8,
+            loss="sigmoid",
+            **options,
         ),
         tasks.Combined(
             "clothes",
             [tasks.Classification(part, "image", 2) for part in parts],
+            **options,
         ),
     ]
 

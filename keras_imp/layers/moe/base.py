@@ -280,7 +280,8 @@ class SparseFeedForward(ReportingLayer):
         return self._project(x)
 
     def _project(self, x: Tensor) -> Tensor:
-        rows = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), self.router)
+        router = ops.cast(self.router, x.dtype)
+        rows = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), router)
         return ops.reshape(rows, (-1, x.shape[1], rows.shape[-1]))
 
     def _capacity(self, num_tokens: int) -> int:

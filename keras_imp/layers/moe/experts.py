@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_imp.layers._runtime.backend_ops import gelu
 from keras_imp.layers._runtime.device import runs_on
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers._runtime.layouts import check_axis_divides
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
 from keras_imp.layers.dense import lecun_normal
@@ -15,7 +16,7 @@ from keras_imp.layers.moe.sequential import (
 from keras_imp.typing import Tensor
 
 
-class Experts(keras.layers.Layer):
+class Experts(Layer):
     """`num_experts` feed-forward networks with stacked weights.
 
     Args:

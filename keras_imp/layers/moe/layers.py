@@ -180,6 +180,8 @@ class TokenChoiceMoE(SparseFeedForward):
                 shape=(self.num_experts,),
                 initializer="zeros",
                 trainable=False,
+                # The nudges are too small to be added in half precision.
+                dtype="float32",
                 autocast=False,
             )
 
@@ -331,9 +333,9 @@ class SoftMoE(SparseFeedForward):
 
     def _project(self, x: Tensor) -> Tensor:
         x = x * ops.rsqrt(ops.sum(x * x, axis=-1, keepdims=True) + 1e-6)
-        router = ops.convert_to_tensor(self.router)
+        router = ops.cast(self.router, x.dtype)
         norm = ops.rsqrt(ops.sum(router * router, axis=0) + 1e-6)
-        return ops.matmul(x, router * norm) * self.scale
+        return ops.matmul(x, router * norm) * ops.cast(self.scale, x.dtype)
 
     def _route(self, groups, logits, dropout_seed, training):
         tokens, padding_mask = groups

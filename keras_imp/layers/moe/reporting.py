@@ -13,12 +13,13 @@ import keras
 
 from keras_imp._errors import message
 from keras_imp._keras_private import all_layers
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.totals import RoutingTotals
 from keras_imp.typing import Tensor
 
 
-class ReportingLayer(keras.layers.Layer):
+class ReportingLayer(Layer):
     """Base of the layers that tell what they route.
 
     They keep totals over batches, in variables that are no weights: under

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
+from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.dense import TokenDense, flatten_leading, restore_leading
 from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.models.embedders import Embedder
@@ -46,7 +47,7 @@ def chosen_counts(length: int, rate: float) -> np.ndarray:
     return np.minimum(counts, tokens).astype("int32")
 
 
-class MaskedTokens(keras.layers.Layer):
+class MaskedTokens(Layer):
     """Chooses tokens, replaces them, and predicts what they were.
 
     Args:

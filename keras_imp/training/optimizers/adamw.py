@@ -13,6 +13,7 @@ from keras_imp._keras_private import (
     optimized_variables,
     variable_index,
 )
+from keras_imp.training.optimizers.gradient_dtypes import in_one_dtype
 from keras_imp.training.optimizers.variable_rules import (
     KERNELS,
     Rule,
@@ -170,10 +171,11 @@ class AdamW(keras.optimizers.AdamW):
         self, grads: list[Any], trainable_variables: list[Any]
     ) -> None:
         """Clip, decay, move, average."""
-        grads = [
+        dense = [
             self._without_frozen(gradient, variable)
             for gradient, variable in zip(grads, trainable_variables)
         ]
+        grads = in_one_dtype(dense)
         super()._backend_apply_gradients(grads, trainable_variables)
 
     def _without_frozen(self, gradient: Any, variable: Any) -> Tensor:
@@ -182,9 +184,6 @@ class AdamW(keras.optimizers.AdamW):
         # times. Keras squares them one by one, which gives another norm and
         # other moments than the sum has.
         gradient = ops.reshape(gradient, tuple(variable.shape))
-        if variable.dtype in ("bfloat16", "float16"):
-            # All gradients have one norm, whose squares need float32.
-            gradient = ops.cast(gradient, "float32")
         frozen = self.rule(variable).frozen_rows
         if frozen is None:
             return gradient

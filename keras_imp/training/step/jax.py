@@ -12,6 +12,7 @@ from jax import numpy as jnp
 from keras_imp import _keras_private as keras_private
 from keras_imp.training.devices.jax import take_placed
 from keras_imp.training.input.task_mixture import SKIP
+from keras_imp.training.optimizers.gradient_dtypes import for_clipping
 from keras_imp.training.step.accumulation import is_float, merge, split
 from keras_imp.training.step.engine import Engine
 from keras_imp.training.step.jax_compiler import compiler_options
@@ -356,7 +357,9 @@ class JaxEngine(Engine):
             # Said once per trace about every idle variable: it is the point.
             warnings.filterwarnings("ignore", "Gradients do not exist")
             new = self.model.optimizer.stateless_apply(
-                optimizer, gradients, trainable
+                optimizer,
+                for_clipping(gradients, self.model.optimizer),
+                trainable,
             )
         return tuple(list(values) for values in new)
 

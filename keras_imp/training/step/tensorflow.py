@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_imp.training.devices.tensorflow import Replicated
 from keras_imp.training.input.task_mixture import SKIP
+from keras_imp.training.optimizers.gradient_dtypes import for_clipping
 from keras_imp.training.step.accumulation import is_float, merge, split
 from keras_imp.training.step.engine import InPlaceEngine
 from keras_imp.training.step.program import StepProgram
@@ -42,8 +43,12 @@ class TensorFlowEngine(InPlaceEngine):
         norm = tf.linalg.global_norm([tf.cast(g, "float32") for g, _ in pairs])
         norm = norm / self._loss_scale()
         update, logs = self.program.finish(batch, y_pred, loss, norm)
+        gradients, variables = map(list, zip(*pairs))
+        gradients = for_clipping(gradients, self.model.optimizer)
         # Refuse the update of a loss that is not finite.
-        self.devices.apply_if(update, self.model.optimizer, pairs)
+        self.devices.apply_if(
+            update, self.model.optimizer, list(zip(gradients, variables))
+        )
         for variable, before in zip(self.program.layer_state, state):
             variable.assign(tf.where(update, variable.value, before))
         return logs

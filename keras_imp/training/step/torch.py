@@ -7,6 +7,7 @@ import keras
 import torch
 
 from keras_imp.training.input.task_mixture import SKIP
+from keras_imp.training.optimizers.gradient_dtypes import for_clipping
 from keras_imp.training.step.accumulation import is_float, merge, split
 from keras_imp.training.step.engine import InPlaceEngine
 from keras_imp.training.step.program import StepProgram
@@ -30,7 +31,9 @@ class TorchEngine(InPlaceEngine):
             update, logs = self.program.finish(batch, y_pred, loss, norm)
             # Refuse the update of a loss that is not finite.
             if update:
-                self.model.optimizer.apply(*map(list, zip(*pairs)))
+                gradients, variables = map(list, zip(*pairs))
+                gradients = for_clipping(gradients, self.model.optimizer)
+                self.model.optimizer.apply(gradients, variables)
             else:
                 for variable, before in zip(self.program.layer_state, state):
                     variable.assign(before)
