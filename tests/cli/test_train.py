@@ -52,6 +52,17 @@ def smaller(preset):
     return {**preset, "config": {**preset["config"], **SMALLER}}
 
 
+def eagerly(build):
+    """Quicker than to trace graphs of a few steps, on TensorFlow."""
+
+    def build_model(*args, **options):
+        model = build(*args, **options)
+        model.run_eagerly = BACKEND == "tensorflow"
+        return model
+
+    return build_model
+
+
 load_all = functools.cache(playground.load)
 
 
@@ -132,6 +143,8 @@ def runs(tmp_path_factory):
         tokenizer = functools.cache(playground_tasks.train_tokenizer)
         patch.setattr(playground, "load", load_some)
         patch.setattr(playground_tasks, "load_split", load)
+        build = eagerly(playground_tasks.build_model)
+        patch.setattr(playground_tasks, "build_model", build)
         patch.setattr(playground_tasks, "train_tokenizer", tokenizer)
         with pytest.MonkeyPatch.context() as stop:
             stop.setattr(playground_run, "Backup", StoppedInTheMiddle)
@@ -397,11 +410,21 @@ def started(folder):
     return folder
 
 
-def test_a_damaged_tokenizer_is_told(tmp_path):
-    (started(tmp_path) / "tokenizer.json").write_text("{")
-    text = refused(1, "train", "--resume", tmp_path)
-    assert "The tokenizer of a run must be the one that it wrote." in text
-    assert f"file={str(tmp_path / 'tokenizer.json')!r}" in text
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "tokenizer.json",
+            "The tokenizer of a run must be the one that it wrote.",
+        ),
+        ("time.json", "The file must have the seconds of training so far."),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_told(tmp_path, name, text):
+    path = started(tmp_path) / name
+    path.write_text("{")
+    shown = refused(1, "train", "--resume", tmp_path)
+    assert f"{text} Received: file={str(path)!r}, error=" in shown
 
 
 def test_ctrl_c_outside_of_training_says_how_to_continue(tmp_path, monkeypatch):

@@ -47,7 +47,7 @@ class PlaygroundRun:
         written: What each file in the folder is for, by its name.
 
     Raises:
-        RunError: If the tokenizer in the folder cannot be read.
+        RunError: If a file in the folder cannot be read.
     """
 
     def __init__(self, folder: Path, steps: int, seed: int, preset: str):
@@ -55,6 +55,7 @@ class PlaygroundRun:
         self.folder = folder
         self.steps = steps
         self.seed = seed
+        self._stopwatch = _Stopwatch(folder / "time.json")
         self.tokenizer = _tokenizer(folder / "tokenizer.json")
         self.splits = {
             name: tasks.load_split(name, self.tokenizer)
@@ -62,7 +63,6 @@ class PlaygroundRun:
         }
         self.model = tasks.build_model(self.tokenizer, steps, preset=preset)
         self.written: dict[str, str] = {}
-        self._stopwatch = _Stopwatch(folder / "time.json")
 
     @property
     def seconds(self) -> float:
