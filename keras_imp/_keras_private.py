@@ -166,6 +166,15 @@ def make_function(model: Any, step: Any, **options: bool) -> Any:
     return model._make_function(step, **options)
 
 
+# A metric -------------------------------------------------------------------
+
+
+def name_variables(metric: keras.metrics.Metric) -> None:
+    """Give the variables of a metric paths that begin with its name."""
+    for variable in metric.variables:
+        variable._path = f"{metric.name}/{variable.name}"
+
+
 # An optimizer ---------------------------------------------------------------
 
 

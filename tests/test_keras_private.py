@@ -255,6 +255,17 @@ def test_a_function_of_steps_takes_an_iterator():
     assert function(0, iter("ab")) == ("a", 1)
 
 
+# A metric -------------------------------------------------------------------
+
+
+def test_the_variables_of_a_metric_have_paths_with_its_name():
+    metric = keras.metrics.Mean(name="loss")
+    metric.name = "objects/loss"
+    keras_private.name_variables(metric)
+    paths = [variable.path for variable in metric.variables]
+    assert paths == ["objects/loss/total", "objects/loss/count"]
+
+
 # An optimizer ---------------------------------------------------------------
 
 

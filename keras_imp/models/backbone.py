@@ -20,9 +20,11 @@ from keras_imp._saving.loading import load_weights
 from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp._saving.report import LoadReport
 from keras_imp.layers.token_embedding import TokenEmbedding
+from keras_imp.models.modalities import modality_of
 from keras_imp.models.presets import PRESETS
 from keras_imp.models.refusals import (
     check_policy,
+    check_signature,
     no_lora,
     no_quantize,
     no_transformers,
@@ -140,6 +142,92 @@ class EncoderBackbone(keras.Model, metaclass=_NeverFunctional):
         save = super().save_own_variables
         super().load_own_variables(variables_by_position(save, store))
 
+    # What Keras would guess from the shapes of a first call ------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing but a check: the constructor made every weight.
+
+        Args:
+            input_shape: Shapes by modality, batch axis included, if given.
+
+        Raises:
+            TypeError: If they are no dict.
+            ValueError: If one does not fit its modality.
+        """
+        if input_shape is not None:
+            self.compute_output_shape(input_shape)
+
+    def get_build_config(self) -> None:
+        """Nothing: an encoder that is loaded makes its weights by itself."""
+
+    def compute_output_shape(self, input_shape: dict[str, Any]) -> dict:
+        """Shapes of what a call returns.
+
+        Args:
+            input_shape: Shapes by modality, batch axis included; of an input
+                that was cut on the host, of its parts by name.
+
+        Returns:
+            Shapes by modality and feature.
+
+        Raises:
+            TypeError: If they are no dict.
+            ValueError: If one does not fit its modality.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("image",))
+            >>> shapes = encoder.compute_output_shape(
+            ...     {"image": (None, 32, 32, 3)})
+            >>> shapes["image"]["sequence_output"]
+            (None, 4, 8)
+        """
+        self.check_names(input_shape)
+        symbols = {
+            name: _symbols(shape, modality_of(name).token_ids)
+            for name, shape in input_shape.items()
+        }
+        spec = self.compute_output_spec(symbols)
+        return keras.tree.map_structure(lambda symbol: symbol.shape, spec)
+
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: list | None = None,
+        **kwargs,
+    ) -> None:
+        """Export the encoder in a format that has outputs of any structure.
+
+        Args:
+            filepath: Where to write.
+            format: As for `keras.Model.export`; no SavedModel, which has only
+                flat outputs.
+            verbose: Whether to print what was written.
+            input_signature: A list with one dict, a `keras.InputSpec` for each
+                modality.
+            **kwargs: Other arguments of `keras.Model.export`.
+
+        Raises:
+            NotImplementedError: If the format is a SavedModel.
+            ValueError: If there is no signature.
+        """
+        if format == "tf_saved_model":
+            raise NotImplementedError(
+                message(
+                    "A SavedModel of an encoder is not possible: its outputs "
+                    "must be tensors or one flat dict of them.",
+                    "Export a model of the outputs that are needed: "
+                    'keras.Model(inputs, encoder(inputs)["image"]'
+                    '["pooled_output"]), with `keras.Input` tensors.',
+                    format=format,
+                )
+            )
+        check_signature(input_signature, "{modality: spec}")
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
     # What keras-hub has beside a Keras model ---------------------------------
 
     presets = _Presets()
@@ -208,6 +296,8 @@ class EncoderBackbone(keras.Model, metaclass=_NeverFunctional):
     load_lora_weights = no_lora("load_lora_weights")
     default_lora_layer_names = no_lora("default_lora_layer_names")
     quantize = no_quantize
+    quantized_build = no_quantize
+    quantized_call = no_quantize
     export_to_transformers = no_transformers
 
 
@@ -218,6 +308,14 @@ def become_backbone(keras_hub: ModuleType) -> None:
         keras_hub: The imported `keras_hub`.
     """
     EncoderBackbone.__bases__ = (keras_hub.models.Backbone,)
+
+
+def _symbols(shapes: Any, token_ids: bool) -> Any:
+    """Symbolic tensors of these shapes, which dicts may hold."""
+    if isinstance(shapes, dict):
+        return {name: _symbols(s, token_ids) for name, s in shapes.items()}
+    dtype = "int32" if token_ids else "float32"
+    return keras.KerasTensor(tuple(shapes), dtype=dtype)
 
 
 def _load_keras_hub() -> None:

@@ -124,3 +124,54 @@ def no_transformers(self: Any, *args, **kwargs) -> NoReturn:
             "reads.",
         )
     )
+
+
+def no_loss(name: str) -> Callable[..., NoReturn]:
+    """A method of Keras for the loss of a model, which refuses.
+
+    Args:
+        name: Name of the method.
+
+    Returns:
+        The method.
+    """
+
+    def refuse(self: Any, *args, **kwargs) -> NoReturn:
+        raise NotImplementedError(
+            message(
+                f"`{name}` is not possible: the model has no loss and no "
+                "metrics of its own, but each task has. It would return 0.",
+                "Use model.tasks[name].compute_loss(x, y, y_pred), or "
+                "`evaluate`, for the loss and the metrics.",
+            )
+        )
+
+    refuse.__name__ = name
+    refuse.__doc__ = "Not possible: each task has a loss of its own."
+    return refuse
+
+
+def check_signature(signature: Any, example: str) -> None:
+    """Raise unless `export` knows the sizes of the inputs.
+
+    Keras asks to call the model before, which would not help here: a model
+    that is built when it is made keeps no shapes.
+
+    Args:
+        signature: `input_signature` of `export`.
+        example: The inputs, in words.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if signature is None:
+        raise ValueError(
+            message(
+                "`input_signature` must be given: the inputs may have any "
+                "size.",
+                f"Use input_signature=[{example}], such as "
+                'keras.InputSpec(shape=(None, 32, 32, 3), dtype="float32") '
+                "for images.",
+                input_signature=None,
+            )
+        )

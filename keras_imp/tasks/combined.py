@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_choice, message
 from keras_imp._saving.names import save_by_name
 from keras_imp.layers._runtime.config import arguments_of, layer_from
@@ -97,6 +98,7 @@ class Combined(Task):
         for part in self.tasks:
             for metric in part.metrics:
                 metric.name = f"{name}/{metric.name}"
+                keras_private.name_variables(metric)
 
     @property
     def min_examples(self) -> int:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_imp import _keras_private as keras_private
 from keras_imp._values import value_of
 from keras_imp.typing import Tensor
 
@@ -40,6 +41,8 @@ class TaskMetric(keras.metrics.Metric):
         self.seen = self.add_variable(
             shape=(), initializer="zeros", dtype="float32", name="seen"
         )
+        # All tasks have a `loss`: `get_state_tree` wants each path once.
+        keras_private.name_variables(self)
 
     def update_state(self, *args, sample_weight=None, **kwargs) -> None:
         self.metric.update_state(*args, sample_weight=sample_weight, **kwargs)

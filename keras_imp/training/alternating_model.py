@@ -134,7 +134,7 @@ class AlternatingModel(EngineModel):
     def call(
         self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
     ) -> Any:
-        ((name, x),) = inputs.items()
+        ((name, x),) = prediction.called(self.tasks, inputs, most=1).items()
         return self.tasks[name](x, encoder=self.encoder, training=training)
 
     # What Keras users call --------------------------------------------------
@@ -364,12 +364,8 @@ class AlternatingModel(EngineModel):
         Raises:
             ValueError: If the batch does not fit the task; it names the task.
         """
-        return prepared(
-            prediction.task_named(self.tasks, name),
-            self.encoder,
-            batch,
-            training,
-        )
+        task = prediction.task_named(self.tasks, name)
+        return prepared(task, self.encoder, batch, training)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object

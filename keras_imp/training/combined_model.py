@@ -17,6 +17,7 @@ from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.tasks.owners import check_list
 from keras_imp.tasks.task import Task
 from keras_imp.training.alternating_model import AlternatingModel
+from keras_imp.training.input.prediction import called
 from keras_imp.training.step.joint import WASTED, JointProgram
 from keras_imp.typing import Tensor
 
@@ -127,6 +128,7 @@ class CombinedModel(AlternatingModel):
     def call(
         self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
     ) -> Any:
+        called(self.tasks, inputs, most=len(self.tasks))
         if self.pads(training):
             return self._run_padded(inputs)
         outputs = self._run(inputs, training)

@@ -14,7 +14,11 @@ from keras_imp._saving import version_0_1_0
 from keras_imp._saving.loading import load_weights
 from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp._saving.report import LoadReport
-from keras_imp.models.refusals import no_quantize
+from keras_imp.models.refusals import (
+    check_signature,
+    no_loss,
+    no_quantize,
+)
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.monitoring.epoch_logs import measured
 from keras_imp.training.optimizers.build import build_optimizer
@@ -88,6 +92,11 @@ class EngineModel(keras.Model):
     # What a batch alone, or Keras alone, cannot do ---------------------------
 
     quantize = no_quantize
+    quantized_build = no_quantize
+    quantized_call = no_quantize
+    compute_loss = no_loss("compute_loss")
+    compute_metrics = no_loss("compute_metrics")
+    stateless_compute_loss = no_loss("stateless_compute_loss")
 
     def train_on_batch(self, *args, **kwargs):
         """Not there: a batch alone does not tell its task.
@@ -104,6 +113,68 @@ class EngineModel(keras.Model):
             NotImplementedError: Always; it says what to call instead.
         """
         raise NotImplementedError(_no_batches("test_on_batch", "evaluate"))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing: the constructor made every weight.
+
+        Args:
+            input_shape: Not used.
+        """
+
+    def get_build_config(self) -> None:
+        """Nothing: a model that is loaded makes its weights by itself."""
+
+    def compute_output_shape(self, input_shape: dict[str, Any]) -> Any:
+        """Not there: what a task returns depends on more than on shapes.
+
+        Raises:
+            NotImplementedError: Always; it says what to call instead.
+        """
+        raise NotImplementedError(
+            "`compute_output_shape` is not possible: the outputs of a task "
+            "depend on the dtypes of its inputs too. Use "
+            "model.compute_output_spec({task: {modality: keras.KerasTensor("
+            "shape, dtype)}})."
+        )
+
+    def compute_output_spec(self, inputs: Any, training: Any = None) -> Any:
+        """Shapes and dtypes of what a call returns.
+
+        Args:
+            inputs: `{task: {modality: keras.KerasTensor}}` with one task.
+            training: Whether the model trains.
+
+        Returns:
+            Symbolic tensors, in the structure of the task's predictions.
+        """
+        # Not Keras' own way, which would ask `compute_output_shape`.
+        return keras.Operation.compute_output_spec(
+            self, inputs, training=training
+        )
+
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: list | None = None,
+        **kwargs,
+    ) -> None:
+        """Export the predictions of one task; see `keras.Model.export`.
+
+        Args:
+            filepath: Where to write.
+            format: As for `keras.Model.export`.
+            verbose: Whether to print what was written.
+            input_signature: A list with `{task: {modality: keras.InputSpec}}`
+                of one task.
+            **kwargs: Other arguments of `keras.Model.export`.
+
+        Raises:
+            ValueError: If there is no signature.
+        """
+        check_signature(input_signature, "{task: {modality: spec}}")
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     # Saving -----------------------------------------------------------------
 

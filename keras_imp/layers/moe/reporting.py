@@ -67,7 +67,8 @@ class ReportingLayer(Layer):
         if not self.reports_routing:
             return
         totals = {
-            name: RoutingTotals(tuple(layers), num_experts) for name in names
+            name: RoutingTotals(tuple(layers), num_experts, name)
+            for name in names
         }
         # Past Keras' tracking: it would make them weights.
         self.__dict__["_routing_totals"] = totals

@@ -38,6 +38,8 @@ class RoutingTotals:
         layers: Names of the routed layers, such as `("layer_2", "layer_3")`;
             `("",)` for one that needs none.
         num_experts: Number of experts of each.
+        name: What they count, such as `"image"`: a layer may have several
+            totals, and the paths of its variables must differ.
 
     Example:
         >>> from keras_imp.layers.moe.totals import RoutingTotals
@@ -46,14 +48,17 @@ class RoutingTotals:
         ({}, (2, 4))
     """
 
-    def __init__(self, layers: tuple[str, ...], num_experts: int):
+    def __init__(
+        self, layers: tuple[str, ...], num_experts: int, name: str = ""
+    ):
         self.layers = tuple(layers)
         self.num_experts = num_experts
         count = len(self.layers)
-        self.sums = _zeros("routing_sums", (len(FIGURES), count))
-        self.load_sum = _zeros("routing_load", (count, num_experts))
-        self.importance_sum = _zeros("routing_importance", (count, num_experts))
-        self.batches = _zeros("routing_batches", ())
+        by_expert = (count, num_experts)
+        self.sums = _zeros(name, "sums", (len(FIGURES), count))
+        self.load_sum = _zeros(name, "load", by_expert)
+        self.importance_sum = _zeros(name, "importance", by_expert)
+        self.batches = _zeros(name, "batches", ())
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -180,7 +185,7 @@ class RoutingTotals:
         return total / batches if batches else np.full_like(total, np.nan)
 
 
-def _zeros(name: str, shape: tuple[int, ...]) -> keras.Variable:
+def _zeros(name: str, what: str, shape: tuple[int, ...]) -> keras.Variable:
     # Not `Layer.add_weight`: that would make it a weight, and cast it where
     # the layer computes in half precision, which cannot count.
     return keras.Variable(
@@ -191,7 +196,7 @@ def _zeros(name: str, shape: tuple[int, ...]) -> keras.Variable:
         autocast=False,
         aggregation="sum",
         synchronization="on_read",
-        name=name,
+        name="_".join(filter(None, ("routing", name, what))),
     )
 
 

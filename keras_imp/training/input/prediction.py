@@ -37,6 +37,35 @@ def task_named(tasks: dict[str, Task], name: str | None) -> Task:
     return tasks[name]
 
 
+def called(tasks: dict[str, Task], inputs: Any, most: int) -> dict[str, Any]:
+    """Check what a model is called with.
+
+    Args:
+        tasks: The tasks by name.
+        inputs: Should be inputs by task.
+        most: How many tasks a call may have.
+
+    Returns:
+        `inputs`.
+
+    Raises:
+        ValueError: If they are no dict of tasks, none or too many.
+    """
+    names = list(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+    known = isinstance(inputs, dict) and set(inputs) <= set(tasks)
+    if not known or not 0 < len(inputs) <= most:
+        several = "one or more tasks" if most > 1 else "one task"
+        raise ValueError(
+            message(
+                f"A call must have the inputs of {several} of {list(tasks)}.",
+                "Use model({task: {modality: values}}), or model.predict("
+                "{modality: values}, task=task).",
+                inputs=names,
+            )
+        )
+    return inputs
+
+
 def prediction_inputs(task: Task, encoder: Any, x: Any) -> dict[str, Any]:
     """Check the inputs of a prediction, and keep what the task needs.
 
