@@ -106,6 +106,11 @@ class Combined(Task):
         return max(part.min_examples for part in self.tasks)
 
     @property
+    def contrasts_examples(self) -> bool:
+        """Whether a part contrasts the examples of a batch."""
+        return any(part.contrasts_examples for part in self.tasks)
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         names = (name for part in self.tasks for name in part.modalities)
         return tuple(dict.fromkeys(names))

@@ -117,6 +117,14 @@ class Task(Layer):
         return 1
 
     @property
+    def contrasts_examples(self) -> bool:
+        """Whether the loss of an example depends on how many others there are.
+
+        It then differs between batches of unlike sizes, whatever was learned.
+        """
+        return False
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that a training batch of this task must have."""
         raise NotImplementedError(

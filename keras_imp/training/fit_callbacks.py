@@ -11,6 +11,7 @@ from keras_imp.training.input.checks import check_rounds
 from keras_imp.training.input.position import MixturePosition
 from keras_imp.training.input.reader import MixtureReader
 from keras_imp.training.monitoring.adapted import adapt
+from keras_imp.training.monitoring.batch_sizes import CompareBatchSizes
 from keras_imp.training.monitoring.history import TaskHistory
 from keras_imp.training.monitoring.non_finite import (
     StopAtNonFiniteLoss,
@@ -67,6 +68,7 @@ def fit_callbacks(
             *_deciding(reader, steps_per_execution),
             StopAtNonFiniteLoss(reader),
             WarnOfSkippedSteps(),
+            *([CompareBatchSizes(reader, validation)] if validation else []),
             *([] if own else [TaskHistory()]),
         ]
 

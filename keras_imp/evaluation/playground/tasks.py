@@ -238,7 +238,10 @@ def resized_mixture(split: Split, plan: Plan, seed: int) -> TaskMixture:
 
 
 def evaluation_mixture(split: Split) -> TaskMixture:
-    """All examples of each task once, in batches of one size per task.
+    """The examples of each task once, in batches of one size per task.
+
+    Those of a contrastive task are of the size of the training batches, or
+    their losses would not compare; what does not fill one is left out.
 
     Args:
         split: The validation or test split.
@@ -249,7 +252,11 @@ def evaluation_mixture(split: Split) -> TaskMixture:
     return TaskMixture.sequential(
         {
             name: Arrays(
-                _first_caption(x), y, batch_size=_divisor(x), shuffle=False
+                _first_caption(x),
+                y,
+                batch_size=BATCH_SIZES[name] if y is None else _divisor(x),
+                shuffle=False,
+                drop_last=y is None,
             )
             for name, (x, y) in _by_task(split).items()
         }

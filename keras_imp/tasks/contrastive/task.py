@@ -167,6 +167,11 @@ class Contrastive(Task):
         """Two: with one there is nothing to contrast."""
         return 2
 
+    @property
+    def contrasts_examples(self) -> bool:
+        """Always: that of softmax is ln(batch size) before it learns."""
+        return True
+
     def build(self, pooled_shape):
         self.common_space.build(pooled_shape)
         initial = self.temperature

@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp._keras_private import DataAdapter
+from keras_imp.tasks.task import count_examples
 from keras_imp.training.input.prefetch import prefetch, wait_for
 from keras_imp.training.input.sources import sizes
 from keras_imp.training.input.task_mixture import (
@@ -36,6 +37,9 @@ class MixtureReader(DataAdapter):
             trims it before it is moved. Defaults to the batch itself.
         placement: Puts an item on several devices; None for one device.
         steps_per_epoch: Steps of an epoch, instead of those of the mixture.
+
+    Attributes:
+        batch_sizes: Numbers of examples of the batches that were read, by task.
 
     Example:
         >>> import numpy as np, keras_imp
@@ -65,6 +69,7 @@ class MixtureReader(DataAdapter):
             self.mixture.steps_per_epoch = steps_per_epoch
         self.first_step = 0
         self.skip = 0
+        self.batch_sizes: dict[str, set[int]] = collections.defaultdict(set)
         self._prepare = prepare
         self._placement = placement
         self._placed: collections.deque = collections.deque()
@@ -172,6 +177,8 @@ class MixtureReader(DataAdapter):
             yield {SKIP: ()}
         items = self.mixture.items(self.first_step, self.skip, self._prepare)
         for item in items:
+            for name, batch in item.items():
+                self.batch_sizes[name].add(count_examples(batch[0]))
             yield {
                 f"{name}{SEPARATOR}{signature(batch)}": batch
                 for name, batch in item.items()
