@@ -233,12 +233,11 @@ class PatchEmbedding(Layer):
 
     def _embed_frame(self, patches: Tensor) -> Tensor:
         """Embed single frames with the kernel summed over time."""
-        kernel = ops.convert_to_tensor(self.projection.kernel)
-        kernel = ops.reshape(
-            kernel, (self.patch_size[0], patches.shape[-1], self.hidden_dim)
-        )
         # float32: the sum must equal the sum over repeated frames.
-        kernel = ops.sum(ops.cast(kernel, "float32"), axis=0)
+        kernel = ops.cast(self.projection.kernel, "float32")
+        # Part by part: the gradient of `ops.sum` repeats along an axis, and
+        # XLA on a CPU adds up its squares wrongly (docs/design/step.md).
+        kernel = sum(ops.split(kernel, self.patch_size[0], axis=0))
         kernel = ops.cast(kernel, self.compute_dtype)
         rows = ops.reshape(patches, (-1, patches.shape[-1]))
         bias = ops.cast(self.projection.bias, self.compute_dtype)

@@ -381,12 +381,9 @@ class AlternatingModel(EngineModel):
 
     def _dtype_config(self) -> dict[str, Any]:
         """The dtype policy, where it is not that of the encoder."""
-        # Keras compares no policy with a map of policies.
-        own, inner = (
-            keras.dtype_policies.serialize(layer.dtype_policy)
-            for layer in (self, self.encoder)
-        )
-        return {} if own == inner else {"dtype": own}
+        if self.dtype_policy.name == self.encoder.dtype_policy.name:
+            return {}
+        return {"dtype": keras.dtype_policies.serialize(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None):

@@ -3,9 +3,10 @@
 XLA CPU of jaxlib 0.10.2 hands the sum of an array that repeats along its first
 axis to another library, which now and then returns 1.25, 1.5 or 1.75 times the
 sum if two threads work on it (github.com/jax-ml/jax/issues/39741). The gradient
-of a patch kernel that was summed over frames is such an array, so the global
-norm of the gradient, the clipping by it and what `GradientDriven` measures
-would be wrong in some of the steps, and no run would repeat bit for bit.
+of what was summed over its first axis is such an array, so the global norm of
+the gradient, the clipping by it and what `GradientDriven` measures would be
+wrong in some of the steps, and no run would repeat bit for bit. The layers of
+the package avoid it; those of others need not.
 """
 
 import functools

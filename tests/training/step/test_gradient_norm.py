@@ -1,5 +1,7 @@
 """The global norm of a gradient, whatever way the backend adds it up."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -12,10 +14,10 @@ from tests.helpers.weights import to_numpy
 RATE = 0.05
 
 
-def image_model():
-    """Its image kernel is summed over 4 frames, which have one gradient."""
+def image_encoder():
+    """Its image kernel is the sum of 4, which have one gradient."""
     keras.utils.set_random_seed(0)
-    encoder = keras_imp.IMPEncoder(
+    return keras_imp.IMPEncoder(
         hidden_dim=64,
         intermediate_dim=64,
         num_layers=1,
@@ -23,8 +25,11 @@ def image_model():
         modalities=("image",),
         patch_size=(4, 8, 8),
     )
+
+
+def image_model():
     model = keras_imp.AlternatingModel(
-        encoder, [keras_imp.tasks.Classification("objects", "image", 3)]
+        image_encoder(), [keras_imp.tasks.Classification("objects", "image", 3)]
     )
     model.compile(
         keras.optimizers.SGD(RATE),
@@ -32,6 +37,40 @@ def image_model():
         run_eagerly=keras.config.backend() == "tensorflow",
     )
     return model
+
+
+def state_of(model):
+    """Values of variables, as a step on JAX takes them."""
+    groups = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    return tuple([v.value for v in group] for group in groups)
+
+
+def repeating_sums(text):
+    """Arrays, repeated along their first axis, in what YNNPACK gets.
+
+    Args:
+        text: A compiled program.
+    """
+    calls = {
+        re.search(r"calls=%([\w.]+)", line)[1]
+        for line in text.splitlines()
+        if '"__ynn_fusion"' in line
+    }
+    computations = re.finditer(
+        r"^%([\w.]+) \(.*?^}", text, re.DOTALL | re.MULTILINE
+    )
+    repeats = re.compile(r"broadcast\([^)]*\), dimensions={[1-9][^}]*}")
+    return [
+        repeat
+        for computation in computations
+        if computation[1] in calls
+        for repeat in repeats.findall(computation[0])
+    ]
 
 
 def image_mixture():
@@ -75,18 +114,40 @@ class TestOnJax:
         model.fit(mixture, verbose=0)
         reader = MixtureReader(mixture, model.prepare_batch, None)
         item = next(iter(reader.get_jax_iterator()))
-        state = [
-            [variable.value for variable in group]
-            for group in (
-                model.trainable_variables,
-                model.non_trainable_variables,
-                model.optimizer.variables,
-                model.metrics_variables,
-            )
-        ]
         step = compiled_in(model.train_function)
-        text = step.lower(tuple(state), item).compile().as_text()
+        text = step.lower(state_of(model), item).compile().as_text()
         assert "__ynn_fusion" not in text
+
+    def test_a_step_of_keras_itself_sums_nothing_that_repeats(self):
+        """Of a plain `keras.Model` around an encoder, compiled by Keras."""
+        import jax
+
+        inputs = {"image": keras.Input((16, 16, 3), name="image")}
+        pooled = image_encoder()(inputs)["image"]["pooled_output"]
+        model = keras.Model(inputs, keras.layers.Dense(3)(pooled))
+        model.compile(
+            keras.optimizers.SGD(RATE, global_clipnorm=1.0),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        model.optimizer.build(model.trainable_variables)
+        step = jax.jit(model.train_step)
+        data = (
+            {"image": np.zeros((4, 16, 16, 3), "float32")},
+            np.arange(4) % 3,
+        )
+        lowered = step.lower(state_of(model), data)
+        assert repeating_sums(lowered.compile().as_text()) == []
+
+    def test_a_sum_that_repeats_is_found(self):
+        """On the version that has the fault; then `repeating_sums` sees it."""
+        import jax
+        from jax import numpy as jnp
+
+        def squares(x):
+            return jnp.sum(jnp.square(jnp.broadcast_to(x, (4, 192, 128))))
+
+        text = jax.jit(squares).lower(jnp.ones((192, 128))).compile().as_text()
+        assert len(repeating_sums(text)) == ("__ynn_fusion" in text)
 
     def test_a_version_without_the_option_is_told_about(self, monkeypatch):
         from keras_imp.training.step import jax_compiler
