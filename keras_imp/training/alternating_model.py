@@ -11,6 +11,7 @@ import keras
 
 from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_choice
+from keras_imp._saving.classes import deserialized
 from keras_imp.models.protocols import check_any_encoder
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.attach_tasks import attach_tasks
@@ -387,10 +388,7 @@ class AlternatingModel(EngineModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None):
-        deserialize = keras.saving.deserialize_keras_object
-        config = dict(config)
-        config["encoder"] = deserialize(config["encoder"], custom_objects)
-        config["tasks"] = [
-            deserialize(task, custom_objects) for task in config["tasks"]
-        ]
-        return cls(**config)
+        encoder, tasks = config["encoder"], config["tasks"]
+        encoder = deserialized(encoder, custom_objects, "The encoder")
+        tasks = [deserialized(t, custom_objects, "A task") for t in tasks]
+        return cls(**{**config, "encoder": encoder, "tasks": tasks})
