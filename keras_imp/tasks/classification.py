@@ -10,6 +10,9 @@ from keras_imp.tasks.linear_task import LinearTask
 from keras_imp.tasks.task import count_examples, weighted_mean
 from keras_imp.typing import Tensor
 
+# How far from 1 the probabilities of an example may add up: float16.
+TOLERANCE = 1e-2
+
 
 @keras.saving.register_keras_serializable(package="keras_imp")
 class Classification(LinearTask):
@@ -40,7 +43,8 @@ class Classification(LinearTask):
     Batches:
         `(x, y)` or `(x, y, sample_weight)`; `y` integer class ids `(batch,)`,
         or, with `multi_label`, 0 and 1 `(batch, num_classes)`. Probabilities
-        `(batch, num_classes)` are taken as single-label targets too.
+        `(batch, num_classes)` that add up to 1 are taken as single-label
+        targets too.
 
     Metrics:
         `<task>/loss` and `<task>/accuracy`, or with `multi_label`
@@ -135,14 +139,23 @@ class Classification(LinearTask):
             "label",
         )
 
-    @staticmethod
-    def _check_probabilities(y: np.ndarray) -> None:
+    def _check_probabilities(self, y: np.ndarray) -> None:
         check_rows(
             (y >= 0) & (y <= 1),
             y,
             "Targets of shape (batch, num_classes) must be in [0, 1].",
             "target",
         )
+        if not self.multi_label:
+            total = y.sum(axis=-1, dtype="float64")
+            check_rows(
+                np.abs(total - 1) < TOLERANCE,
+                total,
+                "The probabilities of an example must add up to 1.",
+                "sum",
+                "Divide them by their sum; for several classes at once, set "
+                "multi_label=True.",
+            )
 
     def _targets(self, y: Tensor) -> Tensor:
         """Targets as probabilities, float32, (batch, classes)."""

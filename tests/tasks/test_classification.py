@@ -206,6 +206,15 @@ def test_labels_that_do_not_fit_are_refused(multi_label, y, text):
         task.check_batch(X, y)
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 5)])
-def test_labels_that_fit_are_accepted(shape):
-    Classification("a", "image", CLASSES).check_batch(X, np.zeros(shape, int))
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.zeros(4, int),
+        np.zeros((4, 1), int),
+        np.eye(5)[:4],
+        np.full((4, 5), 0.2, "float16"),
+    ],
+    ids=["ids", "a column of ids", "one-hot", "half precision"],
+)
+def test_labels_that_fit_are_accepted(y):
+    Classification("a", "image", CLASSES).check_batch(X, y)

@@ -285,10 +285,10 @@ def test_no_task_is_refused(refusing):
 def test_an_encoder_of_unknown_width_is_refused():
     text = (
         "`hidden_dim` must be given for an encoder without an attribute "
-        "`hidden_dim`. Received: encoder='Dense'."
+        "`hidden_dim`. Received: encoder='Identity'."
     )
     with exactly(ValueError, text):
-        AlternatingModel(keras.layers.Dense(3), models.tasks())
+        AlternatingModel(keras.layers.Identity(), models.tasks())
 
 
 # Sources and schedules ------------------------------------------------------
@@ -331,7 +331,7 @@ def test_a_stream_that_ends_is_refused_in_fit(number, make, text):
 @pytest.mark.parametrize("weight", [0, -1.5])
 def test_a_schedule_with_a_weight_that_is_not_positive_is_refused(weight):
     text = (
-        "The weight of a task must be greater than 0. Received: "
+        "The weight of a task must be finite and greater than 0. Received: "
         f"task='captions', weight={weight}. Leave the task out of the mixture "
         "to not train it."
     )
@@ -359,6 +359,12 @@ BAD_TARGETS = {
         np.array([[1.0, 0, 0], [0, -5.0, 0], [0, 0, 1]]),
         "Targets of shape (batch, num_classes) must be in [0, 1]. Received: "
         "target=-5.0, row=1.",
+    ),
+    "probabilities of more than 1": (
+        np.array([[1.0, 0, 0], [0.9, 0.9, 0.9], [0, 0, 1]]),
+        "The probabilities of an example must add up to 1. Received: sum=2.7, "
+        "row=1. Divide them by their sum; for several classes at once, set "
+        "multi_label=True.",
     ),
 }
 

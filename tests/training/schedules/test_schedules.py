@@ -171,11 +171,11 @@ def test_a_schedule_without_draw_says_so():
 # Errors --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("weight", [0, -2, 0.0, float("nan")])
+@pytest.mark.parametrize("weight", [0, -2, 0.0, np.nan, np.inf, "3"])
 def test_a_weight_that_is_not_positive_is_refused(weight):
     text = (
-        "The weight of a task must be greater than 0. "
-        f"Received: task='b', weight={weight}. "
+        "The weight of a task must be finite and greater than 0. "
+        f"Received: task='b', weight={weight!r}. "
         "Leave the task out of the mixture to not train it."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
@@ -187,15 +187,15 @@ def test_a_weight_that_is_not_positive_is_refused(weight):
     [
         (
             0,
-            "The interval of a task must be greater than 0. Received: "
-            "task='b', interval=0. "
-            "Leave the task out of the mixture to not train it.",
+            "The interval of a task must be finite and greater than 0. "
+            "Received: task='b', interval=0. Leave the task out of the "
+            "mixture to not train it.",
         ),
         (
             -1,
-            "The interval of a task must be greater than 0. Received: "
-            "task='b', interval=-1. "
-            "Leave the task out of the mixture to not train it.",
+            "The interval of a task must be finite and greater than 0. "
+            "Received: task='b', interval=-1. Leave the task out of the "
+            "mixture to not train it.",
         ),
         (
             1.5,

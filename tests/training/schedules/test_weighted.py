@@ -138,8 +138,8 @@ def test_a_source_of_unknown_size_is_refused_without_reading_it():
 
 def test_a_size_that_is_not_positive_is_refused():
     text = (
-        "The size of a task must be greater than 0. Received: task='b', "
-        "size=0. Leave the task out of the mixture to not train it."
+        "The size of a task must be finite and greater than 0. Received: "
+        "task='b', size=0. Leave the task out of the mixture to not train it."
     )
     with exactly(text):
         schedules.Proportional({"a": 1, "b": 0})
