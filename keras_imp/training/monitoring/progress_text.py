@@ -269,7 +269,22 @@ def _pairs(values: list[tuple[str, float]]) -> list[str]:
 
 
 def _flow(start: str, pairs: list[str], columns: int, indent: str) -> list[str]:
-    """Names with their values behind a start, in as many lines as needed."""
+    """Names with their values behind a start, in as many lines as needed.
+
+    Where one is not enough, those of the validation begin a line if they can.
+    """
+    lines = _fill(start, pairs, columns, indent)
+    if len(lines) > 1:
+        later = [pair for pair in pairs if pair.startswith("val_")]
+        first = [pair for pair in pairs if pair not in later]
+        apart = _fill(start, first, columns, indent)
+        apart += _fill(indent, later, columns, indent)
+        if first and later and len(apart) <= len(lines):
+            lines = apart
+    return [line[:columns] for line in lines]
+
+
+def _fill(start: str, pairs: list[str], columns: int, indent: str) -> list[str]:
     lines = [start]
     for pair in pairs:
         longer = f"{lines[-1]}  {pair}"
@@ -277,4 +292,4 @@ def _flow(start: str, pairs: list[str], columns: int, indent: str) -> list[str]:
             longer = f"{indent}  {pair}"
             lines.append("")
         lines[-1] = longer
-    return [line[:columns] for line in lines]
+    return lines

@@ -49,6 +49,23 @@ def test_a_line_for_a_file_has_every_value():
     )
 
 
+def test_values_of_the_validation_begin_a_line_if_one_is_not_enough():
+    logs = {"a/loss": 1.0, "a/accuracy": 0.5}
+    logs |= {f"val_{name}": value for name, value in logs.items()}
+    groups = text.groups(logs)
+    assert text.table(["Epoch"], groups, 50) == [
+        "Epoch",
+        "  a  loss 1.0000  accuracy 0.5000",
+        "     val_loss 1.0000  val_accuracy 0.5000",
+    ]
+    assert text.table(["Epoch"], groups, 36)[1:] == [
+        "  a  loss 1.0000  accuracy 0.5000",
+        "     val_loss 1.0000",
+        "     val_accuracy 0.5000",
+    ]
+    assert len(text.table(["Epoch"], groups, 80)) == 2
+
+
 def test_the_line_of_a_running_epoch_shows_a_loss_for_each_task():
     assert text.losses(LOGS) == {
         "loss": 2.5,
