@@ -54,6 +54,9 @@ SEED = 20230510
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
     config.addinivalue_line(
+        "markers", "one_backend: uses no backend, or all of them alike"
+    )
+    config.addinivalue_line(
         "markers", "multi_device: needs several (virtual) devices"
     )
 

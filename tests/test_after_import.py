@@ -7,6 +7,8 @@ import pytest
 
 from keras_imp._after_import import after_import
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):

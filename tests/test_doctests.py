@@ -10,6 +10,8 @@ import pytest
 
 import keras_imp
 
+pytestmark = pytest.mark.one_backend
+
 ROOT = pathlib.Path(keras_imp.__file__).parent
 BACKENDS = ("jax", "tensorflow", "torch")
 

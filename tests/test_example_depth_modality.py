@@ -13,6 +13,8 @@ import pytest
 
 from tests.helpers.modalities import restored_registry
 
+pytestmark = pytest.mark.one_backend
+
 ROOT = pathlib.Path(__file__).parents[1]
 FILE = ROOT / "examples" / "depth_modality.py"
 

@@ -8,6 +8,8 @@ import pytest
 
 import keras_imp
 
+pytestmark = pytest.mark.one_backend
+
 FILE = pathlib.Path(__file__).parents[1] / "examples" / "own_task.py"
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.one_backend
+
 FOLDER = Path(__file__).parents[1] / "examples"
 
 

@@ -2,6 +2,8 @@ import pytest
 
 from keras_imp import _files
 
+pytestmark = pytest.mark.one_backend
+
 
 class PowerCutError(BaseException):
     """Where the process dies."""

@@ -5,6 +5,8 @@ import pytest
 
 from keras_imp.data import Arrays
 
+pytestmark = pytest.mark.one_backend
+
 
 def make(**kwargs):
     x = {"audio": np.arange(11)[:, None]}

@@ -10,6 +10,8 @@ from keras_imp.data.description import (
     describe_function,
 )
 
+pytestmark = pytest.mark.one_backend
+
 LABELS = np.arange(1000) % 7
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3)).astype("uint8")
 FLOATS = IMAGES.astype("float32")

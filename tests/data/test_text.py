@@ -6,6 +6,8 @@ import pytest
 from keras_imp._optional import require
 from keras_imp.data import Tokenizer
 
+pytestmark = pytest.mark.one_backend
+
 TEXTS = ["a red heart", "a red apple", "moving left"]
 
 

@@ -7,6 +7,8 @@ import pytest
 import keras_imp
 from keras_imp.evaluation import plot_learning_curves, report
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture
 def history():

@@ -5,6 +5,8 @@ import pytest
 
 from keras_imp.evaluation import recall_at, same_text
 
+pytestmark = pytest.mark.one_backend
+
 
 def test_ranks_of_a_hand_made_table():
     similarities = np.array([[0.9, 0.5, 0.1], [0.8, 0.7, 0.2], [0.3, 0.2, 0.1]])

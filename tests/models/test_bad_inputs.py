@@ -8,6 +8,8 @@ import pytest
 from keras_imp.models.modalities import BUILT_IN
 from tests.helpers.encoders import ALL, small_encoder
 
+pytestmark = pytest.mark.one_backend
+
 CHOICES = "('image', 'video', 'audio', 'waveform', 'text')"
 RENAME = "Rename the key, or add the modality to `modalities` of the encoder."
 

@@ -9,6 +9,8 @@ import keras_imp
 from keras_imp.models import PRESETS
 from tests.helpers.weights import to_numpy
 
+pytestmark = pytest.mark.one_backend
+
 # The table's exact counts of the encoder; sizes printed to 0.01M follow.
 EXACT = {"imp_small": 21_243_648, "imp_base": 84_954_624}
 # name: width, feed-forward width, layers, heads, millions in the encoder,

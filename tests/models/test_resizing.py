@@ -7,6 +7,8 @@ from keras_imp.models.resizing import (
     subsample_frames,
 )
 
+pytestmark = pytest.mark.one_backend
+
 # Pillow rounds the weights of its filter for bytes.
 ONE_STEP = 1.0
 

@@ -13,6 +13,8 @@ from tests.helpers import named
 from tests.helpers.named import assert_same, make_encoder, make_model, tasks
 from tests.helpers.weights import to_numpy
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):

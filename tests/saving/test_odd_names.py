@@ -10,6 +10,8 @@ import keras_imp
 from tests.helpers import models
 from tests.helpers.named import assert_same
 
+pytestmark = pytest.mark.one_backend
+
 # Some are attributes of a Keras layer or of a torch module.
 EVERYWHERE = [
     "name",

@@ -1,5 +1,9 @@
+import pytest
+
 from keras_imp._saving.structure import structure
 from tests.helpers import named
+
+pytestmark = pytest.mark.one_backend
 
 
 def test_the_structure_leaves_out_the_optimizer():

@@ -8,6 +8,8 @@ from keras_imp.tasks import Classification, Combined, Regression
 from tests.helpers import models
 from tests.helpers.bad_batches import exactly
 
+pytestmark = pytest.mark.one_backend
+
 ADVICE = (
     "Make new tasks for each model, such as in a function that returns "
     "them; the encoder may be shared. To copy one: "

@@ -20,6 +20,8 @@ from tests.helpers.bad_batches import (
     first,
 )
 
+pytestmark = pytest.mark.one_backend
+
 
 def test_data_that_is_no_mixture_is_refused(refusing):
     text = (

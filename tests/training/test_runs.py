@@ -12,6 +12,8 @@ from keras_imp.callbacks import Backup
 from tests.helpers import models
 from tests.helpers.interruption import InterruptedRunError, StopAfter
 
+pytestmark = pytest.mark.one_backend
+
 NAMES = ("objects", "sounds")
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from keras_imp.data import playground
 
+pytestmark = pytest.mark.one_backend
+
 COUNTS = {
     "train": (8_000, 1_389, 573),
     "validation": (1_000, 140, 95),

@@ -5,6 +5,8 @@ import pytest
 
 from keras_imp.data.shapes.resizing import check_size, resize
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.mark.parametrize(
     ("name", "stored", "size", "shape"),

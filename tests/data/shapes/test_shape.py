@@ -4,6 +4,8 @@ import pytest
 
 from keras_imp.data import Shape
 
+pytestmark = pytest.mark.one_backend
+
 MODALITIES = "('image', 'video', 'audio', 'waveform', 'text')"
 
 

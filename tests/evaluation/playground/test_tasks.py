@@ -4,6 +4,8 @@ import pytest
 from keras_imp.evaluation.playground.tasks import build_model
 from keras_imp.training.optimizers import AdamW
 
+pytestmark = pytest.mark.one_backend
+
 # What the playground's weights were told before `AdamW` had a rule.
 EXCLUDED = ["gamma", "beta", "bias", "table", "temperature"]
 

@@ -29,6 +29,8 @@ from tests.helpers.interruption import (
 )
 from tests.helpers.weights import to_numpy
 
+pytestmark = pytest.mark.one_backend
+
 STEPS, EPOCHS = resumable.STEPS, resumable.EPOCHS
 
 

@@ -15,6 +15,8 @@ import pytest
 from keras_imp.training.checkpoint.files import BackupFiles, BrokenBackupError
 from tests.helpers.bad_batches import exactly
 
+pytestmark = pytest.mark.one_backend
+
 ROOT = Path(__file__).parents[3]
 
 

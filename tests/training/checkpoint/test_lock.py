@@ -18,6 +18,8 @@ from keras_imp.training.checkpoint.lock import FolderInUseError, FolderLock
 from tests.helpers.bad_batches import exactly
 from tests.helpers.interruption import InterruptedRunError, fit_small
 
+pytestmark = pytest.mark.one_backend
+
 ROOT = Path(__file__).parents[3]
 # Without the package, whose imports take seconds: it needs two files of it.
 HOLD = """

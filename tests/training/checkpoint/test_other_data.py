@@ -16,6 +16,8 @@ from tests.helpers import models
 from tests.helpers.bad_batches import exactly
 from tests.helpers.interruption import InterruptedRunError, StopAfter
 
+pytestmark = pytest.mark.one_backend
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(24, 5)).astype("float32")
 LABELS = RNG.integers(0, 3, 24)

@@ -11,6 +11,8 @@ from keras_imp.training.checkpoint.run_description import (
 )
 from tests.helpers import models
 
+pytestmark = pytest.mark.one_backend
+
 
 def description(encoder=None, schedule=None, width=8):
     model = models.make_model(

@@ -20,6 +20,8 @@ from tests.helpers.bad_batches import (
     first,
 )
 
+pytestmark = pytest.mark.one_backend
+
 # Batches --------------------------------------------------------------------
 
 BATCHES = {

@@ -11,6 +11,8 @@ from keras_imp.training.input.prefetch import (
     prefetch,
 )
 
+pytestmark = pytest.mark.one_backend
+
 # Longest wait for a thread; a test that passes does not wait for it.
 PATIENCE = 20.0
 

@@ -12,6 +12,8 @@ from keras_imp.training.input.sources import (
     sizes,
 )
 
+pytestmark = pytest.mark.one_backend
+
 BATCHES = [("x0",), ("x1",), ("x2",)]
 
 

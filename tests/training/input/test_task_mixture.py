@@ -6,6 +6,8 @@ import pytest
 from keras_imp import TaskMixture, schedules
 from keras_imp.training.input.task_mixture import signature
 
+pytestmark = pytest.mark.one_backend
+
 
 def batches(name, count, size=2):
     """Batches that know their task and number."""

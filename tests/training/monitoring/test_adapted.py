@@ -3,6 +3,8 @@ import pytest
 
 from keras_imp.training.monitoring.adapted import adapt
 
+pytestmark = pytest.mark.one_backend
+
 HOOKS = [name for name in dir(keras.callbacks.Callback) if name[:3] == "on_"]
 
 

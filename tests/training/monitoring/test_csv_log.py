@@ -2,6 +2,8 @@ import pytest
 
 from keras_imp.callbacks import ResumableCSVLogger
 
+pytestmark = pytest.mark.one_backend
+
 
 def write(path, epochs, **more):
     """Log these epochs as one process does."""

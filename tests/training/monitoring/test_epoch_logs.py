@@ -13,6 +13,8 @@ from keras_imp.callbacks import ResumableCSVLogger
 from tests.helpers import models
 from tests.helpers.models import data_of
 
+pytestmark = pytest.mark.one_backend
+
 A, B = "objects", "sounds"
 # Which of the tasks the epochs draw, one step each.
 PATTERNS = ["ABAAB", "BABAB", "BBAAA", "BBBBA", "AABBB"]

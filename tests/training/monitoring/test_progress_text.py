@@ -2,6 +2,8 @@ import pytest
 
 from keras_imp.training.monitoring import progress_text as text
 
+pytestmark = pytest.mark.one_backend
+
 LOGS = {
     "loss": 2.5,
     "objects/loss": 1.25,

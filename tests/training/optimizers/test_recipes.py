@@ -6,6 +6,8 @@ import pytest
 from keras_imp.training.optimizers import imp_recipe
 from tests.helpers.weights import to_numpy
 
+pytestmark = pytest.mark.one_backend
+
 SIZES = ("small", "base", "large")
 
 # docs/method.md, Optimization, with the digits that are printed there.

@@ -11,6 +11,8 @@ from keras_imp.training.optimizers.variable_rules import variable_rules
 from tests.helpers import models
 from tests.helpers.encoders import ALL, small_encoder
 
+pytestmark = pytest.mark.one_backend
+
 # Which layers have experts: 1 and 2 of 4, so stacks of one kind repeat.
 UNIFORM = {
     "num_layers": 4,

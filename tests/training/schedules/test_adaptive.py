@@ -12,6 +12,8 @@ from keras_imp.training.input.reader import MixtureReader
 from keras_imp.training.schedules import Rounds, Statistics
 from tests.training.input.test_task_mixture import batches, read
 
+pytestmark = pytest.mark.one_backend
+
 NAMES = ("a", "b", "c")
 EVERY = 20
 

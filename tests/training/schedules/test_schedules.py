@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from keras_imp import schedules
 from keras_imp.training.schedules import BLOCK
 
+pytestmark = pytest.mark.one_backend
+
 NAMES = ("a", "b", "c")
 few = settings(max_examples=20, deadline=None)
 

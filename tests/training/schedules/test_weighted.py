@@ -14,6 +14,8 @@ import keras_imp
 from keras_imp import schedules
 from keras_imp.training.schedules import BLOCK
 
+pytestmark = pytest.mark.one_backend
+
 NAMES = ("a", "b", "c")
 STEPS = 8 * BLOCK
 # Two degrees of freedom: above it once in a thousand seeds.
