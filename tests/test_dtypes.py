@@ -249,7 +249,7 @@ def test_gradients_of_two_dtypes_have_one_norm(encoder):
         ("int8_from_float32", "int8_from_float32"),
         ("int32", "int32"),
     ],
-    ids=str,
+    ids=("map", "int8", "int32"),
 )
 def test_an_encoder_refuses_a_policy_that_it_cannot_have(policy, name):
     text = (
