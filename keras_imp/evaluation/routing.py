@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_imp._errors import message
 from keras_imp.evaluation.routing_plots import plot_heat_map, plot_overlay
+from keras_imp.layers._runtime.kept_weights import KeepsWeights
 from keras_imp.layers.moe.reporting import check_routed, observe_routing, unused
 from keras_imp.layers.moe.statistics import statistics_by_layer
 
@@ -160,7 +161,7 @@ def _draw_encoder(
         )
 
 
-class _EncoderProbe(keras.Model):
+class _EncoderProbe(KeepsWeights, keras.Model):
     """Predicts gates instead of features."""
 
     def __init__(self, encoder: Any):
@@ -173,7 +174,7 @@ class _EncoderProbe(keras.Model):
         return self.encoder.routing_gates(inputs)
 
 
-class _Probe(keras.Model):
+class _Probe(KeepsWeights, keras.Model):
     """Predicts the gates of all routed layers instead of what a model does."""
 
     def __init__(self, model: keras.Model):

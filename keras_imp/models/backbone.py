@@ -19,6 +19,7 @@ from keras_imp._errors import message
 from keras_imp._saving.loading import load_weights
 from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp._saving.report import LoadReport
+from keras_imp.layers._runtime.kept_weights import KeepsWeights
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.modalities import modality_of
 from keras_imp.models.presets import PRESETS
@@ -56,7 +57,7 @@ class _Presets:
         return copy.deepcopy(PRESETS)
 
 
-class EncoderBackbone(keras.Model, metaclass=_NeverFunctional):
+class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
     """A `keras.Model` that is a `keras_hub.models.Backbone`, loaded or not.
 
     Args:
@@ -307,7 +308,7 @@ def become_backbone(keras_hub: ModuleType) -> None:
     Args:
         keras_hub: The imported `keras_hub`.
     """
-    EncoderBackbone.__bases__ = (keras_hub.models.Backbone,)
+    EncoderBackbone.__bases__ = (KeepsWeights, keras_hub.models.Backbone)
 
 
 def _symbols(shapes: Any, token_ids: bool) -> Any:
