@@ -29,10 +29,13 @@ PARTS = {
 }
 # No file names these either: they are there to be derived from.
 BASES = {
-    "ReportingLayer",
+    "CheckedEncoder",
     "EncoderBackbone",
+    "EngineModel",
+    "Layer",
     "LinearTask",
     "MultimodalEncoder",
+    "ReportingLayer",
     "SparseFeedForward",
     "Task",
 }
