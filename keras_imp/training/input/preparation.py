@@ -1,6 +1,8 @@
 """What happens to each batch on the host before a model gets it."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -39,9 +41,10 @@ def prepared(task: Task, encoder: Any, batch: tuple, training: bool) -> tuple:
     check_order(task, x, y)
     x = by_modality(task, x)
     check_inputs(task, x, encoder, y=y)
+    others = [name for name in x if name not in task.modalities]
     x = {modality: x[modality] for modality in task.modalities}
     check_lengths(task, x)
-    with named(task):
+    with named(task), _pointing_at([] if y is not None else others):
         check_sample_weight(x, sample_weight)
         if training:
             check_parts(task, x)
@@ -50,6 +53,20 @@ def prepared(task: Task, encoder: Any, batch: tuple, training: bool) -> tuple:
             batch = (x, y, sample_weight)
         task.check_batch(x, y, sample_weight)
     return (x, *batch[1:])
+
+
+@contextlib.contextmanager
+def _pointing_at(columns: list[str]) -> Iterator[None]:
+    """Where targets are missing, name the columns that may hold them."""
+    try:
+        yield
+    except ValueError as error:
+        if not columns:
+            raise
+        raise ValueError(
+            f"{error} The batch also has {columns}: give targets as `y`, not "
+            "in `x`."
+        ) from error
 
 
 def _has_too_few(task: Task, x: dict[str, Any]) -> bool:

@@ -98,6 +98,13 @@ BATCHES = {
         "['labels', 'pixel_values']. Make pairs (x, y) of columns: lambda: "
         "(({'image': b['pixel_values']}, b['labels']) for b in loader).",
     ),
+    "targets among the inputs": (
+        "objects",
+        {"image": IMAGES, "label": LABELS},
+        "Task 'objects': A batch must be (x, y) or (x, y, sample_weight), with "
+        "labels `y`. Received: y=None. The batch also has ['label']: give "
+        "targets as `y`, not in `x`.",
+    ),
     "targets first": (
         "objects",
         (LABELS, {"image": IMAGES}),
