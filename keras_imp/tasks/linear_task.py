@@ -1,5 +1,6 @@
 """What tasks with one linear layer on one modality's vector share."""
 
+import keras
 from keras import ops
 
 from keras_imp.layers.dense import TokenDense
@@ -68,3 +69,8 @@ class LinearTask(Task):
     def compute_output_shape(self, pooled_shape):
         batch = pooled_shape[self.modality][0]
         return (batch, self.head.units)
+
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        # Keras would announce the compute dtype of the policy.
+        batch = inputs[self.modality].shape[0]
+        return keras.KerasTensor((batch, self.head.units), dtype="float32")

@@ -128,22 +128,6 @@ def test_the_head_is_linear_and_in_float32(rng):
     assert task.compute_output_shape({"image": (7, 9)}) == (7, CLASSES)
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_config_round_trip(multi_label):
-    task = Classification(
-        "a",
-        "audio",
-        CLASSES,
-        multi_label=multi_label,
-        label_smoothing=0.2,
-        loss_weight=0.5,
-    )
-    copy = Classification.from_config(task.get_config())
-    assert copy.get_config() == task.get_config()
-    assert copy.loss_weight == 0.5
-    assert copy.score_metric.name == task.score_metric.name
-
-
 @pytest.mark.parametrize(
     ("options", "text"),
     [

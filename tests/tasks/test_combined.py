@@ -145,24 +145,6 @@ def test_equal_losses_added_by_the_encoder_count_once(rng):
     assert float(added) == pytest.approx(0.5)  # One for image, one for text.
 
 
-def test_a_symbolic_call_has_the_shapes_of_a_real_one(rng):
-    model = built(combined())
-    x, _, _ = batch(rng)
-    symbols = {
-        name: keras.Input(batch_shape=v.shape, dtype=v.dtype.name)
-        for name, v in x.items()
-    }
-    symbolic, real = (
-        model.tasks["all"](given, encoder=model.encoder)
-        for given in (symbols, x)
-    )
-    shapes = [
-        {path: tuple(v.shape) for path, v in keras.tree.flatten_with_path(out)}
-        for out in (symbolic, real)
-    ]
-    assert shapes[0] == shapes[1]
-
-
 # In fit ---------------------------------------------------------------------
 
 
@@ -188,27 +170,6 @@ def test_it_trains_and_logs_each_part(rng):
     total = sum(history[f"all/{part}/loss"][-1] for part in ("kind", "size"))
     total += history["all/match/loss"][-1]
     assert history["all/loss"][-1] == pytest.approx(total, rel=1e-4)
-
-
-def test_it_is_saved_and_loaded_with_its_parts(rng, tmp_path):
-    model = models.make_model(
-        [combined(reduce="mean", microbatches=2)], **models.few_steps()
-    )
-    x, y, _ = batch(rng)
-    mixture = lambda: models.in_turn({"all": [(x, y)]})
-    model.fit(mixture(), steps_per_epoch=2, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    models.assert_same(models.state(loaded), models.state(model))
-    task = loaded.tasks["all"]
-    assert [part.name for part in task.tasks] == ["kind", "size", "match"]
-    assert (task.reduce, task.microbatches) == ("mean", 2)
-    assert task.tasks[1].loss_weight == 0.5
-    logs = [
-        m.fit(mixture(), steps_per_epoch=3, verbose=0).history
-        for m in (model, loaded)
-    ]
-    assert logs[0] == logs[1]
 
 
 def test_prediction_takes_some_of_the_modalities(rng):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from keras_imp.tasks import Regression
-from tests.helpers import models
 from tests.helpers import task_oracles as oracles
 from tests.helpers.weights import assert_near, to_numpy
 
@@ -71,27 +70,6 @@ def test_the_head_is_linear_and_in_float32(rng):
     assert_near(out, pooled @ kernel + bias, oracles.TOLERANCE)
     assert keras.backend.standardize_dtype(out.dtype) == "float32"
     assert task.compute_output_shape({"image": (7, 9)}) == (7, 2)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_it_trains_in_fit(name):
-    task = Regression("heights", "image", loss=name)
-    model = models.make_model([task])
-    history = model.fit(
-        models.in_turn({"heights": models.make_data()["objects"]}),
-        steps_per_epoch=9,
-        epochs=4,
-        verbose=0,
-    ).history
-    assert history["heights/loss"][-1] < 0.5 * history["heights/loss"][0]
-    assert history["heights/mae"][-1] < history["heights/mae"][0]
-
-
-def test_config_round_trip():
-    task = Regression("a", "audio", 3, loss="huber", loss_weight=0.5)
-    copy = Regression.from_config(task.get_config())
-    assert copy.get_config() == task.get_config()
-    assert (copy.num_outputs, copy.loss, copy.loss_weight) == (3, "huber", 0.5)
 
 
 @pytest.mark.parametrize(

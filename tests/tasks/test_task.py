@@ -45,15 +45,6 @@ def test_a_name_with_a_reserved_character_is_refused(name):
         Nothing(name)
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0])
-def test_a_loss_weight_that_is_not_positive_is_refused(weight):
-    text = (
-        f"`loss_weight` must be greater than 0. Received: loss_weight={weight}."
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        Nothing("plants", loss_weight=weight)
-
-
 def test_what_a_subclass_must_define_says_so():
     with pytest.raises(NotImplementedError, match="Define compute_loss"):
         Nothing("plants").compute_loss({}, None, None)

@@ -8,7 +8,6 @@ import pytest
 from keras import ops
 
 from keras_imp.tasks import Contrastive, sigmoid_contrastive_loss
-from tests.helpers import models
 from tests.helpers import task_oracles as oracles
 from tests.helpers.gradients import gradients
 from tests.helpers.weights import assert_near, to_numpy
@@ -119,51 +118,6 @@ def test_temperature_and_bias_start_as_in_the_paper():
         value = float(ops.convert_to_numpy(variable))
         assert value == pytest.approx(math.log(10))
     assert not hasattr(built(), "biases")
-
-
-def test_temperature_bias_and_vectors_get_gradients(rng):
-    task = sigmoid_task(bias=-1.0)
-    x = {"text": ops.array(different_captions(5, 2))}
-    y_pred = {k: ops.array(v) for k, v in vectors(rng, task, 5).items()}
-    (bias,), (temperature,) = task.biases.values(), task.temperatures.values()
-    slopes = gradients(
-        lambda: task.compute_loss(x, None, y_pred), [bias, temperature]
-    )
-    for slope in slopes:
-        assert abs(float(slope)) > 1e-3
-
-
-def test_mixed_precision_keeps_the_loss_in_float32(rng):
-    task = sigmoid_task(dtype="mixed_bfloat16")
-    for variable in (*task.biases.values(), *task.temperatures.values()):
-        assert variable.dtype == "float32"
-    x = {"text": ops.array(different_captions(5, 2))}
-    y_pred = {k: ops.array(v) for k, v in vectors(rng, task, 5).items()}
-    found = task.compute_loss(x, None, y_pred)
-    assert keras.backend.standardize_dtype(found.dtype) == "float32"
-
-
-def test_it_trains_in_fit():
-    keras.utils.set_random_seed(0)
-    task = Contrastive(
-        "captions", projection_dim=8, loss="sigmoid", bias=-math.log(5)
-    )
-    model = models.make_model([task])
-    history = model.fit(
-        models.in_turn(models.data_of("captions")),
-        steps_per_epoch=8,
-        epochs=4,
-        verbose=0,
-    ).history
-    assert history["loss"][-1] < 0.8 * history["loss"][0]
-    assert history["captions/image_to_text_top_1"][-1] > 0.5
-
-
-def test_config_round_trip():
-    task = Contrastive("a", loss="sigmoid", bias=-3.0)
-    copy = Contrastive.from_config(task.get_config())
-    assert copy.get_config() == task.get_config()
-    assert (copy.loss, copy.bias, copy.temperature) == ("sigmoid", -3.0, 0.1)
 
 
 def test_an_unknown_loss_is_refused():

@@ -11,7 +11,6 @@ import keras_imp
 from keras_imp.tasks import MaskedModeling
 from tests.helpers import layer_oracles
 from tests.helpers import task_oracles as oracles
-from tests.helpers.encoders import small_encoder
 from tests.helpers.gradients import gradients
 from tests.helpers.masked import (
     MASK,
@@ -212,15 +211,6 @@ def test_several_captions_equal_as_many_examples(rng):
     assert (changed[~again["chosen"]] == targets[~again["chosen"]]).all()
 
 
-@pytest.mark.parametrize("batch", [4, None])
-def test_a_symbolic_call_has_the_shapes_of_a_real_one(batch):
-    task, encoder = built("text", mask_rate=0.5)
-    text = keras.Input(batch_shape=(batch, LENGTH), dtype="int32")
-    out = task({"text": text}, encoder=encoder)
-    assert tuple(out["logits"].shape) == (batch, 6, WORDS)
-    assert tuple(out["positions"].shape) == (batch, 6)
-
-
 # What learns ----------------------------------------------------------------
 
 
@@ -247,41 +237,12 @@ def test_only_chosen_positions_get_a_gradient(rng):
     np.testing.assert_array_equal(reached, expected)
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_encoder_and_head_get_gradients(rng, tied):
-    task, encoder = built("text", tied=tied)
-    text = texts(rng, 5)
-
-    def loss():
-        y_pred = task({"text": text}, encoder=encoder)
-        return task.compute_loss({"text": text}, None, y_pred)
-
-    variables = [*task.trainable_variables, *encoder.trainable_variables]
-    for variable, slope in zip(variables, gradients(loss, variables)):
-        # The table of positions has rows that no text of this length has.
-        assert np.abs(slope).max() > 0, variable.path
-
-
 def test_a_tied_head_has_no_table_of_its_own():
     sizes = {
         tied: built("text", tied=tied)[0].count_params()
         for tied in (True, False)
     }
     assert sizes[False] - sizes[True] == WIDTH * WORDS
-
-
-def test_mixed_precision_keeps_logits_and_loss_in_float32(rng):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        encoder = small_encoder(("text",), num_layers=1)
-        task, _ = built("text", encoder)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert task.objective.transform.compute_dtype == "bfloat16"
-    text = texts(rng, 5)
-    out, _, _ = call(task, encoder, text)
-    assert out["logits"].dtype == "float32"
-    assert is_float32(loss_of(task, text, out))
 
 
 # Arguments ------------------------------------------------------------------
@@ -369,21 +330,3 @@ def test_an_encoder_that_cannot_hide_tokens_is_refused():
     task = MaskedModeling("words", "text", mask_id=3)
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         keras_imp.AlternatingModel(models.TinyEncoder(), [task])
-
-
-def test_config_round_trip():
-    task = MaskedModeling(
-        "a",
-        "text",
-        mask_rate=0.3,
-        mask_id=4,
-        special_ids=(1, 2),
-        tied=False,
-        seed=3,
-        loss_weight=0.5,
-    )
-    copy = MaskedModeling.from_config(task.get_config())
-    assert copy.get_config() == task.get_config()
-    assert copy.objective.special_ids == (1, 2)
-    assert not copy.objective.tied
-    assert copy.loss_weight == 0.5
