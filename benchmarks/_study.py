@@ -22,7 +22,7 @@ import _timing
 # Rows of the playground's table that stand for its tasks, one each.
 HEADLINES = {
     "objects": "Fashion-MNIST class, accuracy",
-    "captions": "emoji picture to caption, R@10",
+    "captions": "emoji image to caption, R@10",
     "sounds": "instrument family, accuracy",
     "sound_captions": "sound to caption, R@1",
     "clips": "rendered clip's motion, zero-shot accuracy",

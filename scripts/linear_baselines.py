@@ -213,10 +213,8 @@ def picture_rows(data: dict[str, playground.PlaygroundSplit]) -> Results:
     return {
         "fashion class": classify(fashion, (1e-3, 1e-2, 1e-1)),
         "emoji category": classify(category, (1e-5, 1e-4, 1e-3)),
-        **retrieve("emoji picture", "caption", fit, named["test"]),
-        **retrieve(
-            "emoji picture without flags", "caption", fit, plain["test"]
-        ),
+        **retrieve("emoji image", "caption", fit, named["test"]),
+        **retrieve("emoji image without flags", "caption", fit, plain["test"]),
         "rendered clip motion": classify(clips, (1e-4, 1e-3, 1e-2)),
     }
 

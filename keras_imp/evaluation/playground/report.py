@@ -127,7 +127,7 @@ def table(lines: list[dict[str, Any]]) -> Table:
 def draw_gallery(
     model: AlternatingModel, test: Split, tokenizer: Tokenizer, path: Path
 ) -> None:
-    """Draw some test captions with the nearest test pictures under each.
+    """Draw some test captions with the nearest test images under each.
 
     Args:
         model: The trained model.
@@ -137,14 +137,14 @@ def draw_gallery(
     """
     emoji = test.source.emoji
     captions = [several[1] for several in emoji.captions]
-    pictures, texts = _emoji_vectors(model, test, tokenizer)
+    images, texts = _emoji_vectors(model, test, tokenizer)
     # Evenly over the test split, which is ordered by category.
     chosen = np.linspace(0, len(captions) - 1, GALLERY_QUERIES).astype(int)
     queries = [captions[i] for i in chosen]
     plot_retrieval(
         queries,
         emoji.images,
-        texts[chosen] @ pictures.T,
+        texts[chosen] @ images.T,
         same_text(queries, captions),
         path,
     )
@@ -174,8 +174,8 @@ def _accuracy(model, task: str, modality: str, data) -> float:
 def _emoji_vectors(model, test, tokenizer):
     emoji = test.source.emoji
     texts = tokenizer([several[1] for several in emoji.captions])
-    pictures = _vectors(model, "captions", {"image": emoji.images})
-    return pictures["image_to_text"], _vectors(
+    images = _vectors(model, "captions", {"image": emoji.images})
+    return images["image_to_text"], _vectors(
         model, "captions", {"text": texts}
     )["text_to_image"]
 
@@ -183,23 +183,23 @@ def _emoji_vectors(model, test, tokenizer):
 def _emoji_retrieval(model, test, tokenizer) -> list[Row]:
     emoji = test.source.emoji
     captions = np.array([several[1] for several in emoji.captions])
-    pictures, texts = _emoji_vectors(model, test, tokenizer)
+    images, texts = _emoji_vectors(model, test, tokenizer)
     rows = []
     for words, keep in (
         ("", np.ones(len(captions), bool)),
         (" without flags", ~emoji.is_flag),
     ):
-        similarities = pictures[keep] @ texts[keep].T
+        similarities = images[keep] @ texts[keep].T
         relevant = same_text(list(captions[keep]), list(captions[keep]))
         for what, baseline, values in (
             (
-                f"emoji picture to caption{words}, R@10",
-                f"emoji picture{words} to caption, R@10",
+                f"emoji image to caption{words}, R@10",
+                f"emoji image{words} to caption, R@10",
                 similarities,
             ),
             (
-                f"caption to emoji picture{words}, R@10",
-                f"caption to emoji picture{words}, R@10",
+                f"caption to emoji image{words}, R@10",
+                f"caption to emoji image{words}, R@10",
                 similarities.T,
             ),
         ):

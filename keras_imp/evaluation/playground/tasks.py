@@ -20,7 +20,7 @@ from keras_imp.training.input.task_mixture import TaskMixture
 from keras_imp.training.optimizers import AdamW, CosineWithWarmup
 from keras_imp.training.schedules import Weighted
 
-# Shares of the steps. Classification of 8,000 pictures needs more than the
+# Fractions of the steps. Classification of 8,000 images needs more than the
 # instruments' 573 recordings.
 WEIGHTS = {
     "objects": 8.0,
@@ -36,15 +36,15 @@ BATCH_SIZES = {
     "sound_captions": 64,
     "clips": 48,
 }
-# Few examples, seen often. 8,000 pictures in few passes need no variation (it
+# Few examples, seen often. 8,000 images in few passes need no variation (it
 # slows their learning), and each clip is rendered several times.
 AUGMENTED = ("captions", "sounds", "sound_captions")
 TEXT_LENGTH = 12
 VOCABULARY_SIZE = 2000
 PEAK_LEARNING_RATE = 1e-3
 # Low on purpose: clipped at this norm, every task's gradient has the same
-# length, and its share of the steps is its weight. A contrastive gradient is
-# several times a classifier's, and Adam's moments are shared.
+# length, and its fraction of the steps is its weight. A contrastive gradient is
+# several times a classifier's, and Adam's state is shared.
 CLIP_NORM = 0.1
 # Every training clip is rendered with this many random motions.
 RENDERINGS = 3
@@ -54,8 +54,8 @@ class Split(NamedTuple):
     """One split as arrays, ready for the tasks.
 
     Attributes:
-        objects: Pictures and their classes.
-        captions: Pictures and their captions.
+        objects: Images and their classes.
+        captions: Images and their captions.
         sounds: Log-mel spectrograms, their families and captions.
         clips: Clips, their motions and captions.
         source: The split as `playground.load` returns it.
@@ -140,7 +140,7 @@ def build_model(
         tokenizer: For the size of the vocabulary.
         steps: Steps of the whole training, for the learning rate.
         preset: Preset of the encoder.
-        dense_twin: Whether to take the preset's dense twin.
+        dense_twin: Whether to take the preset's dense counterpart.
         tasks: Names of the tasks to learn.
         make_model: From encoder and tasks to the model.
         peak: Peak of the learning rate.
@@ -153,7 +153,7 @@ def build_model(
         preset,
         modalities=("image", "video", "audio", "text"),
         vocabulary_size=tokenizer.vocabulary_size,
-        # 16 tokens for a picture or a sound, 32 for a clip: fast on a CPU.
+        # 16 tokens for an image or a sound, 32 for a video: fast on a CPU.
         patch_size=(4, 8, 8),
         audio_patch_size=(16, 16),
         **options,
@@ -328,7 +328,7 @@ def _render(emoji, name: str, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
 
 
 def _augment(batch: tuple, generator: np.random.Generator) -> tuple:
-    """One caption of several; pictures and spectrograms shifted a little."""
+    """One caption of several; images and spectrograms shifted a little."""
     x = dict(batch[0])
     if "text" in x and x["text"].ndim == 3:
         rows = np.arange(len(x["text"]))

@@ -79,16 +79,16 @@ on from there: its state is in 'backup'.
         self.folder = folder
         super().__init__(
             f"Stopped by {name} after step {step}. Run the same training again "
-            f"to go on from there: its state is in {str(folder)!r}."
+            f"to continue from there: its state is in {str(folder)!r}."
         )
         # What the interpreter exits with, instead of printing the message.
         self.code = 128 + signal.Signals[name]
 
 
 class Backup(keras.callbacks.Callback):
-    """Save the whole training state, and go on from it in the next `fit`.
+    """Save the whole training state, and resume from it in the next `fit`.
 
-    A run that was killed at any moment, in the middle of a save too, goes on
+    A run that was killed at any moment, in the middle of a save too, resumes
     at the step of its last backup, within the epoch. It ends with the numbers
     of a run that was never killed, bit for bit on one CPU and backend: weights,
     optimizer, schedule, data position, random states, metrics, epoch logs.
@@ -274,7 +274,7 @@ class Backup(keras.callbacks.Callback):
     # Restore ----------------------------------------------------------------
 
     def _restore(self) -> None:
-        """Go on from the newest backup that is whole, if there is any."""
+        """Resume from the newest backup that is whole, if there is any."""
         self.files.remove_unfinished()
         path, facts = self._newest_good()
         if path is None:
@@ -309,7 +309,7 @@ class Backup(keras.callbacks.Callback):
                 warnings.warn(
                     message(
                         f"A backup cannot be used: {why}.",
-                        f"Going on from {path.name!r}, step {facts['step']}.",
+                        f"Resuming from {path.name!r}, step {facts['step']}.",
                         file=name,
                     ),
                     stacklevel=2,
@@ -330,7 +330,7 @@ class Backup(keras.callbacks.Callback):
     def _check_same_run(self, path: Path, facts: dict[str, Any]) -> None:
         backup = facts["run"]
         now = self._run["optimizer"]["learning_rate"]
-        # A callback may have changed it, and the process went on from there.
+        # A callback may have changed it, and the process continued from there.
         if now == facts["learning_rate"]:
             optimizer = {**backup.get("optimizer", {}), "learning_rate": now}
             backup = {**backup, "optimizer": optimizer}
@@ -342,7 +342,7 @@ class Backup(keras.callbacks.Callback):
             raise BackupError(
                 message(
                     f"The backup is of another run: `{found.where}` differs.",
-                    "Go on with what that run was given, or choose another "
+                    "Continue with what that run was given, or choose another "
                     "folder. `model.load_weights(file)` takes its weights "
                     "alone.",
                     file=str(path),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _END = object()
-# Seconds to wait for a read that goes on while its reader is told to stop.
+# Seconds to wait for a read that continues while its reader is told to stop.
 PATIENCE = 2.0
 
 
@@ -29,7 +29,7 @@ class _MainThread:
 def interrupt_read(stop: Callable[[], Any]) -> None:
     """End the read that the main thread waits for, or else its next one.
 
-    For signal handlers: a blocking call goes on when a handler returns, so a
+    For signal handlers: a blocking call continues when a handler returns, so a
     handler that only noted its signal would not be heard.
 
     Args:

@@ -369,7 +369,7 @@ def test_a_damaged_backup_is_passed_over(
     put({**two_backups, newest: damage(two_backups[newest])}, tmp_path)
     text = (
         "A backup cannot be used: its content does not match the checksum in "
-        f"its name. Received: file={newest!r}. Going on from {older!r}, step 2."
+        f"its name. Received: file={newest!r}. Resuming from {older!r}, step 2."
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(text)}$"):
         found = fit_small([Backup(tmp_path, every=3)])
@@ -531,8 +531,8 @@ def test_another_runs_backup_is_refused_with_what_differs(
     (newest,) = backup_of_two_tasks.iterdir()
     text = (
         f"The backup is of another run: `{where}` differs. Received: "
-        f"file={str(newest)!r}, backup={old!r}, now={new!r}. Go on with what "
-        "that run was given, or choose another folder. "
+        f"file={str(newest)!r}, backup={old!r}, now={new!r}. Continue with "
+        "what that run was given, or choose another folder. "
         "`model.load_weights(file)` takes its weights alone."
     )
     with exactly(ValueError, text):
@@ -606,7 +606,7 @@ def test_sigterm_saves_at_the_next_step_and_stops(
     assert signal.getsignal(signal.SIGTERM) is before
     assert str(caught.value) == (
         f"Stopped by SIGTERM after step {step}. Run the same training again to "
-        f"go on from there: its state is in {str(tmp_path)!r}."
+        f"continue from there: its state is in {str(tmp_path)!r}."
     )
     assert caught.value.code == 143
     (path,) = tmp_path.iterdir()

@@ -190,9 +190,9 @@ def test_fit_refuses_a_backup_of_other_data(tmp_path):
     (path,) = tmp_path.iterdir()
     text = (
         "The backup is of another run: `mixture.sources.objects.seed` differs. "
-        f"Received: file={str(path)!r}, backup=0, now=7. Go on with what that "
-        "run was given, or choose another folder. `model.load_weights(file)` "
-        "takes its weights alone."
+        f"Received: file={str(path)!r}, backup=0, now=7. Continue with what "
+        "that run was given, or choose another folder. "
+        "`model.load_weights(file)` takes its weights alone."
     )
     with exactly(ValueError, text):
         fit(arrays(seed=7))

@@ -1,4 +1,4 @@
-"""What AdamW does to weights that a step does not reach (keras_agd.md 3)."""
+"""What AdamW does to weights that a step does not reach."""
 
 import functools
 
@@ -95,7 +95,7 @@ def expected_trajectory(update):
     return found
 
 
-# Of the table in keras_agd.md 3; travel in learning rates.
+# How far each weight moves, in learning rates.
 TABLE = {
     "all": {
         "never": 0.970444,
@@ -154,7 +154,7 @@ def test_a_seldom_drawn_weight_travels_further_if_idle_ones_move():
 
 @pytest.mark.parametrize("update", list(TABLE))
 def test_the_clip_does_not_know_idle_weights(update):
-    """keras_agd.md 3: the global norm is the same in both ways."""
+    """The global norm is the same in both ways."""
     model = keras_imp.AlternatingModel(
         models.TinyEncoder(), [Slope("never"), Slope("often")], update=update
     )
