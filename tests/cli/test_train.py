@@ -29,8 +29,6 @@ from keras_imp.evaluation.playground import run as playground_run
 from keras_imp.evaluation.playground import tasks as playground_tasks
 from keras_imp.models import PRESETS
 
-pytestmark = pytest.mark.one_backend
-
 BACKEND = keras.config.backend()
 OTHER_BACKEND = "torch" if BACKEND == "jax" else "jax"
 STEPS = 2
