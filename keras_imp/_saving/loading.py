@@ -6,6 +6,8 @@ fits of it, and else with what the model has already.
 """
 
 import contextlib
+import contextvars
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +37,25 @@ SCHEDULE = "layers/schedule_state"
 OPTIMIZER = "optimizer"
 NAMES = "names"
 ENCODER = "encoder"
+
+
+# Whether the user has named the modalities of what is loaded: then it is no
+# accident that it has fewer than the file.
+_fewer_modalities = contextvars.ContextVar("fewer_modalities", default=False)
+
+
+@contextlib.contextmanager
+def fewer_modalities(allowed: bool) -> Iterator[None]:
+    """Let files that are loaded inside have more embedders than the encoder.
+
+    Args:
+        allowed: Whether they may. What is left out is logged then.
+    """
+    token = _fewer_modalities.set(allowed)
+    try:
+        yield
+    finally:
+        _fewer_modalities.reset(token)
 
 
 def load_weights(
@@ -70,14 +91,17 @@ def load_weights(
     with open_weights(path) as groups:
         loading = _Loading(model, groups)
         report = loading.report(str(filepath))
-        if not report.is_complete and not skip_mismatch:
+        chosen = _fewer_modalities.get() and loading.lacks_embedders_only
+        if not (report.is_complete or skip_mismatch or chosen):
             raise ValueError(_refusal(report))
         if report.is_complete and loading.is_as_it_is:
             load(filepath)
         else:
             with loading.fitted() as fitted:
                 load(fitted)
-    if not report.is_complete or report.state:
+    if chosen and not report.is_complete:
+        logging.getLogger("keras_imp").info("%s: %s", filepath, report)
+    elif not report.is_complete or report.state:
         warnings.warn(f"{filepath}: {report}", stacklevel=3)
     return report
 
@@ -122,6 +146,13 @@ class _Loading:
             and self.optimizer_is_in_place
             and not self.is_of_model
         )
+
+    @property
+    def lacks_embedders_only(self) -> bool:
+        """Whether the file fits but for embedders of further modalities."""
+        found = self.compared
+        kinds = {kind_of(path.rpartition("/")[2]) for path in found.unused}
+        return not (found.new or found.different) and kinds <= {"embedder"}
 
     def report(self, filepath: str) -> LoadReport:
         """What fits."""

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from keras_imp._errors import message
-from keras_imp._saving.loading import load_weights
+from keras_imp._saving.loading import fewer_modalities, load_weights
 from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp._saving.report import LoadReport
 from keras_imp.layers._runtime.kept_weights import KeepsWeights
@@ -245,10 +245,15 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
                 `keras_hub.models.Backbone.from_preset` takes, such as a folder
                 that `save_to_preset` wrote.
             load_weights: Whether to load weights, where the preset has them.
-            **kwargs: Constructor arguments that replace the preset's.
+            **kwargs: Constructor arguments that replace the preset's. With
+                some of its `modalities`, the embedders of the others are left
+                out, which the logger `keras_imp` says at level INFO.
 
         Returns:
             The encoder.
+
+        Raises:
+            ValueError: If the preset does not fit the arguments.
 
         Example:
             >>> import keras_imp
@@ -260,7 +265,10 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
         if preset in PRESETS:
             return cls(**{**PRESETS[preset]["config"], **kwargs})
         _load_keras_hub()
-        return super().from_preset(preset, load_weights=load_weights, **kwargs)
+        with fewer_modalities("modalities" in kwargs):
+            return super().from_preset(
+                preset, load_weights=load_weights, **kwargs
+            )
 
     def save_to_preset(
         self, preset_dir: str, max_shard_size: float | None = 10

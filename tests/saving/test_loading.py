@@ -239,6 +239,32 @@ def test_a_preset_folder_loads_modalities_by_name(saved, tmp_path):
         assert_same(other.embedders[name], embedder)
 
 
+def test_a_preset_loads_into_fewer_modalities_that_are_named(
+    saved, tmp_path, caplog
+):
+    model, _ = saved
+    model.encoder.save_to_preset(str(tmp_path / "preset"))
+    with caplog.at_level("INFO", "keras_imp"), warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        encoder = keras_imp.IMPEncoder.from_preset(
+            str(tmp_path / "preset"), modalities=("text",)
+        )
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "keras_imp"]
+    assert re.search(r": (\d+) of \1 weights were loaded\. Only in the", said)
+    assert "embedder 'vision'" in said
+    assert encoder.modalities == ("text",)
+    assert_same(encoder.embedder_of("text"), model.encoder.embedder_of("text"))
+    assert_same(encoder.body, model.encoder.body)
+
+
+def test_a_preset_does_not_load_into_modalities_that_it_lacks(saved, tmp_path):
+    saved[0].encoder.save_to_preset(str(tmp_path / "preset"))
+    with pytest.raises(ValueError, match=r"Not in the file: .*'waveform'"):
+        keras_imp.IMPEncoder.from_preset(
+            str(tmp_path / "preset"), modalities=("text", "waveform")
+        )
+
+
 def test_a_damaged_file_is_named(saved, tmp_path):
     _, folder = saved
     path = tmp_path / "model.weights.h5"
