@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp._representation import representation
 
 # Size of each task's data by name, or None where a source does not tell it.
 Sizes = Mapping[str, int | None]
@@ -29,6 +30,9 @@ class Schedule:
         >>> [schedule.task(s) for s in (0, 99, 100, 101)]
         ['a', 'a', 'a', 'b']
     """
+
+    def __repr__(self) -> str:
+        return representation(self)
 
     def bind(
         self,
