@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_imp._arrays import as_array
 from keras_imp._errors import check_integer, message
+from keras_imp._representation import representation
 from keras_imp.data.description import describe_array, describe_function
 
 Augment = Callable[[tuple, np.random.Generator], tuple]
@@ -93,6 +94,14 @@ class Arrays(keras.utils.PyDataset):
         self.augment = augment
         self.seed = seed
         self._orders: dict[int, np.ndarray] = {}
+
+    def __repr__(self) -> str:
+        return representation(self)
+
+    @property
+    def batch_size(self) -> int:
+        """Examples of a batch."""
+        return self.size
 
     def __len__(self) -> int:
         if self.drop_last:

@@ -2,7 +2,6 @@ import hashlib
 import pickle
 import re
 
-import keras
 import numpy as np
 import pytest
 
@@ -108,17 +107,6 @@ def test_without_the_exchange_some_batch_would(shapes, monkeypatch):
     assert any(len(set(batch)) < len(batch) for batch in batches)
 
 
-def test_a_batch_is_a_function_of_seed_and_number(shapes):
-    forward = [make(shapes, seed=5).batch_at(i) for i in range(9)]
-    data = make(shapes, seed=5)
-    for i in reversed(range(9)):
-        keras.tree.map_structure(
-            np.testing.assert_array_equal, data.batch_at(i), forward[i]
-        )
-    other = [make(shapes, seed=6).batch_at(i)[1] for i in range(9)]
-    assert [len(y) for _, y in forward] != [len(y) for y in other]
-
-
 def test_a_batch_far_away_is_read_at_once(shapes):
     data = numbers(shapes, ROWS, seed=1)
     far = data.batch_at(10**9)[1]
@@ -208,15 +196,6 @@ def digest():
     for i in (0, 1, 2, 3, 50):
         found.update(pickle.dumps(data.batch_at(i)))
     return found.hexdigest()
-
-
-def test_workers_of_keras_may_pickle_it(shapes):
-    data = make(shapes, seed=2)
-    copy = pickle.loads(pickle.dumps(data))
-    for i in range(4):
-        keras.tree.map_structure(
-            np.testing.assert_array_equal, copy.batch_at(i), data[i]
-        )
 
 
 def test_no_shape_is_refused():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from keras_imp.training.input.sources import (
-    RandomAccessSource,
     StreamSource,
     open_source,
     sizes,
@@ -15,14 +14,6 @@ from keras_imp.training.input.sources import (
 pytestmark = pytest.mark.one_backend
 
 BATCHES = [("x0",), ("x1",), ("x2",)]
-
-
-class Sequence(keras.utils.PyDataset):
-    def __len__(self):
-        return len(BATCHES)
-
-    def __getitem__(self, index):
-        return BATCHES[index]
 
 
 class Shuffled:
@@ -54,36 +45,9 @@ def generator():
     yield from BATCHES
 
 
-@pytest.mark.parametrize(
-    "data", [BATCHES, Sequence()], ids=["list", "PyDataset"]
-)
-def test_random_access_repeats_its_batches(data):
-    source = open_source("a", data)
-    assert isinstance(source, RandomAccessSource)
-    assert len(source) == 3
-    assert [source.batch(i) for i in (4, 0, 2)] == [("x1",), ("x0",), ("x2",)]
-
-
 def test_batch_at_gives_batches_beyond_one_pass():
     source = open_source("a", Shuffled())
     assert [source.batch(i) for i in (0, 3, 5)] == [("x0",), ("x1",), ("x0",)]
-
-
-@pytest.mark.parametrize(
-    "make", [lambda: generator, Again], ids=["function", "iterable"]
-)
-def test_a_stream_starts_anew_when_it_ends(make):
-    source = open_source("a", make())
-    assert isinstance(source, StreamSource)
-    assert [source.batch(i) for i in range(7)] == (3 * BATCHES)[:7]
-    assert len(source) == 3
-
-
-def test_a_stream_skips_forward_and_goes_back():
-    source = open_source("a", generator)
-    assert source.batch(4) == ("x1",)
-    assert source.batch(5) == ("x2",)
-    assert source.batch(0) == ("x0",)
 
 
 def test_a_stream_is_read_once_for_each_pass():
