@@ -223,7 +223,7 @@ def test_shapes_of_several_sizes_leave_nothing_over():
     assert sizes == {one.batch_size for one in shapes}
     message = (
         "Every batch of ResizedArrays is full: the last of a pass goes over "
-        "into the next. Received: drop_last=True. Leave `drop_last` away."
+        "into the next. Received: drop_last=True. Omit `drop_last`."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         keras_imp.data.ResizedArrays(text, shapes=shapes, drop_last=True)
