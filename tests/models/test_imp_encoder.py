@@ -360,20 +360,6 @@ def test_a_preset_folder_gives_the_encoder_back(inputs, pooled, tmp_path):
     assert_equal_features(in_one(loaded)(inputs), encode(inputs), 1e-6)
 
 
-def test_a_keras_file_gives_the_encoder_back(encoder, encode, inputs, tmp_path):
-    encoder.save(tmp_path / "encoder.keras")
-    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
-    assert type(loaded) is keras_imp.IMPEncoder
-    assert_equal_features(in_one(loaded)(inputs), encode(inputs), 1e-6)
-
-
-def test_config_gives_an_equal_encoder():
-    encoder = small_encoder(pooling="token", dropout=0.1, variant="imp")
-    copy = keras_imp.IMPEncoder.from_config(encoder.get_config())
-    assert copy.get_config() == encoder.get_config()
-    assert [v.shape for v in copy.weights] == [v.shape for v in encoder.weights]
-
-
 def functional_classifier(encoder):
     image = keras.Input((6, 10, 3), name="image")
     text = keras.Input((7,), dtype="int32", name="text")

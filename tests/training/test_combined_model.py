@@ -385,13 +385,6 @@ def test_a_run_that_breaks_off_goes_on_within_the_epoch(tmp_path):
     interrupted.assert_whole(*fit([backup()]), expected)
 
 
-def test_config_round_trip():
-    model = combined(token_tasks, small_encoder, strategy="padded")
-    copy = CombinedModel.from_config(model.get_config())
-    assert copy.get_config() == model.get_config()
-    assert copy.strategy == "padded"
-
-
 def test_an_alternating_model_takes_the_weights(tmp_path):
     model = combined()
     model.save_weights(tmp_path / "model.weights.h5")

@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 
-from keras_imp.training.alternating_model import AlternatingModel
 from tests.helpers import models
 from tests.helpers.models import data_of, two_tasks
 from tests.helpers.weights import to_numpy
@@ -21,13 +20,6 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
     ]
     assert histories[0] == histories[1]
     models.assert_same(models.state(loaded), models.state(model))
-
-
-def test_config_round_trip():
-    model = models.make_model(update="all", hidden_dim=8, compiled=False)
-    copy = AlternatingModel.from_config(model.get_config())
-    assert copy.get_config() == model.get_config()
-    assert list(copy.tasks) == ["objects", "captions", "sounds"]
 
 
 def test_weights_load_into_a_model_without_dropout(tmp_path):

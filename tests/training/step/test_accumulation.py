@@ -202,10 +202,3 @@ def test_a_batch_that_the_parts_do_not_divide_is_refused():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         model.fit(mixture, steps_per_epoch=1, verbose=0)
-
-
-def test_the_arguments_are_saved():
-    model = models.make_model(lambda: contrastive(2, "mean"))
-    again = type(model).from_config(model.get_config())
-    assert again.tasks["captions"].microbatches == 2
-    assert again.tasks["captions"].accumulate == "mean"
