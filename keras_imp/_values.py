@@ -20,8 +20,8 @@ def value_of(variable: keras.Variable) -> np.ndarray:
     Example:
         >>> import keras
         >>> from keras_imp._values import value_of
-        >>> int(value_of(keras.Variable(3, dtype="int32")))
-        3
+        >>> float(value_of(keras.Variable(3.0)))
+        3.0
     """
     # The copy is a tensor: variables of several replicas on TensorFlow are no
     # arrays to NumPy. Nor is a scalar in bfloat16 there, but a vector is.
