@@ -9,6 +9,8 @@ from keras_imp._lazy import lazy
 _HOMES = {
     "Arrays": "keras_imp.data.arrays",
     "LogMel": "keras_imp.data.audio",
+    "Plan": "keras_imp.data.shapes.plan",
+    "PlannedShape": "keras_imp.data.shapes.plan",
     "ResizedArrays": "keras_imp.data.shapes.resized_arrays",
     "Shape": "keras_imp.data.shapes.shape",
     "Tokenizer": "keras_imp.data.text",

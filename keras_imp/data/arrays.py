@@ -9,13 +9,13 @@ import numpy as np
 
 from keras_imp._arrays import as_array
 from keras_imp._errors import check_integer, message
-from keras_imp._representation import representation
+from keras_imp._repr import ShowsArguments
 from keras_imp.data.description import describe_array, describe_function
 
 Augment = Callable[[tuple, np.random.Generator], tuple]
 
 
-class Arrays(keras.utils.PyDataset):
+class Arrays(ShowsArguments, keras.utils.PyDataset):
     """Batches of arrays, shuffled anew in each pass.
 
     Batch `i` is a pure function of (seed, i): a resumed run reads the very
@@ -94,9 +94,6 @@ class Arrays(keras.utils.PyDataset):
         self.augment = augment
         self.seed = seed
         self._orders: dict[int, np.ndarray] = {}
-
-    def __repr__(self) -> str:
-        return representation(self)
 
     @property
     def batch_size(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from keras_imp._errors import check_positive, message
 from keras_imp._files import write_text
 from keras_imp._optional import require
+from keras_imp._repr import called
 
 PADDING = "[PAD]"
 UNKNOWN = "[UNK]"
@@ -42,6 +43,13 @@ class Tokenizer:
             )
         self.tokenizer = tokenizer
         self.length = length
+
+    def __repr__(self) -> str:
+        return called(
+            "Tokenizer",
+            vocabulary_size=self.vocabulary_size,
+            length=self.length,
+        )
 
     @classmethod
     def train(

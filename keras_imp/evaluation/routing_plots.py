@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_imp._optional import require
+from keras_imp._repr import ShowsArguments
 from keras_imp.evaluation.report import new_figure, save_figure
 from keras_imp.layers.moe.reporting import check_routed, routing_totals
 
@@ -141,7 +142,7 @@ def plot_overlay(
     save_figure(figure, path, bottom=0.55 / (size * len(shown) + 0.55))
 
 
-class RoutingHeatMap(keras.callbacks.Callback):
+class RoutingHeatMap(ShowsArguments, keras.callbacks.Callback):
     """Write the heat map of `inspect_routing` to TensorBoard at each epoch.
 
     It shows the epoch's validation data, or the training data where `fit` has

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import check_positive, message
+from keras_imp._repr import ShowsArguments
 
 
-class ZeroShotClassifier:
+class ZeroShotClassifier(ShowsArguments):
     """Classes by their names, in the space of a contrastive task.
 
     Each class name goes into every prompt; the unit vectors of its prompts are

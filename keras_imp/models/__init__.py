@@ -10,6 +10,7 @@ _HOMES = {
     "EmbedderOptions": "keras_imp.models.modality",
     "Encoder": "keras_imp.models.protocols",
     "IMPEncoder": "keras_imp.models.imp_encoder",
+    "LoadReport": "keras_imp._saving.report",
     "Modality": "keras_imp.models.modality",
     "PRESETS": "keras_imp.models.presets",
     "TokenEncoder": "keras_imp.models.protocols",

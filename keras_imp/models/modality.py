@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp._repr import ShowsArguments
 
 # Values, their new size, and a generator for what is random.
 Resize = Callable[
@@ -82,8 +83,8 @@ class EmbedderOptions:
         return cls(name=name, dtype=encoder.dtype_policy, **given)
 
 
-@dataclasses.dataclass(frozen=True)
-class Modality:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Modality(ShowsArguments):
     """How one modality enters the encoder.
 
     Args:

@@ -3,6 +3,7 @@
 from keras_imp.tasks.classification import Classification
 from keras_imp.tasks.combined import Combined
 from keras_imp.tasks.contrastive.losses import (
+    PairLoss,
     contrastive_loss,
     sigmoid_contrastive_loss,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Combined",
     "Contrastive",
     "MaskedModeling",
+    "PairLoss",
     "Regression",
     "Task",
     "TaskMetric",

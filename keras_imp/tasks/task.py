@@ -19,6 +19,7 @@ from keras_imp._errors import (
     check_rate,
     message,
 )
+from keras_imp._repr import ShowsArguments
 from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.drop_token import draw_kept
 from keras_imp.models.protocols import Encoder, TokenEncoder, check_features
@@ -34,7 +35,7 @@ REFUSED = {
 }
 
 
-class Task(Layer):
+class Task(ShowsArguments, Layer):
     """Base class of everything that a step can optimize.
 
     Args:

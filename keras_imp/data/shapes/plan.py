@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp._repr import called
 from keras_imp.data.shapes.plan_text import rows_text, table
 from keras_imp.data.shapes.shape import Shape
 from keras_imp.models.modalities import modality_of
@@ -28,16 +29,26 @@ class PlannedShape:
         kept: Those that are left, by modality.
         flops_per_example: Forward operations of an example.
         patchings: How the encoder cuts modalities into patches.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.data import Shape
+        >>> encoder = keras_imp.IMPEncoder.from_preset(
+        ...     "imp_tiny", modalities=("image",))
+        >>> plan = keras_imp.TokenBudget(tokens_per_batch=64).plan(
+        ...     encoder, {"objects": [Shape(image=(16, 16))]})
+        >>> plan["objects"][0].batch_size, plan["objects"][0].full_tokens
+        (4, 16)
     """
 
     task: str
     shape: Shape
     batch_size: int
     share: float
-    full: dict[str, int]
-    kept: dict[str, int]
-    flops_per_example: int
-    patchings: dict[str, Patching]
+    full: dict[str, int] = dataclasses.field(repr=False)
+    kept: dict[str, int] = dataclasses.field(repr=False)
+    flops_per_example: int = dataclasses.field(repr=False)
+    patchings: dict[str, Patching] = dataclasses.field(repr=False)
 
     @property
     def full_tokens(self) -> int:
@@ -113,6 +124,9 @@ class Plan(Mapping):
     ):
         self.encoder = encoder
         self.shapes = shapes
+
+    def __repr__(self) -> str:
+        return called("Plan", **self.shapes)
 
     def __getitem__(self, task: str) -> tuple[PlannedShape, ...]:
         if task not in self.shapes:

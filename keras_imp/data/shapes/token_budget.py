@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_imp._errors import check_positive, message
+from keras_imp._repr import called
 from keras_imp.data.shapes.plan import Plan, PlannedShape
 from keras_imp.data.shapes.shape import Shape
 from keras_imp.layers.drop_token import num_kept
@@ -75,6 +76,12 @@ class TokenBudget:
             check_positive(**{self.unit: amount})
         check_positive(batch_multiple=batch_multiple)
         self.batch_multiple = batch_multiple
+
+    def __repr__(self) -> str:
+        given = {self.unit: self.amount}
+        return called(
+            "TokenBudget", **given, batch_multiple=self.batch_multiple
+        )
 
     def plan(self, encoder: Any, shapes: Mapping[str, Sequence[Shape]]) -> Plan:
         """The batch size of each shape of each task.

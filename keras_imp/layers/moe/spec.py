@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_imp._repr import called
 from keras_imp.layers._runtime.config import layer_from
 from keras_imp.layers.moe.base import SparseFeedForward
 
@@ -76,6 +77,11 @@ class MoESpec:
             layer.active_fraction,
             layer.uses_seeds,
         )
+
+    def __repr__(self) -> str:
+        common = ("name", "trainable", "dtype")
+        given = {k: v for k, v in self.config.items() if k not in common}
+        return f"MoESpec({called(self.layer.__name__, **given)})"
 
     def make(self, **arguments: Any) -> SparseFeedForward:
         """A new layer, not built.

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imp._repr import ShowsArguments
 from keras_imp._values import value_of
 from keras_imp.layers._runtime.replicas import defer_all_reduce, replicas
 from keras_imp.layers.moe.report import RoutingReport
@@ -25,7 +26,7 @@ FIGURES = (
 )
 
 
-class RoutingTotals:
+class RoutingTotals(ShowsArguments):
     """Sums of the routing figures of some layers over batches.
 
     `result()` has the means of each layer: `left_behind`, the fraction of

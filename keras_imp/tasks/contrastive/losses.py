@@ -20,6 +20,13 @@ class PairLoss(NamedTuple):
     Attributes:
         a_to_b: Given an example's `a`, find its `b` among all.
         b_to_a: Given an example's `b`, find its `a` among all.
+
+    Example:
+        >>> import keras, keras_imp
+        >>> loss = keras_imp.tasks.contrastive_loss(
+        ...     keras.ops.zeros((3, 1, 3, 1)))
+        >>> tuple(loss.a_to_b.shape)
+        (3,)
     """
 
     a_to_b: Tensor

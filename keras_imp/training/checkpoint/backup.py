@@ -16,6 +16,7 @@ import keras
 import keras_imp
 from keras_imp._errors import check_choice, check_positive, message
 from keras_imp._keras_private import set_initial_epoch
+from keras_imp._repr import ShowsArguments
 from keras_imp._values import value_of
 from keras_imp.training.checkpoint.files import BackupFiles, BrokenBackupError
 from keras_imp.training.checkpoint.lock import FolderLock
@@ -85,7 +86,7 @@ on from there: its state is in 'backup'.
         self.code = 128 + signal.Signals[name]
 
 
-class Backup(keras.callbacks.Callback):
+class Backup(ShowsArguments, keras.callbacks.Callback):
     """Save the whole training state, and resume from it in the next `fit`.
 
     A run that was killed at any moment, in the middle of a save too, resumes

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp._repr import shown
 from keras_imp.data.description import describe_array
 
 
@@ -65,6 +66,9 @@ class RandomAccessSource:
                 "batch. Received: len(source)=0. Give it data, or a smaller "
                 "batch size."
             )
+
+    def __repr__(self) -> str:
+        return shown(self.data)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -118,6 +122,9 @@ class StreamSource:
         self.data = data
         self._iterator: Iterator | None = None
         self._position = 0
+
+    def __repr__(self) -> str:
+        return shown(self.data)
 
     def __len__(self) -> int:
         """Batches in one pass, by reading one; it must end."""

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_imp._errors import check_positive, message
+from keras_imp._repr import ShowsArguments
 from keras_imp.training.input.host_batch import host_batch
 from keras_imp.training.input.sources import (
     RandomAccessSource,
@@ -30,7 +31,7 @@ SKIP = f"{SEPARATOR}skip"
 Prepare = Callable[[str, Any], Any]
 
 
-class TaskMixture:
+class TaskMixture(ShowsArguments):
     """Alternate between the data of several tasks.
 
     `fit` reads a mixture from its beginning, and does not change it: it can

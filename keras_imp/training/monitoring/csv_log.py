@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from keras_imp import _files
+from keras_imp._repr import ShowsArguments
 
 
-class ResumableCSVLogger(keras.callbacks.Callback):
+class ResumableCSVLogger(ShowsArguments, keras.callbacks.Callback):
     """Write one row for each epoch, and for each epoch one row only.
 
     `keras.callbacks.CSVLogger(append=True)` writes an epoch twice if a run was

@@ -5,11 +5,12 @@ import inspect
 import keras
 
 from keras_imp._errors import check_choice, message
+from keras_imp._repr import ShowsArguments
 from keras_imp.layers.moe.reporting import check_routed, routing_figures
 from keras_imp.layers.moe.totals import FIGURES
 
 
-class RoutingLogger(keras.callbacks.Callback):
+class RoutingLogger(ShowsArguments, keras.callbacks.Callback):
     """Log what routed layers do, in `fit` of any Keras model.
 
     `AlternatingModel` does so by itself; this is for one's own model with a

@@ -4,11 +4,14 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_positive, message
+from keras_imp._repr import ShowsArguments
 from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class CosineWithWarmup(keras.optimizers.schedules.LearningRateSchedule):
+class CosineWithWarmup(
+    ShowsArguments, keras.optimizers.schedules.LearningRateSchedule
+):
     """Linear pre-warm-up and warm-up, then a cosine decay.
 
     With s the step, P the pre-warm-up and W the warm-up steps:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_imp._errors import message
-from keras_imp._representation import representation
+from keras_imp._repr import ShowsArguments
 
 # Size of each task's data by name, or None where a source does not tell it.
 Sizes = Mapping[str, int | None]
@@ -13,7 +13,7 @@ Sizes = Mapping[str, int | None]
 BLOCK = 1024
 
 
-class Schedule:
+class Schedule(ShowsArguments):
     """Base class: which of the tasks is drawn at each step.
 
     A subclass defines `draw(block)`. `TaskMixture` calls `bind` with the names
@@ -30,9 +30,6 @@ class Schedule:
         >>> [schedule.task(s) for s in (0, 99, 100, 101)]
         ['a', 'a', 'a', 'b']
     """
-
-    def __repr__(self) -> str:
-        return representation(self)
 
     def bind(
         self,

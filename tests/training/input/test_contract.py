@@ -101,8 +101,7 @@ CASES = {
         RandomAccessSource,
         examples=ROWS,
         text="Arrays(x={'text': <int64 (11, 3)>}, y=<int64 (11,)>, "
-        "sample_weight=None, batch_size=4, shuffle=True, augment=None, "
-        "seed=0, drop_last=False)",
+        "batch_size=4, drop_last=False)",
         repeats=False,
         is_described=True,
     ),

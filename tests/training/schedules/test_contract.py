@@ -54,11 +54,11 @@ CASES = {
     ),
     "weighted, by default": ScheduleCase(
         lambda: schedules.Weighted(),
-        "Weighted(weights=None, temperature=1.0)",
+        "Weighted()",
     ),
     "proportional": ScheduleCase(
         lambda: schedules.Proportional(max_size=30),
-        "Proportional(sizes=None, temperature=1.0, max_size=30)",
+        "Proportional(max_size=30)",
         other_names=lambda: schedules.Proportional({"a": 1, "d": 2}),
     ),
     "round robin": ScheduleCase(
@@ -75,20 +75,20 @@ CASES = {
             {0: WEIGHTS, 900: dict.fromkeys("abc", 1)}
         ),
         "Curriculum(weights={0: {'a': 1, 'b': 2, 'c': 5}, "
-        "900: {'a': 1, 'b': 1, 'c': 1}}, interpolate=True)",
+        "900: {'a': 1, 'b': 1, 'c': 1}})",
         other_names=lambda: schedules.Curriculum({0: {"a": 1, "d": 2}}),
     ),
     "curriculum, a function": ScheduleCase(
         lambda: schedules.Curriculum(falling),
-        "Curriculum(weights=falling, interpolate=True)",
+        "Curriculum(weights=falling)",
     ),
     "loss-driven": ScheduleCase(
         lambda: schedules.LossDriven(every=EVERY),
-        f"LossDriven(exponent=1.0, exploration=0.1, every={EVERY})",
+        f"LossDriven(every={EVERY})",
     ),
     "gradient-driven": ScheduleCase(
         lambda: schedules.GradientDriven(every=EVERY, relative=True),
-        f"GradientDriven(exploration=0.1, every={EVERY}, relative=True)",
+        f"GradientDriven(every={EVERY}, relative=True)",
     ),
 }
 
