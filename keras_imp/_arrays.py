@@ -54,7 +54,7 @@ def check_not_masked(values: Any, name: str) -> None:
         >>> from keras_imp._arrays import check_not_masked
         >>> check_not_masked(np.ma.masked_array([1, 2]), "`y`")
     """
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             message(
                 f"{name} must not be a masked array: what is masked would "
