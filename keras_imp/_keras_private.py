@@ -34,6 +34,8 @@ OVERRIDDEN = {
     "Optimizer": {
         "_backend_apply_gradients": "What `apply` calls once idle weights are "
         "left out: gradients of frozen weights become 0 before the clipping.",
+        "_clip_gradients": "All gradients have one norm, of whatever dtypes "
+        "they are, also those that were accumulated.",
         "_apply_weight_decay": "Each weight decays at its own rate instead.",
         "_update_model_variables_moving_average": "Idle weights are averaged "
         "too.",

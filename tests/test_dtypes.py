@@ -242,6 +242,29 @@ def test_gradients_of_two_dtypes_have_one_norm(encoder):
     assert norm == pytest.approx(0.1, rel=0.05)
 
 
+def test_accumulated_gradients_of_two_dtypes_have_one_norm():
+    options = {"global_clipnorm": 1.0, "gradient_accumulation_steps": 2}
+    own = keras_imp.optimizers.AdamW(1e-3, **options)
+    fit(make_model("bfloat16", experts=0, optimizer=own, update="all"))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the others can")
+def test_accumulated_gradients_that_keras_cannot_clip_are_refused():
+    optimizer = keras.optimizers.Adam(
+        1e-3, global_clipnorm=1.0, gradient_accumulation_steps=2
+    )
+    model = make_model("bfloat16", 0, optimizer=optimizer, update="all")
+    text = (
+        "On TensorFlow, an optimizer of Keras cannot accumulate gradients and "
+        "clip them by one norm where the weights have the dtypes "
+        "['bfloat16', 'float32']. Received: gradient_accumulation_steps=2, "
+        "global_clipnorm=1.0. Use keras_imp.optimizers.AdamW, or a mixed "
+        "policy, with which all weights are float32."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        fit(model)
+
+
 @pytest.mark.parametrize(
     ("policy", "name"),
     [

@@ -171,12 +171,15 @@ class AdamW(keras.optimizers.AdamW):
         self, grads: list[Any], trainable_variables: list[Any]
     ) -> None:
         """Clip, decay, move, average."""
-        dense = [
+        grads = [
             self._without_frozen(gradient, variable)
             for gradient, variable in zip(grads, trainable_variables)
         ]
-        grads = in_one_dtype(dense)
         super()._backend_apply_gradients(grads, trainable_variables)
+
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        # After they were accumulated, in the dtype of each weight.
+        return super()._clip_gradients(in_one_dtype(grads))
 
     def _without_frozen(self, gradient: Any, variable: Any) -> Tensor:
         """The gradient as a dense tensor, 0 where the weight is frozen."""

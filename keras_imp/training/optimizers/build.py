@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import keras
+
 from keras_imp import _keras_private as keras_private
 from keras_imp._errors import message
+from keras_imp.training.optimizers.adamw import AdamW
 
 
 def build_optimizer(model: Any) -> None:
@@ -15,7 +18,7 @@ def build_optimizer(model: Any) -> None:
     Raises:
         ValueError: If the model is not compiled, its trainable weights have
             changed since, or the optimizer accumulates gradients while
-            `update="touched"`.
+            `update="touched"`, or accumulates and clips what it cannot.
     """
     if getattr(model, "optimizer", None) is None:
         raise ValueError(
@@ -47,5 +50,38 @@ def build_optimizer(model: Any) -> None:
                 "task is not the last micro-step would lose its gradient.",
                 gradient_accumulation_steps=accumulates,
                 update=model.update,
+            )
+        )
+    _check_accumulation(model.optimizer, model.trainable_variables)
+
+
+def _check_accumulation(optimizer: Any, variables: list[Any]) -> None:
+    """Raise where accumulated gradients would have no norm.
+
+    Keras adds them up in the dtype of each weight and clips them right after.
+
+    Args:
+        optimizer: The optimizer of a model.
+        variables: The weights that it updates.
+
+    Raises:
+        ValueError: If it cannot clip gradients of these weights.
+    """
+    applied = getattr(optimizer, "inner_optimizer", optimizer)
+    steps = applied.gradient_accumulation_steps
+    clips = steps and applied.global_clipnorm is not None
+    dtypes = sorted({variable.dtype for variable in variables})
+    if keras.config.backend() != "tensorflow" or not clips or len(dtypes) == 1:
+        return
+    if not isinstance(applied, AdamW):
+        raise ValueError(
+            message(
+                "On TensorFlow, an optimizer of Keras cannot accumulate "
+                "gradients and clip them by one norm where the weights have "
+                f"the dtypes {dtypes}.",
+                "Use keras_imp.optimizers.AdamW, or a mixed policy, with "
+                "which all weights are float32.",
+                gradient_accumulation_steps=steps,
+                global_clipnorm=applied.global_clipnorm,
             )
         )
