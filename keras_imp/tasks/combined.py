@@ -119,6 +119,20 @@ class Combined(Task):
         for part in self.tasks:
             part.prepare(encoder)
 
+    @property
+    def prepared(self) -> dict[str, Any]:
+        """What each part took from the encoder, by its name."""
+        return {part.name: part.prepared for part in self.tasks}
+
+    @prepared.setter
+    def prepared(self, value: dict[str, Any]) -> None:
+        for part in self.tasks:
+            part.prepared = value[part.name]
+
+    @property
+    def keeps_what_it_prepared(self) -> bool:
+        return all(part.keeps_what_it_prepared for part in self.tasks)
+
     def build(self, pooled_shape):
         for part in self.tasks:
             part.build({name: pooled_shape[name] for name in part.modalities})

@@ -23,6 +23,7 @@ from keras_imp._repr import ShowsArguments
 from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.drop_token import draw_kept
 from keras_imp.models.protocols import Encoder, TokenEncoder, check_features
+from keras_imp.tasks.copying import taken_apart
 from keras_imp.tasks.metrics import TaskMetric
 from keras_imp.typing import Tensor
 
@@ -148,6 +149,17 @@ class Task(ShowsArguments, Layer):
         Raises:
             ValueError: If the encoder lacks what the task needs.
         """
+
+    def __reduce__(self):
+        return taken_apart(self)
+
+    # What `prepare` took from the encoder, for copies of the task.
+    prepared: Any = None
+
+    @property
+    def keeps_what_it_prepared(self) -> bool:
+        """Whether `prepared` is all that `build` needs of the encoder."""
+        return type(self).prepare is Task.prepare
 
     def get_build_config(self) -> None:
         """Nothing: a loaded model builds its tasks itself, after `prepare`."""

@@ -61,6 +61,8 @@ class MaskedPatches(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # What `prepare` took from the embedder, without the embedder.
+        self.prepared: dict[str, Any] = {}
         self.modality = modality
         self.mask_rate = mask_rate
         self.decoder_dim = decoder_dim
@@ -91,20 +93,24 @@ class MaskedPatches(Layer):
         """
         # Not tracked: its weights are the encoder's.
         self.__dict__["embedder"] = embedder
+        positions = embedder.positions
+        self.prepared = {
+            "values": embedder.patching(modality_of(self.modality)).values,
+            "buckets": tuple(positions.buckets),
+            "dilated": positions.dilated,
+            "interpolate": positions.interpolate,
+            "coordinates": positions.coordinates,
+        }
 
     def build(self, pooled_shape):
-        positions = self.embedder.positions
+        positions = dict(self.prepared)
+        values = positions.pop("values")
         self.positions = PositionEmbedding(
-            positions.buckets,
-            dilated=positions.dilated,
-            interpolate=positions.interpolate,
-            coordinates=positions.coordinates,
-            dtype=self.dtype_policy,
-            name="positions",
+            **positions, dtype=self.dtype_policy, name="positions"
         )
         # Loss in float32 whatever the encoder computes in.
         self.leave = TokenDense(
-            self.embedder.patching(modality_of(self.modality)).values,
+            values,
             kernel_initializer="lecun_normal",
             dtype="float32",
             name="leave",

@@ -178,6 +178,19 @@ class MaskedModeling(Task):
         )
         self.objective.prepare(checked.embedder_of(self.modality))
 
+    @property
+    def prepared(self) -> dict[str, Any]:
+        """What the objective took from the embedder."""
+        return self.objective.prepared
+
+    @prepared.setter
+    def prepared(self, value: dict[str, Any]) -> None:
+        self.objective.prepared = value
+
+    @property
+    def keeps_what_it_prepared(self) -> bool:
+        return True
+
     def build(self, pooled_shape):
         self.objective.build(tuple(pooled_shape[self.modality]))
 

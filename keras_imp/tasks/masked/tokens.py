@@ -82,6 +82,8 @@ class MaskedTokens(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # What `prepare` took from the embedder, without the embedder.
+        self.prepared: dict[str, Any] = {}
         self.modality = modality
         self.mask_rate = mask_rate
         self.mask_id = mask_id
@@ -100,6 +102,7 @@ class MaskedTokens(Layer):
         # Not tracked: its weights are the encoder's.
         self.__dict__["embedder"] = embedder
         size = embedder.tokens.vocabulary_size
+        self.prepared = {"vocabulary_size": size}
         for name, token in [
             ("mask_id", self.mask_id),
             *(("special_ids", token) for token in self.special_ids),
@@ -117,7 +120,7 @@ class MaskedTokens(Layer):
 
     def build(self, pooled_shape):
         width = pooled_shape[-1]
-        size = self.embedder.tokens.vocabulary_size
+        size = self.prepared["vocabulary_size"]
         special = [0, self.mask_id, *self.special_ids]
         words = np.setdiff1d(np.arange(size), special)
         self.replacements = words.astype("int32")

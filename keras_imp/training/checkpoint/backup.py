@@ -68,8 +68,8 @@ class StoppedBySignal(SystemExit):
         >>> stop.code
         143
         >>> print(stop)
-        Stopped by SIGTERM after step 120. Run the same training again to go \
-on from there: its state is in 'backup'.
+        Stopped by SIGTERM after step 120. Run the same training again to \
+continue from there: its state is in 'backup'.
     """
 
     code: int
