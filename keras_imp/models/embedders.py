@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.layers._runtime.host_values import has_values, host_values
 from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.dense import TokenDense
@@ -84,9 +85,9 @@ class Embedder(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.tokens = tokens
-        self.positions = positions
-        width = tokens.hidden_dim
+        self.tokens = layer_from(tokens)
+        self.positions = layer_from(positions)
+        width = self.tokens.hidden_dim
         self.before, self.after = (
             TokenDense(
                 width,
@@ -155,6 +156,12 @@ class Embedder(Layer):
             buckets=self.positions.buckets,
             coordinates=self.positions.coordinates,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), **arguments_of(self, Embedder)}
+        for name in ("tokens", "positions"):
+            config[name].pop("build_config", None)  # `build` builds them.
+        return config
 
     def _embed_cut(self, inputs: dict, kept: Tensor | None) -> Tensor:
         patches, positions = inputs[PATCHES], inputs[POSITIONS]
