@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_imp.layers.dense import TokenDense
 from keras_imp.models.protocols import Encoder
+from keras_imp.tasks._inputs import input_of
 from keras_imp.tasks.task import Task
 from keras_imp.typing import Tensor
 
@@ -60,7 +61,8 @@ class LinearTask(Task):
         encoder: Encoder | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        inputs = {self.modality: inputs[self.modality]}
+        values = input_of(self.name, self.modality, inputs)
+        inputs = {self.modality: values}
         features = self.encode(encoder, inputs, training)
         pooled = features[self.modality]["pooled_output"]
         return self.head(ops.cast(pooled, "float32"))

@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_imp.tasks import Classification, Contrastive, Task
+from keras_imp.tasks import (
+    Classification,
+    Contrastive,
+    MaskedModeling,
+    Regression,
+    Task,
+)
 from keras_imp.tasks.task import count_examples, weighted_mean
 from tests.helpers.weights import to_numpy
 
@@ -173,3 +179,23 @@ def test_the_examples_of_arrays_and_of_cut_inputs_are_counted():
     cut = {"patches": np.zeros((5, 3, 4)), "positions": np.zeros((5, 3, 3))}
     assert count_examples({"video": cut, "text": np.zeros((5, 2))}) == 5
     assert count_examples(np.zeros((4, 2))) == 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Regression("task", "image"),
+        lambda: MaskedModeling("task", "image"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("inputs", "received"),
+    [({"text": 1, "audio": 2}, "['audio', 'text']"), (3, "'int'")],
+)
+def test_a_call_without_its_modality_is_refused(make, inputs, received):
+    text = (
+        "Task 'task' must have the input 'image'. Received: inputs="
+        f"{received}. Give its inputs as a dict by modality."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        make().call(inputs, encoder=object())

@@ -7,6 +7,7 @@ import keras
 from keras_imp._errors import check_positive, check_rate, message
 from keras_imp.models.modalities import modality_of
 from keras_imp.models.protocols import Encoder, check_encoder
+from keras_imp.tasks._inputs import input_of
 from keras_imp.tasks.contrastive.captions import captions_as_examples
 from keras_imp.tasks.masked.patches import MaskedPatches
 from keras_imp.tasks.masked.tokens import MaskedTokens
@@ -204,7 +205,7 @@ class MaskedModeling(Task):
         if training:
             seeds = [self.seed_generator] * len(EVALUATION_SEEDS)
         return self.objective(
-            inputs[self.modality],
+            input_of(self.name, self.modality, inputs),
             encoder=self.given(encoder),
             seeds=seeds,
             training=training,
