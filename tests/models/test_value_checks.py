@@ -2,7 +2,6 @@
 
 import functools
 import re
-import time
 
 import keras
 import numpy as np
@@ -163,15 +162,6 @@ def test_some_rows_of_every_example_are_looked_at():
         bad[row] = 255
         with refused(BAD["float 0..255"][2]):
             check_pixels(bad)
-
-
-def test_a_check_takes_a_few_milliseconds():
-    images = np.zeros((64, 224, 224, 3), "float32")
-    check_pixels(images)
-    start = time.perf_counter()
-    for _ in range(10):
-        check_pixels(images)
-    assert (time.perf_counter() - start) / 10 < 0.01
 
 
 @pytest.fixture(scope="module")
