@@ -6,6 +6,7 @@ alike. The bounds here are wide. They let through what is normalized by a mean
 and a standard deviation, and refuse what was not scaled at all.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -105,7 +106,12 @@ def dtype_of(values: Any) -> str:
         >>> dtype_of(np.array(["a cat"]))
         '<U5'
     """
-    dtype = values.dtype
+    return _name_of(values.dtype)
+
+
+@functools.lru_cache
+def _name_of(dtype: Any) -> str:
+    # NumPy and Keras take longer for a name than for the check of a batch.
     if isinstance(dtype, np.dtype) and dtype.kind in "OSUMmcT":
         return str(dtype)
     return keras.backend.standardize_dtype(dtype)
