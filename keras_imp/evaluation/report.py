@@ -62,7 +62,8 @@ def plot_learning_curves(
         axis.set_title(task)
         axis.set_xlabel("step")
         axis.set_ylabel("loss")
-        axis.set_ylim(bottom=0)
+        # Room above: a flat curve would lie on the frame.
+        axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)
     save_figure(figure, path)
