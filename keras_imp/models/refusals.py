@@ -66,7 +66,28 @@ def _dtype_of(array: np.ndarray) -> str:
     return keras.backend.standardize_dtype(ops.convert_to_tensor(array).dtype)
 
 
-def no_lora(name: str) -> Callable[..., NoReturn]:
+def refusal(name: str, reason: str, rule: str, hint: str) -> Callable:
+    """A method that only says why it is not possible, and what to do instead.
+
+    Args:
+        name: Name of the method.
+        reason: Why, as its docstring says it.
+        rule: What its error says.
+        hint: What to do instead.
+
+    Returns:
+        The method. It raises `NotImplementedError`.
+    """
+
+    def refuse(self: Any, *args, **kwargs) -> NoReturn:
+        raise NotImplementedError(message(rule, hint))
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Not possible: {reason}"
+    return refuse
+
+
+def no_lora(name: str) -> Callable:
     """A method of keras-hub for LoRA, which refuses.
 
     Args:
@@ -75,58 +96,35 @@ def no_lora(name: str) -> Callable[..., NoReturn]:
     Returns:
         The method.
     """
-
-    def refuse(self: Any, *args, **kwargs) -> NoReturn:
-        raise NotImplementedError(
-            message(
-                f"`{name}` is not possible: keras-hub looks for one layer per "
-                "block to adapt, but the weights of all blocks are stacked. It "
-                "would freeze the encoder and add no weights.",
-                "To train a part of the encoder, use "
-                "keras_imp.optimizers.AdamW with `frozen_layers` or "
-                "`learning_rate_multipliers`.",
-            )
-        )
-
-    refuse.__name__ = name
-    refuse.__doc__ = "Not possible: the weights of all blocks are stacked."
-    return refuse
-
-
-def no_quantize(self: Any, *args, **kwargs) -> NoReturn:
-    """Not possible: Keras finds no layer here that it can quantize.
-
-    Raises:
-        NotImplementedError: Always; it says what to do instead.
-    """
-    raise NotImplementedError(
-        message(
-            "`quantize` is not possible: Keras quantizes single layers of its "
-            "own, but the weights of all blocks are stacked. It would change "
-            "nothing.",
-            "Export the model, and quantize the exported file with the tools "
-            "of its format.",
-        )
+    return refusal(
+        name,
+        "the weights of all blocks are stacked.",
+        f"`{name}` is not possible: keras-hub looks for one layer per block to "
+        "adapt, but the weights of all blocks are stacked. It would freeze the "
+        "encoder and add no weights.",
+        "To train a part of the encoder, use keras_imp.optimizers.AdamW with "
+        "`frozen_layers` or `learning_rate_multipliers`.",
     )
 
 
-def no_transformers(self: Any, *args, **kwargs) -> NoReturn:
-    """Not possible: the transformers package has no such encoder.
+no_quantize = refusal(
+    "quantize",
+    "Keras finds no layer here that it can quantize.",
+    "`quantize` is not possible: Keras quantizes single layers of its own, but "
+    "the weights of all blocks are stacked. It would change nothing.",
+    "Export the model, and quantize the exported file with the tools of its "
+    "format.",
+)
+no_transformers = refusal(
+    "export_to_transformers",
+    "the transformers package has no such encoder.",
+    "`export_to_transformers` is not possible: the transformers package has no "
+    "such encoder.",
+    "Use `save_to_preset`, which keras_imp.IMPEncoder.from_preset reads.",
+)
 
-    Raises:
-        NotImplementedError: Always; it says what to do instead.
-    """
-    raise NotImplementedError(
-        message(
-            "`export_to_transformers` is not possible: the transformers "
-            "package has no such encoder.",
-            "Use `save_to_preset`, which keras_imp.IMPEncoder.from_preset "
-            "reads.",
-        )
-    )
 
-
-def no_loss(name: str) -> Callable[..., NoReturn]:
+def no_loss(name: str) -> Callable:
     """A method of Keras for the loss of a model, which refuses.
 
     Args:
@@ -135,20 +133,33 @@ def no_loss(name: str) -> Callable[..., NoReturn]:
     Returns:
         The method.
     """
+    return refusal(
+        name,
+        "each task has a loss of its own.",
+        f"`{name}` is not possible: the model has no loss and no metrics of "
+        "its own, but each task has. It would return 0.",
+        "Use model.tasks[name].compute_loss(x, y, y_pred), or `evaluate`, for "
+        "the loss and the metrics.",
+    )
 
-    def refuse(self: Any, *args, **kwargs) -> NoReturn:
-        raise NotImplementedError(
-            message(
-                f"`{name}` is not possible: the model has no loss and no "
-                "metrics of its own, but each task has. It would return 0.",
-                "Use model.tasks[name].compute_loss(x, y, y_pred), or "
-                "`evaluate`, for the loss and the metrics.",
-            )
-        )
 
-    refuse.__name__ = name
-    refuse.__doc__ = "Not possible: each task has a loss of its own."
-    return refuse
+def no_single_batch(name: str, instead: str) -> Callable:
+    """A method of Keras that takes a batch alone, which refuses.
+
+    Args:
+        name: Name of the method.
+        instead: The method to use.
+
+    Returns:
+        The method.
+    """
+    return refusal(
+        name,
+        "a batch alone does not tell its task.",
+        f"`{name}` cannot be used: a batch alone does not tell its task.",
+        f"Use `{instead}` with keras_imp.TaskMixture.sequential("
+        "{task name: [batch]}).",
+    )
 
 
 def check_signature(signature: Any, example: str) -> None:

@@ -18,6 +18,7 @@ from keras_imp.models.refusals import (
     check_signature,
     no_loss,
     no_quantize,
+    no_single_batch,
 )
 from keras_imp.training.checkpoint.run_state import RunState
 from keras_imp.training.monitoring.epoch_logs import measured
@@ -97,22 +98,8 @@ class EngineModel(keras.Model):
     compute_loss = no_loss("compute_loss")
     compute_metrics = no_loss("compute_metrics")
     stateless_compute_loss = no_loss("stateless_compute_loss")
-
-    def train_on_batch(self, *args, **kwargs):
-        """Not there: a batch alone does not tell its task.
-
-        Raises:
-            NotImplementedError: Always; it says what to call instead.
-        """
-        raise NotImplementedError(_no_batches("train_on_batch", "fit"))
-
-    def test_on_batch(self, *args, **kwargs):
-        """Not there: a batch alone does not tell its task.
-
-        Raises:
-            NotImplementedError: Always; it says what to call instead.
-        """
-        raise NotImplementedError(_no_batches("test_on_batch", "evaluate"))
+    train_on_batch = no_single_batch("train_on_batch", "fit")
+    test_on_batch = no_single_batch("test_on_batch", "evaluate")
 
     def build(self, input_shape: Any = None) -> None:
         """Nothing: the constructor made every weight.
@@ -250,11 +237,3 @@ class EngineModel(keras.Model):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
-
-
-def _no_batches(method: str, instead: str) -> str:
-    return (
-        f"`{method}` cannot be used: a batch alone does not tell its task. "
-        f"Use `{instead}` with keras_imp.TaskMixture.sequential("
-        "{task name: [batch]})."
-    )
