@@ -3,7 +3,6 @@
 On JAX, Keras takes the values out of the variables for a prediction.
 """
 
-import signal
 import threading
 
 import keras
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_imp
+from tests.helpers.ctrl_c import interrupted_calls
 from tests.helpers.encoders import BATCH, small_encoder
 from tests.helpers.weights import to_numpy
 
@@ -89,23 +89,8 @@ def test_a_callback_that_raises_costs_nothing(encoder, hook):
 # As in the tests of `AlternatingModel`: TensorFlow ends the process.
 @pytest.mark.skipif(not ON_JAX, reason="variables keep their values")
 def test_ctrl_c_at_any_moment_costs_nothing(encoder):
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    interrupted = 0
-    try:
-        for delay in np.geomspace(0.0005, 0.02, 40):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, delay)
-                predict(encoder)
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                interrupted += 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert interrupted > 5
+    calls = interrupted_calls(lambda: predict(encoder), longest=0.02)
+    assert sum(calls) > 5
 
 
 def test_predictions_in_four_threads_are_all_right(encoder):

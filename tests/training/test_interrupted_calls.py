@@ -3,7 +3,6 @@
 On JAX the values of all variables leave the model while `fit` works with it.
 """
 
-import signal
 import threading
 
 import keras
@@ -12,6 +11,7 @@ import pytest
 
 import keras_imp
 from tests.helpers import models
+from tests.helpers.ctrl_c import interrupted_calls
 from tests.helpers.models import one_task, two_tasks
 from tests.helpers.weights import to_numpy
 
@@ -192,26 +192,13 @@ class BrokenAtTheEnd(keras.utils.PyDataset):
 )
 @pytest.mark.parametrize("call", CALLS)
 def test_ctrl_c_at_any_moment_costs_nothing(model, call):
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
     interrupted = 0
-    try:
-        for delay in np.geomspace(0.0005, 0.05, 40):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, delay)
-                CALLS[call](model)
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                interrupted += 1
-            step = int(model.step_counter)
-            assert step == int(model.optimizer.iterations)
-            for value in models.state(model):
-                assert np.all(np.isfinite(value))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    for was in interrupted_calls(lambda: CALLS[call](model), longest=0.05):
+        interrupted += was
+        step = int(model.step_counter)
+        assert step == int(model.optimizer.iterations)
+        for value in models.state(model):
+            assert np.all(np.isfinite(value))
     assert interrupted > 5
     check_it_lives(model)
 
