@@ -138,7 +138,7 @@ def test_losses_fall_over_all_shapes(trained):
         assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 
-def test_a_mixture_goes_on_in_the_middle_of_a_deck():
+def test_a_mixture_goes_on_in_the_middle_of_a_cycle():
     plan = make_plan(make_encoder())
     whole = make_mixture(plan, seed=4)
     whole.steps_per_epoch = 20

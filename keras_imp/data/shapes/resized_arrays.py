@@ -102,17 +102,17 @@ class ResizedArrays(Arrays):
         self.drop_on_host = drop_on_host
         self._check_shapes()
         # Indices of the shapes in a cycle, in order.
-        self._deck = np.repeat(
+        self._cycle = np.repeat(
             np.arange(len(shapes)), [one.shape.weight for one in shapes]
         )
         self._sizes = np.array([one.batch_size for one in shapes])
 
     def __len__(self) -> int:
         """Batches that begin in the first pass."""
-        first = self.rows // int(self._sizes[self._deck].sum())
+        first = self.rows // int(self._sizes[self._cycle].sum())
         return next(
             index
-            for index in itertools.count(first * len(self._deck))
+            for index in itertools.count(first * len(self._cycle))
             if self._place(index)[1] >= self.rows
         )
 
@@ -154,10 +154,10 @@ class ResizedArrays(Arrays):
 
     def _place(self, index: int) -> tuple[PlannedShape, int]:
         """Shape of a batch, and examples before it over all passes."""
-        deck, place = divmod(index, len(self._deck))
-        order = self._generator(3, deck).permutation(self._deck)
+        cycle, place = divmod(index, len(self._cycle))
+        order = self._generator(3, cycle).permutation(self._cycle)
         sizes = self._sizes[order]
-        before = deck * sizes.sum() + sizes[:place].sum()
+        before = cycle * sizes.sum() + sizes[:place].sum()
         return self.shapes[order[place]], int(before)
 
     def _rows_from(self, start: int, planned: PlannedShape) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_a_batch_far_away_is_read_at_once(shapes):
     )
 
 
-def test_each_deck_has_every_shape_as_often_as_its_weight(shapes):
+def test_each_cycle_has_every_shape_as_often_as_its_weight(shapes):
     data = make(shapes)
     decks = [
         tuple(data.batch_at(4 * deck + i)[0]["text"].shape[0] for i in range(4))
