@@ -11,6 +11,7 @@ from keras_imp.models.protocols import check_encoder
 from keras_imp.tasks.combined import Combined
 from keras_imp.tasks.owners import check_tasks_of
 from keras_imp.tasks.task import Task, count_examples
+from keras_imp.training.input.host_batch import host_arrays
 from keras_imp.training.input.task_mixture import TaskMixture
 
 # Arguments of Keras' `fit` and `evaluate` that would have no effect.
@@ -188,7 +189,7 @@ def check_inputs(
     if hasattr(encoder, "check_inputs"):
         inputs = {name: x[name] for name in task.modalities if name in x}
         with named(task):
-            arrays = {name: _to_arrays(v) for name, v in inputs.items()}
+            arrays = host_arrays(inputs, "`x`")
             encoder.check_inputs(task.encoder_inputs(arrays))
 
 
@@ -228,13 +229,6 @@ def _how_to_give(missing: list[str], x: Any, y: Any) -> str:
         f"Add {missing} to the task's data, or choose a task with other "
         "modalities."
     )
-
-
-def _to_arrays(values: Any) -> Any:
-    """An input as an array, or one that was cut on the host as several."""
-    if isinstance(values, dict):
-        return {name: np.asarray(part) for name, part in values.items()}
-    return np.asarray(values)
 
 
 def check_sample_weight(x: dict[str, Any], sample_weight: Any) -> None:

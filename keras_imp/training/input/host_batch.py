@@ -39,13 +39,30 @@ def host_batch(batch: Any) -> tuple:
             )
         )
     named = zip(parts, PARTS, strict=False)
-    return tuple(_to_numpy(part, name) for part, name in named)
+    return tuple(host_arrays(part, name) for part, name in named)
 
 
-def _to_numpy(part: Any, name: str) -> Any:
+def host_arrays(part: Any, name: str) -> Any:
+    """A part of a batch as NumPy arrays, without a copy where it has them.
+
+    Args:
+        part: An array, a tensor, nested lists, or a dict of them; or None.
+        name: What it is, in backticks, for the message.
+
+    Returns:
+        The same with arrays.
+
+    Raises:
+        ValueError: If a value is no array.
+
+    Example:
+        >>> from keras_imp.training.input.host_batch import host_arrays
+        >>> host_arrays({"text": [[1, 2]]}, "`x`")["text"].shape
+        (1, 2)
+    """
     if isinstance(part, dict):
         return {
-            key: _to_numpy(value, f"{name[:-1]}[{key!r}]`")
+            key: host_arrays(value, f"{name[:-1]}[{key!r}]`")
             for key, value in part.items()
         }
     return None if part is None else as_array(part, name)
