@@ -25,6 +25,8 @@ def as_array(values: Any, name: str) -> np.ndarray:
         >>> as_array([[1, 2], [3, 4]], "`x`").shape
         (2, 2)
     """
+    if is_plain(values):
+        return values
     check_not_masked(values, name)
     try:
         array = np.asarray(values)
@@ -37,6 +39,24 @@ def as_array(values: Any, name: str) -> np.ndarray:
     if is_rows and isinstance(array[0], (list, tuple, np.ndarray)):
         return as_array(array.tolist(), name)
     return array
+
+
+def is_plain(values: Any) -> bool:
+    """Whether values are an array that needs neither a check nor a change.
+
+    Args:
+        values: Anything.
+
+    Returns:
+        True for a NumPy array that is not masked, and not of objects.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp._arrays import is_plain
+        >>> is_plain(np.zeros(2)), is_plain(np.ma.masked_array([1, 2]))
+        (True, False)
+    """
+    return type(values) is np.ndarray and values.dtype.kind != "O"
 
 
 def check_not_masked(values: Any, name: str) -> None:

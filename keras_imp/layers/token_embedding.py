@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_positive, message
+from keras_imp.layers._runtime.host_values import dtype_of
 from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers.drop_token import keep_tokens
 from keras_imp.typing import Tensor
@@ -99,7 +100,7 @@ class TokenEmbedding(Layer):
         Raises:
             ValueError: If they are not.
         """
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        dtype = dtype_of(inputs)
         if len(inputs.shape) != 2 or "int" not in dtype:
             raise ValueError(
                 message(

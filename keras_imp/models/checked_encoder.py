@@ -4,8 +4,6 @@ Values can be looked at on the host only. `AlternatingModel` has every batch
 checked before a step, and a plain call and `predict` check what they are given.
 """
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -83,8 +81,9 @@ class CheckedEncoder(EncoderBackbone):
         """
         self.check_names(inputs)
         for name, values in inputs.items():
-            self._check_form(name, values)
-            self._check_values(name, values)
+            record = self._records[name]
+            self._check_form(record, values)
+            self._check_values(record, values)
 
     def check_names(self, inputs: dict[str, Any]) -> None:
         """Raise unless inputs are a dict of some of the modalities.
@@ -109,8 +108,9 @@ class CheckedEncoder(EncoderBackbone):
         for name in inputs:
             check_modality(name, self.modalities)
 
-    def _check_values(self, name: str, values: Any) -> None:
-        record, embedder = self._record_of(name), self.embedder_of(name)
+    def _check_values(self, record: Modality, values: Any) -> None:
+        name = record.name
+        embedder = self.embedder_of(name)
         if isinstance(values, dict):
             values = values[PATCHES]
         else:
@@ -121,11 +121,13 @@ class CheckedEncoder(EncoderBackbone):
             return
         if not isinstance(values, np.ndarray):
             values = some_rows(values)  # As few as possible are moved.
-        with _in_front(f"Input {name!r}: "):
+        try:
             record.check_values(host_values(values))
+        except ValueError as error:
+            raise ValueError(f"Input {name!r}: {error}") from error
 
-    def _check_form(self, name: str, values: Any) -> None:
-        record = self._record_of(name)
+    def _check_form(self, record: Modality, values: Any) -> None:
+        name = record.name
         check_not_masked(values, f"The input {name!r}")
         if isinstance(values, dict):
             check_patches(name, values, self.patchings)
@@ -145,12 +147,3 @@ class CheckedEncoder(EncoderBackbone):
     def _record_of(self, name: str) -> Modality:
         check_modality(name, self.modalities)
         return self._records[name]
-
-
-@contextlib.contextmanager
-def _in_front(words: str) -> Iterator[None]:
-    """Put words in front of an error about values."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{words}{error}") from error

@@ -87,6 +87,8 @@ class Embedder(Layer):
         super().__init__(**kwargs)
         self.tokens = layer_from(tokens)
         self.positions = layer_from(positions)
+        # Most batches have a shape that one before them had.
+        self._fitting_shapes: frozenset[tuple[Any, ...]] = frozenset()
         width = self.tokens.hidden_dim
         self.before, self.after = (
             TokenDense(
@@ -199,6 +201,8 @@ class Embedder(Layer):
         Raises:
             ValueError: If a patch does not divide it, or text is too long.
         """
+        if shape in self._fitting_shapes:
+            return
         grid = self.grid(shape)
         if self.has_ids:
             if 0 in grid:
@@ -210,6 +214,7 @@ class Embedder(Layer):
                     )
                 )
             self.positions.check_grid(grid, None)
+        self._fitting_shapes |= {shape}
 
     def check_ids(self, name: str, ids: Any) -> None:
         """Raise unless token ids are in the vocabulary.

@@ -126,7 +126,7 @@ class MultimodalEncoder(CheckedEncoder):
             >>> tuple(encoder.embed("text", np.array([[1, 9, 0]])).tokens.shape)
             (1, 3, 8)
         """
-        self._check_form(name, inputs)
+        self._check_form(self._record_of(name), inputs)
         embedded = self.embedder_of(name)(inputs, kept=kept)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
         if self.pooling == "token":
@@ -295,7 +295,7 @@ class MultimodalEncoder(CheckedEncoder):
     def _spec_of(
         self, name: str, inputs: Any, kept: Any
     ) -> dict[str, keras.KerasTensor]:
-        self._check_form(name, inputs)
+        self._check_form(self._record_of(name), inputs)
         embedder = self.embedder_of(name)
         tokens = embedder.compute_output_spec(inputs, kept)["tokens"]
         self.body.check_length(tokens)

@@ -6,14 +6,13 @@ alike. The bounds here are wide. They let through what is normalized by a mean
 and a standard deviation, and refuse what was not scaled at all.
 """
 
-import functools
 import math
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp.layers._runtime.host_values import dtype_of
 
 # Normalized pixels reach 2.6 (ImageNet) and seldom 10; 0..255 is far above.
 MAX_PIXEL = 10.0
@@ -91,32 +90,6 @@ def check_spectrogram(values: np.ndarray) -> None:
     )
 
 
-def dtype_of(values: Any) -> str:
-    """Name of the dtype of an array, also of what Keras does not know.
-
-    Args:
-        values: An array or a tensor.
-
-    Returns:
-        Such as `"float32"`, `"bfloat16"`, `"<U5"`, `"object"`.
-
-    Example:
-        >>> import numpy as np
-        >>> from keras_imp.models.value_checks import dtype_of
-        >>> dtype_of(np.array(["a cat"]))
-        '<U5'
-    """
-    return _name_of(values.dtype)
-
-
-@functools.lru_cache
-def _name_of(dtype: Any) -> str:
-    # NumPy and Keras take longer for a name than for the check of a batch.
-    if isinstance(dtype, np.dtype) and dtype.kind in "OSUMmcT":
-        return str(dtype)
-    return keras.backend.standardize_dtype(dtype)
-
-
 def some_rows(values: Any) -> Any:
     """Rows of every example, about `SAMPLE` values: all would cost time.
 
@@ -182,4 +155,6 @@ def _scale_spectrogram(dtype: str, low: float, high: float) -> str:
 
 
 def _range(values: np.ndarray) -> tuple[Any, Any]:
-    return values.min().item(), values.max().item()
+    # What the methods `min` and `max` call, a little later.
+    low = np.minimum.reduce(values, axis=None)
+    return low.item(), np.maximum.reduce(values, axis=None).item()

@@ -7,7 +7,7 @@ from keras_imp._saving.names import save_by_name
 from keras_imp.models.protocols import finish_building, has_own_build
 from keras_imp.tasks.owners import set_owner
 from keras_imp.tasks.task import Task
-from keras_imp.training.input.checks import named
+from keras_imp.training.input.checks import Named
 
 
 def attach_tasks(model: Any) -> None:
@@ -21,7 +21,7 @@ def attach_tasks(model: Any) -> None:
             build all its layers; it names the task.
     """
     for task in model.task_list:
-        with named(task):
+        with Named(task):
             task.prepare(model.encoder)
         if not task.built and has_own_build(task):
             task.build(dict.fromkeys(task.modalities, (None, model.hidden_dim)))

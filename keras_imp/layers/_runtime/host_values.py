@@ -1,5 +1,6 @@
-"""The values of a tensor, where they are there to be looked at."""
+"""The values of a tensor, where there are any, and the name of its dtype."""
 
+import functools
 import sys
 from typing import Any
 
@@ -54,3 +55,29 @@ def host_values(x: Any) -> np.ndarray:
         [1, 2]
     """
     return x if isinstance(x, np.ndarray) else keras.ops.convert_to_numpy(x)
+
+
+def dtype_of(values: Any) -> str:
+    """Name of the dtype of an array, also of what Keras does not know.
+
+    Args:
+        values: An array or a tensor.
+
+    Returns:
+        Such as `"float32"`, `"bfloat16"`, `"<U5"`, `"object"`.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.layers._runtime.host_values import dtype_of
+        >>> dtype_of(np.array(["a cat"]))
+        '<U5'
+    """
+    return _name_of(values.dtype)
+
+
+@functools.lru_cache
+def _name_of(dtype: Any) -> str:
+    # NumPy and Keras take longer for a name than for the check of a batch.
+    if isinstance(dtype, np.dtype) and dtype.kind in "OSUMmcT":
+        return str(dtype)
+    return keras.backend.standardize_dtype(dtype)

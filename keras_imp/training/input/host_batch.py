@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_imp._arrays import as_array
+from keras_imp._arrays import as_array, is_plain
 from keras_imp._errors import message
 
 PARTS = ("`x`", "`y`", "`sample_weight`")
@@ -62,7 +62,9 @@ def host_arrays(part: Any, name: str) -> Any:
     """
     if isinstance(part, dict):
         return {
-            key: host_arrays(value, f"{name[:-1]}[{key!r}]`")
+            key: value
+            if is_plain(value)
+            else host_arrays(value, f"{name[:-1]}[{key!r}]`")
             for key, value in part.items()
         }
     return None if part is None else as_array(part, name)

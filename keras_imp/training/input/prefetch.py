@@ -68,15 +68,17 @@ def wait_for(get: Callable[[], Any]) -> Any:
         >>> wait_for(lambda: "batch")
         'batch'
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:
         return get()
-    with contextlib.suppress(ReadInterrupted):
+    try:
         try:
             _MainThread.waits = True
             if not _MainThread.stops:
                 return get()
         finally:
             _MainThread.waits = False
+    except ReadInterrupted:
+        pass  # Its cause is the newest of `stops`.
     return _MainThread.stops[-1]()
 
 

@@ -1,8 +1,6 @@
 """What happens to each batch on the host before a model gets it."""
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -11,11 +9,11 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.input.checks import (
+    Named,
     check_inputs,
     check_order,
     check_parts,
     check_sample_weight,
-    named,
 )
 from keras_imp.training.input.prediction import by_modality, check_lengths
 
@@ -44,29 +42,23 @@ def prepared(task: Task, encoder: Any, batch: tuple, training: bool) -> tuple:
     others = [name for name in x if name not in task.modalities]
     x = {modality: x[modality] for modality in task.modalities}
     check_lengths(task, x)
-    with named(task), _pointing_at([] if y is not None else others):
+    with Named(task):
         check_sample_weight(x, sample_weight)
         if training:
             check_parts(task, x)
         elif _has_too_few(task, x):
             sample_weight = np.zeros(count_examples(x), "float32")
             batch = (x, y, sample_weight)
-        task.check_batch(x, y, sample_weight)
+        try:
+            task.check_batch(x, y, sample_weight)
+        except ValueError as error:
+            if y is not None or not others:
+                raise
+            raise ValueError(
+                f"{error} The batch also has {others}: give targets as `y`, "
+                "not in `x`."
+            ) from error
     return (x, *batch[1:])
-
-
-@contextlib.contextmanager
-def _pointing_at(columns: list[str]) -> Iterator[None]:
-    """Where targets are missing, name the columns that may hold them."""
-    try:
-        yield
-    except ValueError as error:
-        if not columns:
-            raise
-        raise ValueError(
-            f"{error} The batch also has {columns}: give targets as `y`, not "
-            "in `x`."
-        ) from error
 
 
 def _has_too_few(task: Task, x: dict[str, Any]) -> bool:

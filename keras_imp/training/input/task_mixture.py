@@ -5,6 +5,7 @@ says what there is to read and in which order; `reader.py` reads it for a model.
 """
 
 import copy
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -269,7 +270,12 @@ def signature(batch: Any) -> str:
         '2x4x4x3_2'
     """
     shapes = (a.shape for a in keras.tree.flatten(batch) if a is not None)
-    return "_".join("x".join(map(str, shape)) for shape in shapes)
+    return "_".join(map(_text_of, shapes))
+
+
+@functools.lru_cache
+def _text_of(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _check_schedule(schedule: Any, seed: Any) -> None:
