@@ -14,6 +14,7 @@ _HOMES = {
     "ResizedArrays": "keras_imp.data.shapes.resized_arrays",
     "Shape": "keras_imp.data.shapes.shape",
     "Tokenizer": "keras_imp.data.text",
+    "augment": "keras_imp.data.augment",
     "drop_tokens": "keras_imp.data.shapes.dropping",
     "playground": "keras_imp.data.playground",
 }

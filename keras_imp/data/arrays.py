@@ -10,6 +10,8 @@ import numpy as np
 from keras_imp._arrays import as_array
 from keras_imp._errors import check_integer, message
 from keras_imp._repr import ShowsArguments
+from keras_imp.data.augment.compose import Compose
+from keras_imp.data.augment.draws import Draws
 from keras_imp.data.description import describe_array, describe_function
 
 Augment = Callable[[tuple, np.random.Generator], tuple]
@@ -30,7 +32,9 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
         batch_size: Examples of a batch.
         shuffle: Whether to shuffle each pass.
         augment: Called as `augment(batch, generator)`; the generator depends
-            on the seed and the batch's number only.
+            on the seed and the batch's number only. For
+            `data.augment.Compose`, what happens to a row depends on the seed,
+            the batch's number and the row only.
         seed: Seed of the shuffling and of `augment`.
         drop_last: Whether a pass leaves out the rest that fills no batch. In
             training a smaller last batch would be one more shape to compile,
@@ -155,6 +159,9 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
             batch += (self.sample_weight[rows],)
         if self.augment is None:
             return batch
+        if isinstance(self.augment, Compose):
+            draws = Draws(self.seed, index, rows)
+            return self.augment.augment_rows(batch, draws)
         return self.augment(batch, self._generator(1, index))
 
     def _rows_of_pass(self, number: int) -> np.ndarray:

@@ -47,14 +47,17 @@ def describe_array(values: Any) -> dict[str, Any]:
     }
 
 
-def describe_function(function: Callable | None) -> str | None:
-    """The name of a function: all that can be known of it.
+def describe_function(function: Callable | None) -> Any:
+    """What an object with a method `describe` tells, or a function's name.
+
+    Of a plain function, no more can be known.
 
     Args:
         function: A function, an object that can be called, or None.
 
     Returns:
-        Its name, without the module; None for None.
+        What `function.describe()` returns; else the name, without the module.
+        None for None.
 
     Example:
         >>> from keras_imp.data.description import describe_function
@@ -63,6 +66,8 @@ def describe_function(function: Callable | None) -> str | None:
     """
     if function is None:
         return None
+    if hasattr(function, "describe"):
+        return function.describe()
     while isinstance(function, functools.partial):
         function = function.func
     return getattr(function, "__qualname__", type(function).__qualname__)

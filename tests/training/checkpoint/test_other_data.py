@@ -1,12 +1,14 @@
 """A resume with other data than the run began with is refused."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 
 import keras_imp
 from keras_imp.callbacks import Backup
-from keras_imp.data import Arrays
+from keras_imp.data import Arrays, augment
 from keras_imp.training.checkpoint.run_description import (
     Difference,
     describe,
@@ -29,6 +31,11 @@ def brighter(batch, generator):
 
 def darker(batch, generator):
     return batch
+
+
+def flips(probability):
+    flip = partial(augment.images.flip, probability=probability)
+    return augment.Compose(image=flip)
 
 
 def arrays(x=IMAGES, y=LABELS, sample_weight=None, **options):
@@ -63,6 +70,12 @@ def test_the_same_data_read_again_is_the_same_run(model):
         ({}, {"augment": darker}, "augment", ("brighter", "darker")),
         ({}, {"augment": None}, "augment", ("brighter", None)),
         (
+            {"augment": flips(0.5)},
+            {"augment": flips(0.4)},
+            "augment.of_modality.image.0.probability",
+            (0.5, 0.4),
+        ),
+        (
             {"batch_size": 7},
             {"batch_size": 8},
             "batch_size",
@@ -88,8 +101,8 @@ def test_the_same_data_read_again_is_the_same_run(model):
         ),
     ],
     ids=[
-        "seed", "shuffle", "augment", "no augment", "batch size", "type",
-        "shape", "weights",
+        "seed", "shuffle", "augment", "no augment", "settings", "batch size",
+        "type", "shape", "weights",
     ],
 )  # fmt: skip
 def test_arguments_of_arrays_are_compared(model, first, second, where, values):
