@@ -281,7 +281,7 @@ def print_comparisons(comparisons: dict[str, dict]) -> None:
 
 def draw(comparisons: dict[str, dict], path: pathlib.Path) -> None:
     """Differences with their confidence intervals, as a picture."""
-    from keras_imp.evaluation.report import new_figure, save_figure
+    from keras_imp.evaluation.figures import new_figure, save_figure
 
     count = len(comparisons)
     figure, axes = new_figure(1, count, (4.2 * count, 3.2))

@@ -207,7 +207,7 @@ def show(facts: dict) -> None:
 
 
 def draw(facts: dict, path: pathlib.Path) -> None:
-    from keras_imp.evaluation.report import new_figure, save_figure
+    from keras_imp.evaluation.figures import new_figure, save_figure
 
     figure, (axis,) = new_figure(1, 1, (7, 3.5))
     axis.plot(*zip(*facts["memory_mb"]))

@@ -171,7 +171,7 @@ def _run(options: run_options.RunOptions, folder: Path) -> None:
     Console().print(report.table(lines))
     typer.echo(f"Trained for {run.seconds:.0f} s. In {folder}:")
     for name, what in run.written.items():
-        typer.echo(f"  {name:22}{what}")
+        typer.echo(f"  {name:24}{what}")
     logs = shlex.quote(str(folder / "logs"))
     typer.echo(f"Curves: tensorboard --logdir {logs}")
 

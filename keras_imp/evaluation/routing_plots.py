@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_imp._optional import require
 from keras_imp._repr import ShowsArguments
-from keras_imp.evaluation.report import new_figure, save_figure
+from keras_imp.evaluation.figures import new_figure, save_figure
 from keras_imp.layers.moe.reporting import check_routed, routing_totals
 
 # Images in the overlay.

@@ -1,5 +1,7 @@
 """Name the class, or the classes, of one modality's input."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -92,6 +94,11 @@ class Classification(LinearTask):
             )
         else:
             self.score_metric = self.track(keras.metrics.Mean(name="accuracy"))
+
+    def chance_loss(self, examples: int) -> float | None:
+        """Of the single label ln(classes), of several labels ln(2)."""
+        del examples
+        return math.log(2 if self.multi_label else self.num_classes)
 
     def compute_loss(self, x, y, y_pred, sample_weight=None) -> Tensor:
         del x

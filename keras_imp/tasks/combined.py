@@ -110,6 +110,18 @@ class Combined(Task):
         """Whether a part contrasts the examples of a batch."""
         return any(part.contrasts_examples for part in self.tasks)
 
+    def chance_loss(self, examples: int) -> float | None:
+        """That of the parts, weighted and reduced as their losses are."""
+        losses = [part.chance_loss(examples) for part in self.tasks]
+        if None in losses:
+            return None
+        total = sum(
+            part.loss_weight * loss
+            for part, loss in zip(self.tasks, losses, strict=True)
+            if loss is not None
+        )
+        return total / len(losses) if self.reduce == "mean" else total
+
     @property
     def modalities(self) -> tuple[str, ...]:
         names = (name for part in self.tasks for name in part.modalities)

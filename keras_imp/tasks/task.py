@@ -126,6 +126,10 @@ class Task(ShowsArguments, Layer):
         """
         return False
 
+    def chance_loss(self, examples: int) -> float | None:
+        """Loss in nats, unweighted, if all answers score alike, or None."""
+        return None
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that a training batch of this task must have."""

@@ -1,5 +1,6 @@
 """The command as a user types it, with a few steps and some of the data."""
 
+import base64
 import dataclasses
 import functools
 import io
@@ -27,7 +28,9 @@ from keras_imp.data import Tokenizer, playground
 from keras_imp.evaluation.playground import report as playground_report
 from keras_imp.evaluation.playground import run as playground_run
 from keras_imp.evaluation.playground import tasks as playground_tasks
+from keras_imp.evaluation.playground.plots import PLOTS
 from keras_imp.models import PRESETS
+from tests.helpers.pages import Page
 
 BACKEND = keras.config.backend()
 OTHER_BACKEND = "torch" if BACKEND == "jax" else "jax"
@@ -227,10 +230,13 @@ def test_the_run_folder_has_everything(folder):
         "learning_curves.png",
         "logs",
         "model.keras",
+        "objects_confusion.png",
+        "report.html",
         "results.json",
         "retrieval.png",
         "routing_heatmap.png",
         "routing_overlay.png",
+        "sounds_confusion.png",
         "time.json",
         "tokenizer.json",
     }
@@ -260,14 +266,70 @@ def test_every_task_has_results_beside_its_baseline(folder):
     "name",
     [
         "learning_curves.png",
+        "objects_confusion.png",
         "retrieval.png",
         "routing_heatmap.png",
         "routing_overlay.png",
+        "sounds_confusion.png",
     ],
 )
 def test_pictures_can_be_opened(folder, name):
     with Image.open(folder / name) as picture:
         assert min(picture.size) > 300
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return Page((folder / "report.html").read_text("utf-8"))
+
+
+def test_the_page_has_everything_and_needs_no_network(page, folder):
+    assert page.headings == [
+        "Settings",
+        "Results",
+        "Learning",
+        "Retrieval",
+        "Classes",
+        "Experts",
+    ]
+    shown = [base64.b64decode(x["src"].split(",")[1]) for x in page.images]
+    assert shown == [(folder / name).read_bytes() for name in PLOTS]
+    outside = [
+        address
+        for address in page.addresses
+        if not address.startswith(("#", "data:image/png;base64,"))
+    ]
+    assert outside == []
+    assert "script" not in page.tags
+
+
+def test_the_page_has_the_results_of_the_run(page, folder):
+    results = json.loads((folder / "results.json").read_text())
+    scores = [row[:5] for row in page.rows if len(row) == 6][1:]
+    assert scores == [
+        [
+            row["task"],
+            row["what"],
+            f"{row['chance']:.3f}",
+            "–" if row["linear"] is None else f"{row['linear']:.3f}",
+            f"{row['keras_imp']:.3f}",
+        ]
+        for row in results["rows"]
+    ]
+    settings = dict(row for row in page.rows if len(row) == 2)
+    assert settings["encoder"] == ENCODER
+    assert settings["training steps"] == str(STEPS)
+    assert settings["seed"] == "3"
+    assert settings["seconds of training"] == str(results["seconds"])
+    assert settings["backend"].startswith(f"{BACKEND} ")
+    assert f"keras-imp {keras_imp.__version__}" in settings["versions"]
+    model = keras.models.load_model(folder / "model.keras")
+    assert settings["parameters"].startswith(f"{model.count_params():,}, ")
+
+
+def test_the_summary_names_what_was_written(runs):
+    for name in (*PLOTS, "report.html", "results.json"):
+        assert f"  {name:24}" in runs.resumed.output
 
 
 def test_model_and_encoder_can_be_loaded(folder):

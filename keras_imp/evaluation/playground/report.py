@@ -1,7 +1,6 @@
 """What the playground's model can do on the test split, beside baselines."""
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,16 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from keras_imp.data import Tokenizer, playground
-from keras_imp.evaluation import (
-    ZeroShotClassifier,
-    plot_retrieval,
-    recall_at,
-    same_text,
-)
+from keras_imp.evaluation import ZeroShotClassifier, recall_at, same_text
 from keras_imp.evaluation.playground.tasks import Split
 from keras_imp.training.alternating_model import AlternatingModel
 
-GALLERY_QUERIES = 8
 # One size for all predictions, so that what one has compiled serves the others.
 BATCH_SIZE = 100
 
@@ -122,32 +115,6 @@ def table(lines: list[dict[str, Any]]) -> Table:
             Text(f"{line['keras_imp']:.3f}", style=color),
         )
     return result
-
-
-def draw_gallery(
-    model: AlternatingModel, test: Split, tokenizer: Tokenizer, path: Path
-) -> None:
-    """Draw some test captions with the nearest test images under each.
-
-    Args:
-        model: The trained model.
-        test: The test split.
-        tokenizer: The one it was trained with.
-        path: PNG to write.
-    """
-    emoji = test.source.emoji
-    captions = [several[1] for several in emoji.captions]
-    images, texts = _emoji_vectors(model, test, tokenizer)
-    # Evenly over the test split, which is ordered by category.
-    chosen = np.linspace(0, len(captions) - 1, GALLERY_QUERIES).astype(int)
-    queries = [captions[i] for i in chosen]
-    plot_retrieval(
-        queries,
-        emoji.images,
-        texts[chosen] @ images.T,
-        same_text(queries, captions),
-        path,
-    )
 
 
 def _objects(model, test, tokenizer) -> list[Row]:

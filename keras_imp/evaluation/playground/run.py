@@ -1,25 +1,20 @@
 """One run of the playground from start to finish, into one folder."""
 
-import csv
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_imp._errors import message
 from keras_imp._files import write_text
 from keras_imp._keras_private import log_writers
 from keras_imp.callbacks import Backup, ResumableCSVLogger
 from keras_imp.data import Tokenizer
-from keras_imp.evaluation import (
-    RoutingHeatMap,
-    inspect_routing,
-    plot_learning_curves,
-)
-from keras_imp.evaluation.playground import report, tasks
+from keras_imp.evaluation import RoutingHeatMap
+from keras_imp.evaluation.playground import plots, report, tasks
+from keras_imp.evaluation.playground.run_page import settings_of, write_run_page
 from keras_imp.training.checkpoint.backup import BackupError
 from keras_imp.training.checkpoint.lock import FolderInUseError
 
@@ -55,6 +50,7 @@ class PlaygroundRun:
         self.folder = folder
         self.steps = steps
         self.seed = seed
+        self.preset = preset
         self._stopwatch = _Stopwatch(folder / "time.json")
         self.tokenizer = _tokenizer(folder / "tokenizer.json")
         self.splits = {
@@ -110,7 +106,7 @@ class PlaygroundRun:
         }
 
     def evaluate(self) -> list[dict[str, Any]]:
-        """Measure the model on the test split, and draw the plots.
+        """Measure the model on the test split, draw it, and write the page.
 
         Returns:
             The lines of `results.json`.
@@ -119,25 +115,19 @@ class PlaygroundRun:
         lines = report.with_baselines(
             report.evaluate(self.model, test, self.tokenizer)
         )
-        results = {"seconds": round(self.seconds, 1), "rows": lines}
+        seconds = round(self.seconds, 1)
+        results = {"seconds": seconds, "rows": lines}
         _write_json(folder / "results.json", results)
         self.written["results.json"] = "the table above"
-        plot_learning_curves(
-            _read_history(folder / "history.csv"),
-            folder / "learning_curves.png",
-            self.steps_per_epoch,
+        drawn = plots.draw_plots(
+            self.model, test, self.tokenizer, folder, self.steps_per_epoch
         )
-        self.written["learning_curves.png"] = "losses by epoch"
-        report.draw_gallery(
-            self.model, test, self.tokenizer, folder / "retrieval.png"
+        self.written |= {name: plots.PLOTS[name].summary for name in drawn}
+        settings = settings_of(
+            self.model, self.preset, self.steps, self.seed, seconds
         )
-        self.written["retrieval.png"] = "captions and the images found for them"
-        if self.model.encoder.num_experts:
-            inspect_routing(self.model, tasks.test_inputs(test), folder)
-            self.written |= {
-                "routing_heatmap.png": "which expert takes which modality",
-                "routing_overlay.png": "which expert takes which token",
-            }
+        write_run_page(folder, settings, lines, drawn)
+        self.written["report.html"] = "all of this on one page"
         return lines
 
     def _callbacks(self) -> list[keras.callbacks.Callback]:
@@ -239,20 +229,6 @@ def _read_seconds(path: Path) -> float:
                 error=str(error),
             )
         ) from error
-
-
-def _read_history(path: Path) -> dict[str, list[float]]:
-    """Columns of the CSV log; an empty cell is NaN."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        name: [_number(row[name]) for row in rows]
-        for name in (rows[0] if rows else {})
-    }
-
-
-def _number(cell: str) -> float:
-    return float(cell) if cell else np.nan
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -172,6 +172,22 @@ class Contrastive(Task):
         """Always: that of softmax is ln(batch size) before it learns."""
         return True
 
+    def chance_loss(self, examples: int) -> float | None:
+        """Of softmax ln(examples) and the margin, times the pairs' weights.
+
+        Groups and equal captions, which are no negatives, make it smaller. Of
+        sigmoid the loss of the best constant probability, one match in
+        `examples`; None with a margin.
+        """
+        weight = sum(pair[2] for pair in self.pairs) / len(self.pairs)
+        if self.loss == "softmax":
+            return weight * (math.log(examples) + self.margin)
+        if self.margin:
+            return None
+        others = examples - 1
+        surprise = math.log(examples) + others * math.log(examples / others)
+        return weight * surprise
+
     def build(self, pooled_shape):
         self.common_space.build(pooled_shape)
         initial = self.temperature

@@ -1,5 +1,6 @@
 """Mask a part of one modality's input and predict it from the rest."""
 
+import math
 from typing import Any
 
 import keras
@@ -170,6 +171,14 @@ class MaskedModeling(Task):
     @property
     def modalities(self) -> tuple[str, ...]:
         return (self.modality,)
+
+    def chance_loss(self, examples: int) -> float | None:
+        """Of tokens ln(vocabulary), once the encoder is known."""
+        del examples
+        size = self.prepared.get("vocabulary_size")
+        if isinstance(self.objective, MaskedTokens) and size:
+            return math.log(size)
+        return None
 
     def prepare(self, encoder: Encoder) -> None:
         checked = check_encoder(

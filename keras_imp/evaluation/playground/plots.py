@@ -1,0 +1,182 @@
+"""Plots of a run: how it learned, and what its model does with test data."""
+
+import csv
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_imp.data import Tokenizer, playground
+from keras_imp.evaluation import (
+    chance_losses,
+    inspect_routing,
+    plot_confusion,
+    plot_learning_curves,
+    plot_retrieval,
+    same_text,
+)
+from keras_imp.evaluation.playground import report, tasks
+from keras_imp.evaluation.playground.tasks import Split
+from keras_imp.training.alternating_model import AlternatingModel
+
+GALLERY_QUERIES = 8
+
+
+class About(NamedTuple):
+    """What to say of a plot.
+
+    Attributes:
+        summary: A few words.
+        section: Heading of its section on the page.
+        caption: What is to be seen.
+    """
+
+    summary: str
+    section: str
+    caption: str
+
+
+# By file, in the order of the page.
+PLOTS = {
+    "learning_curves.png": About(
+        "losses by step, and chance",
+        "Learning",
+        "Loss of each task in training and validation. The dashed line is the "
+        "loss of guessing: ln(classes), or ln(examples of a batch) for a "
+        "contrastive task, whose batches have one size in training and "
+        "validation. Captions that repeat in a batch make it a little lower.",
+    ),
+    "retrieval.png": About(
+        "captions and the images found for them",
+        "Retrieval",
+        "Captions of the test split, and the test images nearest to each. A "
+        "right answer has a frame and a check mark.",
+    ),
+    "objects_confusion.png": About(
+        "which images are taken for which",
+        "Classes",
+        "Fashion-MNIST classes of the test split (rows), and what they are "
+        "taken for (columns). The one found best is first.",
+    ),
+    "sounds_confusion.png": About(
+        "which instruments are taken for which",
+        "Classes",
+        "Instrument families of the test split (rows), and what they are taken "
+        "for (columns). The one found best is first.",
+    ),
+    "routing_heatmap.png": About(
+        "which expert takes which modality",
+        "Experts",
+        "Fraction of each modality's gates that an expert has, times the "
+        "number of experts: 1 is an equal load.",
+    ),
+    "routing_overlay.png": About(
+        "which expert takes which token",
+        "Experts",
+        "The expert with the highest gate of each patch; dark: no expert.",
+    ),
+}
+
+
+def draw_plots(
+    model: AlternatingModel,
+    test: Split,
+    tokenizer: Tokenizer,
+    folder: Path,
+    steps_per_epoch: int,
+) -> list[str]:
+    """Draw all plots of a run into its folder.
+
+    Args:
+        model: The trained model.
+        test: The test split.
+        tokenizer: The one it was trained with.
+        folder: Folder of the run, with its `history.csv`.
+        steps_per_epoch: Steps of a row of the history.
+
+    Returns:
+        The names of the files that were drawn, of `PLOTS`.
+    """
+    plot_learning_curves(
+        _read_history(folder / "history.csv"),
+        folder / "learning_curves.png",
+        steps_per_epoch,
+        chance_losses(model, tasks.BATCH_SIZES),
+    )
+    draw_gallery(model, test, tokenizer, folder / "retrieval.png")
+    draw_confusion(model, test, "objects", folder / "objects_confusion.png")
+    draw_confusion(model, test, "sounds", folder / "sounds_confusion.png")
+    is_sparse = bool(model.encoder.num_experts)
+    if is_sparse:
+        inspect_routing(model, tasks.test_inputs(test), folder)
+    return [
+        name
+        for name, about in PLOTS.items()
+        if is_sparse or about.section != "Experts"
+    ]
+
+
+def draw_gallery(
+    model: AlternatingModel, test: Split, tokenizer: Tokenizer, path: Path
+) -> None:
+    """Draw some test captions with the nearest test images under each.
+
+    Args:
+        model: The trained model.
+        test: The test split.
+        tokenizer: The one it was trained with.
+        path: PNG to write.
+    """
+    emoji = test.source.emoji
+    captions = [several[1] for several in emoji.captions]
+    # Evenly over the test split, which is ordered by category.
+    chosen = np.linspace(0, len(captions) - 1, GALLERY_QUERIES).astype(int)
+    queries = [captions[i] for i in chosen]
+    images = _predict(model, "captions", image=emoji.images)
+    texts = _predict(model, "captions", text=tokenizer(queries))
+    plot_retrieval(
+        queries,
+        emoji.images,
+        texts["text_to_image"] @ images["image_to_text"].T,
+        same_text(queries, captions),
+        path,
+    )
+
+
+def draw_confusion(
+    model: AlternatingModel, test: Split, task: str, path: Path
+) -> None:
+    """Draw which classes a task takes for which.
+
+    Args:
+        model: The trained model.
+        test: The test split.
+        task: `"objects"` or `"sounds"`.
+        path: PNG to write.
+    """
+    modality, names = {
+        "objects": ("image", playground.FASHION_CLASSES),
+        "sounds": ("audio", playground.FAMILIES),
+    }[task]
+    data = getattr(test, task)
+    logits = _predict(model, task, **{modality: data[modality]})
+    plot_confusion(data["y"], logits.argmax(axis=1), list(names), path)
+
+
+def _predict(model: AlternatingModel, task: str, **x: np.ndarray):
+    return model.predict(x, task=task, batch_size=report.BATCH_SIZE, verbose=0)
+
+
+def _read_history(path: Path) -> dict[str, list[float]]:
+    """Columns of the CSV log; an empty cell is NaN."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: [_number(row[name]) for row in rows]
+        for name in (rows[0] if rows else {})
+    }
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
