@@ -39,6 +39,7 @@ OVERRIDDEN = {
         "_apply_weight_decay": "Each weight decays at its own rate instead.",
         "_update_model_variables_moving_average": "Idle weights are averaged "
         "too.",
+        "_backend_update_step": "Matrices of one shape are updated together.",
     },
 }
 
@@ -198,6 +199,17 @@ def is_decayed(optimizer: Any, variable: keras.Variable) -> bool:
 def moving_averages(optimizer: Any) -> list[keras.Variable]:
     """The moving average of each variable, with `use_ema=True`."""
     return optimizer._model_variables_moving_average
+
+
+def momentum_of(optimizer: Any, variable: keras.Variable) -> keras.Variable:
+    """What an Adam keeps of the gradients of a variable."""
+    return optimizer._momentums[variable_index(optimizer, variable)]
+
+
+def is_replicated(optimizer: Any) -> bool:
+    """Whether several replicas of TensorFlow share an optimizer."""
+    strategy = getattr(optimizer, "_distribution_strategy", None)
+    return strategy is not None and strategy.num_replicas_in_sync > 1
 
 
 def optimizer_of(optimizer: Any, variable: keras.Variable) -> Any:

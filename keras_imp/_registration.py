@@ -47,6 +47,7 @@ SERIALIZABLE = {
     "keras_imp.training.combined_model": ("CombinedModel",),
     "keras_imp.training.optimizers.adamw": ("AdamW",),
     "keras_imp.training.optimizers.cosine_with_warmup": ("CosineWithWarmup",),
+    "keras_imp.training.optimizers.muon": ("Muon",),
     "keras_imp.training.schedules.state": ("ScheduleState",),
 }
 

@@ -5,6 +5,7 @@
 
 import ast
 import pathlib
+import types
 
 import h5py
 import keras
@@ -14,6 +15,7 @@ from keras import ops
 
 import keras_imp
 from keras_imp import _keras_private as keras_private
+from tests.helpers.optimizers import take_step
 from tests.helpers.weights import to_numpy
 
 PACKAGE = pathlib.Path(keras_imp.__file__).parent
@@ -298,6 +300,29 @@ def test_an_optimizer_keeps_moving_averages_in_the_order_of_variables():
     assert [a.shape for a in averages] == [v.shape for v in variables]
 
 
+def test_an_adam_keeps_a_momentum_of_each_variable():
+    optimizer, variables = built()
+    take_step(optimizer, variables, [None, ops.ones(1)])
+    first, second = (
+        to_numpy(keras_private.momentum_of(optimizer, v)) for v in variables
+    )
+    assert not first.any()
+    assert second == pytest.approx(0.1)
+
+
+def test_an_optimizer_knows_whether_replicas_share_it():
+    optimizer, _ = built()
+    assert not keras_private.is_replicated(optimizer)
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+            assert not keras_private.is_replicated(built()[0])
+    several = types.SimpleNamespace(num_replicas_in_sync=2)
+    vars(optimizer)["_distribution_strategy"] = several
+    assert keras_private.is_replicated(optimizer)
+
+
 def test_a_multi_optimizer_knows_which_part_updates_a_variable():
     first, rest = keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.1)
     both = keras.optimizers.MultiOptimizer(
@@ -381,7 +406,8 @@ def test_no_other_file_uses_a_private_name_of_keras():
     ]
     # Public names of named tuples begin like private ones.
     known = {"_fields", "_replace", "_asdict", *names_of_the_package(nodes)}
-    known.add("_rules")  # Of AdamW, set where Keras does not track it.
+    # Of AdamW and Muon, set where Keras does not track them.
+    known |= {"_rules", "_matched"}
     others = [(path, node) for path, node in nodes if path != HERE]
     imported = {
         (path.name, node.module)

@@ -58,7 +58,7 @@ def make_model():
     model = keras_imp.AlternatingModel(
         encoder, [keras_imp.tasks.Classification("objects", "image", 3)]
     )
-    optimizer = keras_imp.optimizers.AdamW(
+    optimizer = keras_imp.optimizers.Muon(
         keras_imp.optimizers.CosineWithWarmup(1e-2, 4, warmup_steps=1)
     )
     model.compile(optimizer, jit_compile=keras.config.backend() == "jax")

@@ -1,4 +1,4 @@
-"""A step of an optimizer as the model takes it, and AdamW in NumPy."""
+"""A step of an optimizer as the model takes it; AdamW and Muon in NumPy."""
 
 import warnings
 
@@ -79,3 +79,42 @@ class AdamWOracle:
             if gradient is not None
         ]
         return min(1.0, self.clip / np.sqrt(sum(squares)))
+
+
+def orthogonalize_oracle(values, polynomials):
+    """Polynomials of singular values, in float64.
+
+    They are scaled by the eighth root of the sum of their eighth powers, and a
+    hundredth more.
+    """
+    left, singular, right = np.linalg.svd(
+        np.asarray(values, "float64"), full_matrices=False
+    )
+    bound = np.sum(singular**8, axis=-1, keepdims=True) ** (1 / 8)
+    x = singular / np.where(bound == 0, 1.0, 1.01 * bound)
+    for a, b, c in polynomials:
+        x = a * x + b * x**3 + c * x**5
+    return (left * x[..., None, :]) @ right
+
+
+class MuonOracle(AdamWOracle):
+    """Muon in float64 for the weights at `matrices`, AdamW for the rest."""
+
+    def __init__(self, *arguments, matrices, polynomials, rms=0.2, **options):
+        super().__init__(*arguments, **options)
+        self.matrices = matrices
+        self.polynomials = polynomials
+        self.rms = rms
+
+    def _move(self, i, gradient):
+        if i not in self.matrices:
+            super()._move(i, gradient)
+            return
+        rate = self.rate * np.asarray(self.factors[i])
+        gradient = np.where(rate == 0, 0.0, gradient)
+        self.weights[i] = self.weights[i] * (1 - self.decays[i] * rate)
+        self.m[i] = 0.95 * self.m[i] + 0.05 * gradient
+        ahead = 0.95 * self.m[i] + 0.05 * gradient
+        step = orthogonalize_oracle(ahead, self.polynomials)
+        length = self.rms * max(ahead.shape[-2:]) ** 0.5
+        self.weights[i] = self.weights[i] - rate * length * step

@@ -137,14 +137,10 @@ class AdamW(keras.optimizers.AdamW):
     def update_step(
         self, gradient: Tensor, variable: Any, learning_rate: Any
     ) -> None:
-        rule = self.rule(variable)
-        if rule.is_frozen:
+        if self.rule(variable).is_frozen:
             return
-        rate = ops.cast(learning_rate, variable.dtype)
-        if not isinstance(rule.factor, float) or rule.factor != 1.0:
-            rate = rate * ops.cast(rule.factor, variable.dtype)
-        if self._decays(variable):
-            self.assign_sub(variable, variable * self.weight_decay * rate)
+        rate = self._rate(variable, learning_rate)
+        self._decay(variable, rate)
         super().update_step(gradient, variable, rate)
 
     def finalize_variable_values(self, var_list: list[Any]) -> None:
@@ -191,6 +187,18 @@ class AdamW(keras.optimizers.AdamW):
         if frozen is None:
             return gradient
         return ops.where(frozen, ops.zeros_like(gradient), gradient)
+
+    def _rate(self, variable: Any, learning_rate: Any) -> Tensor:
+        """The learning rate of a weight, or one for each of its rows."""
+        factor = self.rule(variable).factor
+        rate = ops.cast(learning_rate, variable.dtype)
+        if isinstance(factor, float) and factor == 1.0:
+            return rate
+        return rate * ops.cast(factor, variable.dtype)
+
+    def _decay(self, variable: Any, rate: Tensor) -> None:
+        if self._decays(variable):
+            self.assign_sub(variable, variable * self.weight_decay * rate)
 
     def _decays(self, variable: Any) -> bool:
         known = optimized_variables(self)[variable_index(self, variable)]

@@ -89,8 +89,7 @@ def _no_muon(weight: Any) -> str:
         "keras.optimizers.Muon trains 2-D weights only, and all others by "
         "Adam: the kernels of an encoder, which are stacked over its layers, "
         "would be Adam's, and its tables Muon's.",
-        "Use keras_imp.optimizers.AdamW, or a subclass of Muon that takes the "
-        "last two axes of a stacked weight for the matrix.",
+        "Use keras_imp.optimizers.Muon, for which each layer is a matrix.",
         weight=weight.path,
         shape=tuple(weight.shape),
     )

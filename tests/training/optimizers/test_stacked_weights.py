@@ -56,8 +56,7 @@ def test_muon_which_leaves_stacked_kernels_to_adam_is_refused(
         "Adam: the kernels of an encoder, which are stacked over its layers, "
         "would be Adam's, and its tables Muon's. Received: "
         f"weight={kernel.path!r}, shape={tuple(kernel.shape)!r}. Use "
-        "keras_imp.optimizers.AdamW, or a subclass of Muon that takes the "
-        "last two axes of a stacked weight for the matrix."
+        "keras_imp.optimizers.Muon, for which each layer is a matrix."
     )
     with exactly(ValueError, text):
         model.compile(optimizer())
@@ -101,9 +100,10 @@ def test_one_norm_for_all_layers_of_a_stack_is_warned_of(make, optimizer, what):
         (1, optimizers.Lamb),
         (2, lambda: optimizers.AdamW(global_clipnorm=1.0)),
         (2, keras_imp.optimizers.AdamW),
+        (2, keras_imp.optimizers.Muon),
         (2, optimizers.Lion),
     ],
-    ids=["one layer", "global norm", "own", "by element"],
+    ids=["one layer", "global norm", "own", "own Muon", "by element"],
 )
 def test_what_treats_layers_one_by_one_is_taken_without_a_word(
     make, num_layers, optimizer

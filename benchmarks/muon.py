@@ -1,0 +1,122 @@
+"""What Muon adds to a step, against AdamW.
+
+The playground's five tasks in real `fit`, with the dense and the sparse tiny
+encoder: AdamW, Muon as it is by default, and with the five steps that it is
+known for. All take the same batches in the same order, in turns.
+
+    KERAS_BACKEND=jax python benchmarks/muon.py
+"""
+
+import argparse
+import os
+import statistics
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+from _timing import table, timed, write_json
+
+import keras_imp
+from keras_imp.evaluation.playground import tasks as playground
+from keras_imp.training.optimizers.orthogonalize import KELLER_JORDAN
+
+PRESETS = {"dense": "imp_tiny", "sparse": "imp_moe_tiny"}
+OPTIMIZERS = {
+    "AdamW": lambda: keras_imp.optimizers.AdamW(1e-3, 0.1),
+    "Muon": lambda: keras_imp.optimizers.Muon(1e-3, 0.1),
+    "Muon, five steps": lambda: keras_imp.optimizers.Muon(
+        1e-3, 0.1, polynomials=KELLER_JORDAN
+    ),
+}
+CLOCKS = ("wall", "cpu")
+
+
+class Data:
+    """The training batches of some tasks, from the start in each `fit`."""
+
+    def __init__(self, tasks: tuple[str, ...]):
+        self.tasks = tasks
+        self.tokenizer = playground.train_tokenizer()
+        self.split = playground.load_split("train", self.tokenizer)
+
+    def mixture(self) -> keras_imp.TaskMixture:
+        weights = {name: playground.WEIGHTS[name] for name in self.tasks}
+        return keras_imp.TaskMixture(
+            playground.training_sources(self.split, 0, self.tasks),
+            schedule=keras_imp.schedules.Weighted(weights),
+            seed=0,
+        )
+
+
+def measure(preset: str, data: Data, rounds: int, steps: int) -> dict:
+    """Seconds of a step of each optimizer, and its ratio to AdamW's."""
+    models = {}
+    for name, optimizer in OPTIMIZERS.items():
+        keras.utils.set_random_seed(0)
+        models[name] = playground.build_model(
+            data.tokenizer, steps, preset, tasks=data.tasks
+        )
+        models[name].compile(optimizer())
+
+    def fit(name):
+        models[name].fit(data.mixture(), steps_per_epoch=steps, verbose=0)
+
+    for name in models:  # Compiles each task.
+        fit(name)
+    samples: dict = {name: [] for name in models}
+    for turn in range(rounds):
+        order = list(models) if turn % 2 == 0 else list(models)[::-1]
+        for name in order:
+            taken = timed(lambda n=name: fit(n))
+            samples[name].append({c: taken[c] / steps for c in CLOCKS})
+    return {
+        name: {
+            "seconds": {c: median(taken, c) for c in CLOCKS},
+            "ratio_to_adamw": {
+                c: statistics.median(
+                    one[c] / adamw[c]
+                    for one, adamw in zip(taken, samples["AdamW"])
+                )
+                for c in CLOCKS
+            },
+        }
+        for name, taken in samples.items()
+    }
+
+
+def median(samples: list[dict], clock: str) -> float:
+    return statistics.median(sample[clock] for sample in samples)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--smoke", action="store_true")
+    options = parser.parse_args()
+    rounds, steps = (1, 2) if options.smoke else (options.rounds, options.steps)
+    tasks = ("objects",) if options.smoke else tuple(playground.WEIGHTS)
+
+    data, out = Data(tasks), sys.stdout.write
+    backend = keras.config.backend()
+    content: dict = {"backend": backend, "load_at_start": os.getloadavg()[0]}
+    for kind, preset in PRESETS.items():
+        content[kind] = found = measure(preset, data, rounds, steps)
+        rows = [
+            [
+                name,
+                *(f"{1e3 * side['seconds'][c]:.1f}" for c in CLOCKS),
+                *(f"{side['ratio_to_adamw'][c]:.3f}" for c in CLOCKS),
+            ]
+            for name, side in found.items()
+        ]
+        header = ["optimizer", "wall ms", "cpu ms", "wall ratio", "cpu ratio"]
+        out(table(f"{preset}, {backend}, a step", header, rows) + "\n")
+    content["load_at_end"] = os.getloadavg()[0]
+    if not options.smoke:
+        out(f"{write_json(f'muon_{backend}', content)}\n")
+
+
+if __name__ == "__main__":
+    main()
