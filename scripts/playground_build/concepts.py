@@ -10,6 +10,7 @@ such as "open" or "heart" would otherwise link hundreds of unlike pictures.
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 LARGEST_HELD_OUT = 20
 
@@ -211,8 +212,15 @@ def keys(record: dict) -> set[str]:
     return found or {"name " + name}
 
 
-def group(records: list[dict]) -> list[str]:
-    """Return the concept of each record: the first of its linked keys."""
+def group(
+    records: list[dict], same_drawing: Iterable[tuple[int, int]] = ()
+) -> list[str]:
+    """Return the concept of each record: the first of its linked keys.
+
+    Args:
+        records: The emoji.
+        same_drawing: Positions of two emoji that share a drawing.
+    """
     parent: dict[str, str] = {}
 
     def root(key: str) -> str:
@@ -221,11 +229,16 @@ def group(records: list[dict]) -> list[str]:
             key = parent[key]
         return key
 
+    def link(first: str, second: str) -> None:
+        low, high = sorted((root(first), root(second)))
+        parent[high] = low
+
     own = [sorted(keys(record)) for record in records]
     for linked in own:
         for key in linked[1:]:
-            low, high = sorted((root(linked[0]), root(key)))
-            parent[high] = low
+            link(linked[0], key)
+    for left, right in same_drawing:
+        link(own[left][0], own[right][0])
     return [root(linked[0]) for linked in own]
 
 
@@ -237,8 +250,13 @@ def split_of(concept: str, size: int, seed: str = "keras-imp") -> str:
     """
     if size > LARGEST_HELD_OUT:
         return "train"
-    digest = hashlib.sha256(f"{seed}:{concept}".encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
+    share = hashed(concept, seed)
     if share < 0.7:
         return "train"
     return "validation" if share < 0.8 else "test"
+
+
+def hashed(text: str, seed: str = "keras-imp") -> float:
+    """Return a number in [0, 1) that a text and a seed decide."""
+    digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from playground_build.files import atlas, write_json, write_png
+from playground_build.folds import FOLDS
 
-FOLDER = "usr/share/datasets/fashion-mnist"
+FOLDER = "debian/usr/share/datasets/fashion-mnist"
 TILES_PER_ROW = 100
 
 # (split, file prefix, first and one past the last picture of each class).
@@ -46,7 +47,21 @@ def build(root: Path, out: Path) -> None:
         write_png(
             out / f"fashion_{split}.png", atlas(images[rows], TILES_PER_ROW)
         )
-        write_json(
-            out / f"fashion_{split}.json",
-            {"labels": "".join(str(label) for label in labels[rows])},
-        )
+        columns = {"labels": digits(labels[rows])}
+        if split != "test":
+            columns["folds"] = digits(folds(labels, rows))
+        write_json(out / f"fashion_{split}.json", columns)
+
+
+def folds(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the fold of each row: the pictures of a class take turns."""
+    place = np.zeros(len(labels), int)
+    for label in range(int(labels.max()) + 1):
+        own = np.flatnonzero(labels == label)
+        place[own] = np.arange(len(own))
+    return place[rows] % FOLDS
+
+
+def digits(values: np.ndarray) -> str:
+    """Write numbers below ten as one string."""
+    return "".join(str(value) for value in values)

@@ -112,6 +112,8 @@ INSTRUMENTS = (
     (r"55_", "marching tenor drum", "drum"),
 )
 
+FAMILY_OF = {instrument: family for _, instrument, family in INSTRUMENTS}
+
 NOTE = re.compile(r"([A-Ga-g])(#|b)? ?\d")
 
 
@@ -126,15 +128,23 @@ def classify(name: str) -> tuple[str, str] | None:
 def note(name: str, instrument: str, family: str) -> str | None:
     """Return the pitch class in a recording's name, such as `C sharp`.
 
-    The font counts octaves differently from instrument to instrument, and
-    the clean guitar is named by string and fret, so those stay unknown.
+    The clean guitar is named by string and fret, so its notes stay unknown.
     """
-    if family == "drum" or instrument == "clean electric guitar":
+    if instrument == "clean electric guitar":
         return None
     pattern, *_ = (row[0] for row in INSTRUMENTS if re.match(row[0], name))
     start = re.match(pattern.replace(" [A-G]", " ?"), name)
-    found = NOTE.search(name, start.end() if start else 0)
-    if found is None:
+    return note_after(name, start.end() if start else 0, family)
+
+
+def note_after(name: str, start: int, family: str) -> str | None:
+    """Return the pitch class named from a position on; drums have none.
+
+    Octaves are left out: fonts count them differently from instrument to
+    instrument.
+    """
+    found = NOTE.search(name, start)
+    if family == "drum" or found is None:
         return None
     sign = {"#": " sharp", "b": " flat", None: ""}[found.group(2)]
     return found.group(1).upper() + sign

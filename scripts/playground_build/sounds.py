@@ -1,92 +1,35 @@
 """FluidR3Mono recordings: one MP3 per split, with what sounds in it."""
 
 import hashlib
-import io
 import itertools
-import math
-import struct
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import soundfile
-from scipy.signal import resample_poly
 
 from playground_build import instruments
-from playground_build.files import write_json
+from playground_build.folds import FOLDS, deal
+from playground_build.sound_font import (
+    Recording,
+    clip,
+    samples,
+    write_recordings,
+)
 
-FONT = "usr/share/sounds/sf3/FluidR3Mono_GM.sf3"
-RATE = 16_000
-SAMPLES = 16_384
-FADE = 320
-PEAK = 0.9
+FONT = "debian/usr/share/sounds/sf3/FluidR3Mono_GM.sf3"
 SHARES = {"train": 0.65, "validation": 0.10, "test": 0.25}
-HEADER = struct.Struct("<20sIIIIIBbHH")
 
 
-class Recording(NamedTuple):
-    """One recording of the font; `ogg` holds its Ogg Vorbis bytes."""
-
-    name: str
-    instrument: str
-    family: str
-    note: str | None
-    ogg: bytes
-
-
-def chunk(data: bytes, position: int) -> tuple[bytes, bytes, int]:
-    """Return the id, body and end of the RIFF chunk at a position."""
-    size = int.from_bytes(data[position + 4 : position + 8], "little")
-    end = position + 8 + size
-    return data[position : position + 4], data[position + 8 : end], end
-
-
-def children(data: bytes, position: int, padded: bool) -> dict[bytes, bytes]:
-    """Return the chunks from a position on, by id (a list by its type)."""
-    found = {}
-    while position + 8 <= len(data):
-        name, body, position = chunk(data, position)
-        if name == b"LIST":
-            name, body = body[:4], body[4:]
-        found[name] = body
-        # The font's writer leaves an odd `smpl` chunk, and so the list
-        # around it, without the pad byte that RIFF asks for.
-        if padded and len(body) % 2:
-            position += 1
-    return found
-
-
-def recordings(font: bytes) -> list[Recording]:
+def recordings(root: Path) -> list[Recording]:
     """Return the recordings of the chosen families, in the font's order."""
-    top = children(font, 12, padded=False)
-    samples = children(top[b"sdta"], 0, padded=False)[b"smpl"]
-    headers = children(top[b"pdta"], 0, padded=True)[b"shdr"]
     found = []
-    for row in HEADER.iter_unpack(headers):
-        name = row[0].split(b"\0")[0].decode("latin-1")
-        kind = instruments.classify(name)
+    for sample in samples((root / FONT).read_bytes()):
+        kind = instruments.classify(sample.name)
         if kind is None:
             continue
-        note = instruments.note(name, *kind)
-        ogg = samples[row[1] : row[2]]
-        found.append(Recording(name, *kind, note, ogg))
+        note = instruments.note(sample.name, *kind)
+        found.append(Recording(sample.name, *kind, note, sample.ogg))
     return found
-
-
-def clip(ogg: bytes) -> np.ndarray:
-    """Decode, resample to 16 kHz with a low-pass, cut or pad, normalize."""
-    wave, rate = soundfile.read(io.BytesIO(ogg), dtype="float64")
-    if wave.ndim > 1:
-        wave = wave.mean(axis=1)
-    # Half a second more than needed is plenty for the filter's tail.
-    wave = wave[: int(rate * (SAMPLES / RATE + 0.5))]
-    common = math.gcd(RATE, rate)
-    wave = resample_poly(wave, RATE // common, rate // common)[:SAMPLES]
-    fade = min(FADE, len(wave))
-    wave[len(wave) - fade :] *= np.linspace(1.0, 0.0, fade)
-    wave = wave * (PEAK / np.abs(wave).max())
-    return np.pad(wave, (0, SAMPLES - len(wave)))
 
 
 def assign(found: list[Recording]) -> dict[str, str]:
@@ -132,25 +75,36 @@ def seeded(text: str) -> str:
     return hashlib.sha256(f"keras-imp:{text}".encode()).hexdigest()
 
 
+def instrument_folds(
+    found: list[Recording], splits: dict[str, str]
+) -> dict[str, int | None]:
+    """Return the fold of each instrument outside the test split.
+
+    The instruments of a family are dealt together, so that each fold leaves
+    one to train on. A family with a single one has nothing to hold out.
+    """
+    families: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for item in found:
+        if splits[item.instrument] != "test":
+            families[item.family][item.instrument] += 1
+    load = [0] * FOLDS
+    result: dict[str, int | None] = {}
+    for family in sorted(families):
+        counts = families[family]
+        if len(counts) < 2:
+            result.update(dict.fromkeys(counts))
+        else:
+            result.update(deal(counts, "folds", load))
+    return result
+
+
 def build(root: Path, out: Path) -> None:
     """Write `sounds_<split>.mp3` and `sounds_<split>.json`."""
-    found = recordings((root / FONT).read_bytes())
+    found = recordings(root)
     splits = assign(found)
+    folds = instrument_folds(found, splits)
     for split in SHARES:
         rows = [item for item in found if splits[item.instrument] == split]
-        wave = np.concatenate([clip(item.ogg) for item in rows])
-        # Vorbis would be smaller, but libsndfile gives each Ogg stream a
-        # random serial number, so no two files would be the same.
-        # An average bit rate carries the header that makes decoding gapless.
-        soundfile.write(
-            out / f"sounds_{split}.mp3",
-            wave,
-            RATE,
-            format="MP3",
-            subtype="MPEG_LAYER_III",
-            compression_level=0.9,
-            bitrate_mode="AVERAGE",
-        )
-        keys = ("name", "instrument", "family", "note")
-        records = [{key: getattr(row, key) for key in keys} for row in rows]
-        write_json(out / f"sounds_{split}.json", {"records": records})
+        clips = np.stack([clip(item.ogg) for item in rows])
+        own = None if split == "test" else folds
+        write_recordings(out, split, rows, clips, own)

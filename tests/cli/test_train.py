@@ -88,6 +88,8 @@ def some(part):
 def pick(column, rows):
     if isinstance(column, np.ndarray):
         return column[rows]
+    if isinstance(column, dict):
+        return {}  # Styles, which the run does not read.
     return [column[row] for row in rows]
 
 
