@@ -160,7 +160,7 @@ def _draw_labels(
 
 def _percent(fraction: float) -> str:
     """Without decimals; one example of many is more than none."""
-    return "<1%" if 0 < fraction < 0.005 else f"{fraction:.0%}"
+    return "<1%" if 0 < fraction < 0.01 else f"{fraction:.0%}"
 
 
 def _check_ids(

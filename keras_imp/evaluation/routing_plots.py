@@ -14,6 +14,8 @@ from keras_imp.layers.moe.reporting import check_routed, routing_totals
 
 # Images in the overlay.
 OVERLAY_IMAGES = 6
+# Most patches along a side that have room for a number.
+NUMBERED_PATCHES = 8
 
 
 def plot_heat_map(
@@ -63,8 +65,8 @@ def plot_heat_map(
                 f"{value:.1f}",
                 ha="center",
                 va="center",
-                fontsize=7,
-                color="black" if value > 0.6 * top else "white",
+                fontsize=8,
+                color="black" if value > 0.5 * top else "white",
             )
         name = layers[layer] if layers else layer
         title = name if isinstance(name, str) else f"layer {name}"
@@ -87,8 +89,8 @@ def plot_overlay(
 ) -> None:
     """Draw which expert took each patch of the first images.
 
-    A patch has the color of the expert with its highest gate; a patch that no
-    expert took stays dark.
+    A patch has the color of the expert with its highest gate, and its number
+    where there is room; a patch that no expert took stays dark.
 
     Args:
         images: uint8, or float in [-1, 1], shape `(examples, height, width,
@@ -125,6 +127,9 @@ def plot_overlay(
             overlay = np.kron(patches, np.ones((*_patch_size(image, grid), 1)))
             mixed = 0.45 * image / 255.0 + 0.55 * overlay
             axes[row, layer + 1].imshow(mixed, interpolation="nearest")
+            _number_patches(
+                axes[row, layer + 1], gates[index, layer], grid, image
+            )
             if row == 0:
                 name = layers[layer] if layers else layer
                 axes[0, layer + 1].set_title(f"layer {name}", fontsize=9)
@@ -213,6 +218,26 @@ def _patch_colors(
     taken = gates.max(axis=-1, keepdims=True) > 0
     shown = np.where(taken, colors[gates.argmax(axis=-1)], 0.0)
     return shown.reshape(*grid, 3)
+
+
+def _number_patches(
+    axis: Any, gates: np.ndarray, grid: tuple[int, int], image: np.ndarray
+) -> None:
+    """Write each expert into its patches, for the color-blind, if they fit."""
+    if max(grid) > NUMBERED_PATCHES:
+        return
+    height, width = _patch_size(image, grid)
+    for token, expert in enumerate(gates.argmax(axis=-1)):
+        if gates[token].max() > 0:
+            row, column = divmod(token, grid[1])
+            axis.text(
+                (column + 0.5) * width - 0.5,
+                (row + 0.5) * height - 0.5,
+                str(expert),
+                ha="center",
+                va="center",
+                fontsize=7,
+            )
 
 
 def _patch_size(image: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:

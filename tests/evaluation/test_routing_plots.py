@@ -1,0 +1,48 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from keras_imp.evaluation import plot_overlay, routing_plots
+
+pytestmark = pytest.mark.one_backend
+
+
+@pytest.fixture
+def overlay(monkeypatch):
+    """From the grid and the gates of an image to its axes."""
+    figures = []
+    monkeypatch.setattr(
+        routing_plots,
+        "save_figure",
+        lambda figure, path, bottom: figures.append(figure),
+    )
+
+    def overlay(grid, gates):
+        shape = (1, 4 * grid[0], 2 * grid[1], 3)
+        plot_overlay(np.zeros(shape, "uint8"), gates[None, None], grid, "x.png")
+        return figures.pop().axes[1]
+
+    yield overlay
+    plt.close("all")
+
+
+def test_each_patch_has_the_number_of_its_expert(overlay):
+    # Six tokens, three experts; no expert took the fourth token.
+    gates = np.eye(3)[[0, 2, 1, 0, 1, 2]] * 0.5
+    gates[3] = 0.0
+    axis = overlay((2, 3), gates)
+    numbers = {text.get_position(): text.get_text() for text in axis.texts}
+    # Patches are 4 pixels high and 2 wide; a pixel's center is at its index.
+    assert numbers == {
+        (0.5, 1.5): "0",
+        (2.5, 1.5): "2",
+        (4.5, 1.5): "1",
+        (2.5, 5.5): "1",
+        (4.5, 5.5): "2",
+    }
+
+
+def test_small_patches_have_no_room_for_a_number(overlay):
+    side = routing_plots.NUMBERED_PATCHES
+    assert len(overlay((side, 1), np.ones((side, 2))).texts) == side
+    assert not overlay((side + 1, 1), np.ones((side + 1, 2))).texts
