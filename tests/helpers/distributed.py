@@ -62,7 +62,10 @@ def rarer_tasks():
 
 
 def make_model(
-    make_tasks=all_tasks, model=keras_imp.AlternatingModel, **options
+    make_tasks=all_tasks,
+    model=keras_imp.AlternatingModel,
+    optimizer=None,
+    **options,
 ):
     """A sparse encoder under some tasks, always with the same weights."""
     keras.utils.set_random_seed(1)
@@ -77,7 +80,8 @@ def make_model(
     model = model(encoder, make_tasks())
     model.compile(
         # Gentle: each step of a fast run makes rounding errors grow.
-        keras.optimizers.SGD(0.03, momentum=0.5, global_clipnorm=1.0),
+        optimizer
+        or keras.optimizers.SGD(0.03, momentum=0.5, global_clipnorm=1.0),
         jit_compile=keras.config.backend() == "jax",
     )
     return model
@@ -173,6 +177,10 @@ def train_padded():
     return model.fit(mixture, verbose=0).history
 
 
+def make_muon():
+    return make_model(words, optimizer=keras_imp.optimizers.Muon(1e-3, 0.1))
+
+
 def resume(first, second):
     """Break off in the second epoch in one scope and go on in another."""
     with tempfile.TemporaryDirectory() as folder:
@@ -203,12 +211,20 @@ def jax_runs():
         "batch 2, expert 2": model_parallel(batch=2, expert=2),
     }
     runs, shards, collectives, errors, padded = {}, {}, {}, {}, {}
+    muon = {}
     for name, scope in settings.items():
         with scope():
             model = make_model()
             runs[name] = train(model)
             shards[name] = shapes_on_one_device(model)
             padded[name] = train_padded()
+            model_of_muon = make_muon()
+            muon[name] = fit(model_of_muon)
+            if name == "batch 2, expert 2":
+                collectives["muon"] = collectives_of(model_of_muon, "words")
+                gentle = make_model(words)
+                fit(gentle, epochs=1)
+                collectives["gentle"] = collectives_of(gentle, "words")
             if scope is data:
                 errors["odd batch"] = odd_batch(model)
                 for task in ("captions", "scenes"):
@@ -222,6 +238,7 @@ def jax_runs():
     return {
         "runs": runs,
         "padded": padded,
+        "muon": muon,
         "shards": shards,
         "errors": errors,
         "collectives": collectives,
@@ -296,8 +313,10 @@ def tensorflow_runs():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     runs = {"one device": train(make_model())}
     padded = {"one device": train_padded()}
+    muon = {"one device": fit(make_muon())}
     with strategy.scope():
         padded["mirrored 2"] = train_padded()
+        muon["mirrored 2"] = fit(make_muon())
         model = make_model()
     runs["mirrored 2"] = train(model)
     errors = {"odd batch": odd_batch(model)}
@@ -331,6 +350,7 @@ def tensorflow_runs():
     return {
         "runs": runs,
         "padded": padded,
+        "muon": muon,
         "errors": errors,
         "resumed": resumed(contextlib.nullcontext, strategy.scope),
     }

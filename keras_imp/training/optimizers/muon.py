@@ -23,10 +23,12 @@ from keras_imp.training.optimizers.orthogonalize import (
 )
 from keras_imp.typing import Tensor
 
-# The kernels of attention, feed-forward networks and experts in the stacks of
-# an encoder; not its routers.
-BODY = (
-    r"stack(_\d+)?/(experts_)?(query|key|value|output|expand|contract)_kernel$"
+# The kernels of an encoder: of attention, feed-forward networks and experts in
+# its stacks, and those of its embedders; not its routers.
+KERNELS = (
+    r"(^|/)(\w*stack(_\d+)?/(experts_)?"
+    r"(query|key|value|output|expand|contract)_kernel"
+    r"|(tokens/projection|before|after)/kernel)$"
 )
 # What Adam keeps of a weight, and Muon does not.
 OF_ADAM_ALONE = ("velocity", "velocity_hat")
@@ -63,8 +65,8 @@ class Muon(AdamW):
         learning_rate: A number or a schedule, such as `CosineWithWarmup`.
         weight_decay: As of `AdamW`.
         matrices: Pattern; weights whose path it matches are trained by Muon.
-            Defaults to the kernels of an encoder's layers, experts included,
-            without those of embedders, routers and heads.
+            Defaults to the kernels of an `IMPEncoder`: of its layers, experts
+            included, and of its embedders, without its routers.
         momentum: Fraction of the momentum that a step keeps.
         update_rms: Root mean square of the entries of a step, in learning
             rates. The default is about that of AdamW, whose rates and decay
@@ -98,7 +100,7 @@ class Muon(AdamW):
         learning_rate: Any = 1e-3,
         weight_decay: float = 1e-4,
         *,
-        matrices: str = BODY,
+        matrices: str = KERNELS,
         momentum: float = 0.95,
         update_rms: float = 0.2,
         polynomials: Polynomials = THREE_STEPS,
@@ -278,4 +280,6 @@ def _is_matrix(variable: Any) -> bool:
     place = place_of(variable)
     is_stacked = place is not None and 0 < place.depths[0] < place.top
     shape = tuple(variable.shape)
-    return len(shape) >= 2 + is_stacked and min(shape[-2:]) > 1
+    if is_stacked:  # The bias of an expert is a matrix of one row.
+        return len(shape) > 2 and min(shape[-2:]) > 1
+    return len(shape) >= 2

@@ -103,7 +103,15 @@ def assert_second_epoch(result, never_stopped):
         np.testing.assert_array_equal(values, history[name][1:])
 
 
-def test_the_real_encoder_with_dropout_resumes_too(tmp_path):
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.SGD(0.1),
+        lambda: keras_imp.optimizers.Muon(1e-2, use_ema=True),
+    ],
+    ids=["SGD", "Muon"],
+)
+def test_the_real_encoder_with_dropout_resumes_too(tmp_path, optimizer):
     def make(seed):
         def encoder():
             return keras_imp.IMPEncoder(
@@ -116,7 +124,7 @@ def test_the_real_encoder_with_dropout_resumes_too(tmp_path):
             lambda: [keras_imp.tasks.Classification("words", "text", 3)],
             encoder(),
             seed=seed,
-            optimizer=keras.optimizers.SGD(0.1),
+            optimizer=optimizer(),
         )
 
     rng = np.random.default_rng(0)

@@ -98,6 +98,15 @@ def test_a_padded_step_on_several_devices_is_that_of_one(results):
 
 @not_on_torch
 @pytest.mark.multi_device
+def test_muon_takes_the_steps_of_one_device_on_several(results):
+    expected = results["muon"].pop("one device")
+    assert len(results["muon"]) == {"jax": 2, "tensorflow": 1}[BACKEND]
+    for found in results["muon"].values():
+        assert_close(found, expected)
+
+
+@not_on_torch
+@pytest.mark.multi_device
 def test_a_run_goes_on_with_other_devices(results):
     """From within an epoch; on JAX with weights over three mesh axes."""
     never_stopped = results["resumed"]["never"]
@@ -119,6 +128,14 @@ def test_experts_and_their_moments_are_divided(results):
     }
     for name, count in experts.items():
         assert results["shards"][name] == [[1, count, 8, 16]] * 2
+
+
+@on_jax
+@pytest.mark.multi_device
+def test_muon_moves_no_more_between_devices_than_another_optimizer(results):
+    """Each expert is orthogonalized where it lies."""
+    found = results["collectives"]
+    assert found["muon"] == found["gentle"]
 
 
 @on_jax

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_imp.models.weight_places import Place
-from keras_imp.training.optimizers import AdamW, CosineWithWarmup
+from keras_imp.training.optimizers import AdamW, CosineWithWarmup, Muon
 from tests.helpers import models as training
 from tests.helpers.models import data_of, two_tasks
 from tests.helpers.optimizers import AdamWOracle, take_step
@@ -14,6 +14,10 @@ from tests.helpers.weights import to_numpy
 
 BACKEND = keras.config.backend()
 SHAPES = {"a/kernel": (3, 2), "a/bias": (2,), "b/kernel": (4, 1, 2), "c": ()}
+
+
+def muon(*arguments, **options):
+    return Muon(*arguments, matrices="kernel$", **options)
 
 
 def make_variables(rng):
@@ -193,8 +197,9 @@ def test_another_pattern_decays_other_weights(rng):
 # With a model ---------------------------------------------------------------
 
 
-def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
-    optimizer = AdamW(
+@pytest.mark.parametrize("kind", [AdamW, muon])
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path, kind):
+    optimizer = kind(
         1e-2,
         0.1,
         learning_rate_multipliers={"objects": 3.0, "audio/kernel": 0.0},
@@ -206,7 +211,7 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
     model.save(tmp_path / "model.keras")
     keras.utils.set_random_seed(99)
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert type(loaded.optimizer) is AdamW
+    assert type(loaded.optimizer) is type(optimizer)
     assert loaded.optimizer.get_config() == optimizer.get_config()
     training.assert_same(training.state(loaded), training.state(model))
     for m in (model, loaded):
@@ -214,11 +219,12 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(tmp_path):
     training.assert_same(training.state(loaded), training.state(model))
 
 
+@pytest.mark.parametrize("kind", [AdamW, muon])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_a_scaled_loss_gives_the_same_step(policy):
+def test_a_scaled_loss_gives_the_same_step(policy, kind):
     """Unscaled before it is clipped; frozen and idle weights stay."""
-    plain, _ = one_step(policy)
-    scaled, before = one_step(policy, initial_scale=2.0**6)
+    plain, _ = one_step(policy, kind)
+    scaled, before = one_step(policy, kind, initial_scale=2.0**6)
     # An epsilon of 0.1 lets the length of the gradient show in the step.
     tolerance = 1e-7 if policy == "float32" else 1e-4
     for path, value in plain.items():
@@ -228,9 +234,9 @@ def test_a_scaled_loss_gives_the_same_step(policy):
         assert (scaled[path] != before[path]).any() == reached, path
 
 
-def one_step(policy, **scaling):
+def one_step(policy, kind, **scaling):
     """Weights after and before a step of one task; its loss may be scaled."""
-    optimizer = AdamW(
+    optimizer = kind(
         1e-2,
         0.1,
         epsilon=0.1,
@@ -257,11 +263,12 @@ def one_step(policy, **scaling):
     return training.values(model.trainable_variables), before
 
 
+@pytest.mark.parametrize("kind", [AdamW, muon])
 @pytest.mark.parametrize("update", ["touched", "all"])
-def test_mixed_float16_scales_the_loss_by_itself(update):
+def test_mixed_float16_scales_the_loss_by_itself(update, kind):
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        optimizer = AdamW(1e-2, learning_rate_multipliers={"sounds": 0.0})
+        optimizer = kind(1e-2, learning_rate_multipliers={"sounds": 0.0})
         model = training.make_model(
             two_tasks, optimizer=optimizer, update=update
         )

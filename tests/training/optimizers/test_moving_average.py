@@ -4,15 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras_imp.training.optimizers import AdamW
+from keras_imp.training.optimizers import AdamW, Muon
 from tests.helpers import models
 from tests.helpers.models import data_of, two_tasks
 
 MOMENTUM = 0.8
 
 
-def make_model():
-    optimizer = AdamW(1e-2, use_ema=True, ema_momentum=MOMENTUM)
+def make_model(kind=AdamW, **options):
+    optimizer = kind(1e-2, use_ema=True, ema_momentum=MOMENTUM, **options)
     return models.make_model(two_tasks, optimizer=optimizer)
 
 
@@ -43,8 +43,13 @@ class Record(keras.callbacks.Callback):
         self.averages.append(averages(self.model))
 
 
-def test_all_weights_are_averaged_at_each_step_idle_ones_too():
-    model, record = make_model(), Record()
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kind": Muon, "matrices": "kernel$"}],
+    ids=["AdamW", "Muon"],
+)
+def test_all_weights_are_averaged_at_each_step_idle_ones_too(options):
+    model, record = make_model(**options), Record()
     start = models.values(model.trainable_variables)
     model.fit(
         mixture(), steps_per_epoch=1, epochs=6, callbacks=[record], verbose=0

@@ -14,6 +14,7 @@ from keras_imp.training.optimizers.orthogonalize import (
     KELLER_JORDAN,
     THREE_STEPS,
 )
+from tests.helpers import models
 from tests.helpers.bad_batches import exactly
 from tests.helpers.optimizers import MuonOracle, take_step
 from tests.helpers.weights import to_numpy
@@ -212,6 +213,53 @@ def test_weights_of_another_dtype_keep_it(rng, dtype):
     assert 0 < abs(after - before).max() < 0.02
 
 
+@pytest.mark.parametrize("update", ["touched", "all"])
+def test_idle_matrices_stay_as_they_are(update):
+    """With `update="all"` they have no momentum either, but they decay."""
+    optimizer = Muon(1e-2, 0.5, matrices="kernel$")
+    model = models.make_model(
+        models.two_tasks, optimizer=optimizer, update=update
+    )
+    before = models.values(model.trainable_variables)
+    data = models.data_of("objects", "sounds")
+    mixture = models.in_turn(data, schedule=models.Always("objects"))
+    model.fit(mixture, steps_per_epoch=3, verbose=0)
+    after = models.values(model.trainable_variables)
+    kernels = {p: v for p, v in after.items() if p.endswith("kernel")}
+    for path, value in kernels.items():
+        if "sounds" in path or "audio" in path:
+            decay = (1 - 0.5 * 1e-2) ** 3 if update == "all" else 1.0
+            np.testing.assert_allclose(
+                value, before[path] * decay, rtol=1e-6, err_msg=path
+            )
+            if update == "touched":
+                np.testing.assert_array_equal(value, before[path])
+    assert any((v != before[p]).any() for p, v in kernels.items())
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_mixed_policy_keeps_matrices_and_momentum_in_float32(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        encoder = make_encoder()
+        task = keras_imp.tasks.Classification("words", "text", 3)
+        model = keras_imp.AlternatingModel(encoder, [task])
+        model.compile(
+            Muon(1e-2), jit_compile=models.default_jit(), **models.few_steps()
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rng = np.random.default_rng(0)
+    batch = {"text": rng.integers(1, 30, (8, 6))}, np.arange(8) % 3
+    mixture = keras_imp.TaskMixture({"words": [batch]}, steps_per_epoch=6)
+    losses = model.fit(mixture, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    dtypes = {
+        v.dtype for v in model.optimizer.variables if "_kernel_" in v.path
+    }
+    assert dtypes == {"float32"}
+
+
 # Which weights --------------------------------------------------------------
 
 
@@ -223,7 +271,7 @@ def make_encoder():
     )  # fmt: skip
 
 
-def test_the_kernels_of_the_layers_are_matrices_and_nothing_else_is():
+def test_the_kernels_of_an_encoder_are_matrices_and_nothing_else_is():
     encoder = make_encoder()
     optimizer = Muon()
     optimizer.build(encoder.trainable_variables)
@@ -239,6 +287,9 @@ def test_the_kernels_of_the_layers_are_matrices_and_nothing_else_is():
         *(f"sparse_stack/{name}_kernel" for name in attention),
         "sparse_stack/experts_expand_kernel",
         "sparse_stack/experts_contract_kernel",
+        "projection/kernel",
+        "before/kernel",
+        "after/kernel",
     }
 
 
