@@ -100,7 +100,12 @@ def main() -> None:
 
     data, out = Data(tasks), sys.stdout.write
     backend = keras.config.backend()
-    content: dict = {"backend": backend, "load_at_start": os.getloadavg()[0]}
+    content: dict = {
+        "backend": backend,
+        "rounds": rounds,
+        "steps": steps,
+        "load_at_start": os.getloadavg()[0],
+    }
     for kind, preset in PRESETS.items():
         content[kind] = found = measure(preset, data, rounds, steps)
         rows = [
