@@ -41,6 +41,9 @@ TINY = 1e-30
 MARGIN = 1.01
 # From this ratio of the sides on, steps on the square of G have less work.
 WIDE = 1.5
+# Rounding errors of the square grow by a^2 in each step on it: after more of
+# them, products in TF32 or bfloat16 would leave some values far above 1.
+STEPS_ON_SQUARE = 3
 
 
 def orthogonalize(
@@ -80,7 +83,8 @@ def orthogonalize(
     gram = gram / ops.square(bound)
     square = square / ops.square(ops.square(bound))
     scaled = matrices / ((ops.sqrt(trace) + EPSILON) * bound)
-    steps = _on_squares if columns >= WIDE * rows else _on_matrices
+    use_square = columns >= WIDE * rows and len(polynomials) <= STEPS_ON_SQUARE
+    steps = _on_squares if use_square else _on_matrices
     return steps(scaled, gram, square, polynomials)
 
 
