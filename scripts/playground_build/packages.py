@@ -118,11 +118,6 @@ PACKAGES = (
         "1.2.8",
         "165ea189ef6ee00b8c10d66c0a2702a6afe1d89d7feafdc3a02a459d65580483",
     ),
-    npm(
-        "@iconify-json/cif",
-        "1.2.7",
-        "804801450b77e3b2c9a2b716fb45b44ee2a97e702e21ac6bca6358d0f7eb13c8",
-    ),
 )
 
 

@@ -142,5 +142,4 @@ STYLES: dict[str, Style] = {
     "circle-flags": partial(flags, package="iconify-json-circle-flags"),
     "flag-icons": partial(flags, package="iconify-json-flag", ending="-4x3"),
     "flagpack": partial(flags, package="iconify-json-flagpack"),
-    "coreui-flags": partial(flags, package="iconify-json-cif"),
 }

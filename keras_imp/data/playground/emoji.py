@@ -62,7 +62,7 @@ class Emoji:
         >>> len(emoji.captions) == len(emoji.images)
         True
         >>> sorted(emoji.styles)[:3]
-        ['circle-flags', 'coreui-flags', 'flag-icons']
+        ['circle-flags', 'flag-icons', 'flagpack']
     """
 
     images: np.ndarray

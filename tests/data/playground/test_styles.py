@@ -17,9 +17,8 @@ COUNTS = {
     "circle-flags": (196, 24),
     "flag-icons": (195, 24),
     "flagpack": (188, 22),
-    "coreui-flags": (147, 19),
 }
-FLAG_STYLES = ("circle-flags", "flag-icons", "flagpack", "coreui-flags")
+FLAG_STYLES = ("circle-flags", "flag-icons", "flagpack")
 
 
 @pytest.fixture(scope="module")
