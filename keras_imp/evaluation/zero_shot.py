@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_imp._errors import check_positive, message
 from keras_imp._repr import ShowsArguments
+from keras_imp.tasks import Combined
 
 
 class ZeroShotClassifier(ShowsArguments):
@@ -18,7 +19,8 @@ class ZeroShotClassifier(ShowsArguments):
 
     Args:
         model: An `AlternatingModel` with a contrastive task on text.
-        task: Name of that task.
+        task: Name of that task; `"<task>/<part>"` if it is a part of a
+            `Combined` one.
         class_names: Names of the classes.
         prompts: Templates with `{}` where the name goes.
         tokenizer: From a list of texts to token ids. Defaults to
@@ -69,21 +71,7 @@ class ZeroShotClassifier(ShowsArguments):
                     tokenizer=None,
                 )
             )
-        if task not in model.tasks:
-            raise ValueError(
-                message(
-                    f"The model has the tasks {list(model.tasks)}.", task=task
-                )
-            )
-        if "text" not in model.tasks[task].modalities:
-            raise ValueError(
-                message(
-                    "The task must be contrastive and have the modality "
-                    "'text'.",
-                    task=task,
-                    modalities=model.tasks[task].modalities,
-                )
-            )
+        _check_task(model, task)
         self.model = model
         self.task = task
         self.class_names = list(class_names)
@@ -138,14 +126,39 @@ class ZeroShotClassifier(ShowsArguments):
         return float((self.predict(x).argmax(axis=1) == labels).mean())
 
     def _vectors(self, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return self.model.predict(
-            x, task=self.task, batch_size=self.batch_size, verbose=0
+        task, _, part = self.task.partition("/")
+        predicted = self.model.predict(
+            x, task=task, batch_size=self.batch_size, verbose=0
         )
+        return predicted[part] if part else predicted
 
     def _average(self, vectors: np.ndarray) -> np.ndarray:
         count, width = len(self.prompts), vectors.shape[-1]
         mean = vectors.reshape(-1, count, width).mean(axis=1)
         return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+
+def _check_task(model: Any, name: str) -> None:
+    """Raise unless a name is that of a contrastive task on text."""
+    known = dict(model.tasks)
+    for task in model.tasks.values():
+        parts = task.tasks if isinstance(task, Combined) else ()
+        known |= {f"{task.name}/{part.name}": part for part in parts}
+    if name not in known:
+        raise ValueError(
+            message(f"The model has the tasks {list(known)}.", task=name)
+        )
+    task = known[name]
+    is_combined = isinstance(task, Combined)
+    if is_combined or "text" not in task.modalities:
+        raise ValueError(
+            message(
+                "The task must be contrastive and have the modality 'text'.",
+                f"Name one of its parts: {list(known)}." if is_combined else "",
+                task=name,
+                modalities=task.modalities,
+            )
+        )
 
 
 def _check_names(class_names, prompts) -> None:

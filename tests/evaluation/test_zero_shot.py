@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 
+import keras_imp
 from keras_imp import ZeroShotClassifier
 
 VECTORS = {"cat": [1.0, 0.0], "dog": [0.0, 1.0], "a cat": [0.6, 0.8]}
@@ -103,3 +104,35 @@ def test_a_modality_without_classes_is_refused(modality):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         make().predict({modality: np.zeros((2, 1), "int32")})
+
+
+def combined_model():
+    encoder = keras_imp.IMPEncoder(
+        8, 16, 1, 2, ("image", "text"), vocabulary_size=10
+    )
+    parts = [
+        keras_imp.tasks.Contrastive("names", projection_dim=8),
+        keras_imp.tasks.Classification("kinds", "image", 3),
+    ]
+    model = keras_imp.AlternatingModel(
+        encoder, [keras_imp.tasks.Combined("captions", parts)]
+    )
+    model.compile()
+    return model
+
+
+def test_a_part_of_a_combined_task_has_classes():
+    classify = keras_imp.ZeroShotClassifier(
+        combined_model(),
+        "captions/names",
+        ["cat", "dog"],
+        tokenizer=lambda texts: np.array([[1 + len(t)] for t in texts]),
+    )
+    assert classify.predict({"image": np.zeros((3, 16, 16, 3))}).shape == (3, 2)
+
+
+def test_a_combined_task_itself_is_refused():
+    with pytest.raises(ValueError, match=r"Name one of its parts: .*names"):
+        keras_imp.ZeroShotClassifier(
+            combined_model(), "captions", ["cat"], tokenizer=len
+        )
