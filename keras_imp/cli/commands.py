@@ -95,7 +95,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train one encoder on the bundled playground, five tasks in turn."""
+    """Train one encoder on the bundled playground, four tasks in turn."""
     given = {
         "backend": backend and backend.value,
         "steps": steps,

@@ -16,8 +16,13 @@ from keras_imp.evaluation import (
     plot_retrieval,
     same_text,
 )
-from keras_imp.evaluation.playground import report, tasks
-from keras_imp.evaluation.playground.tasks import Split
+from keras_imp.evaluation.playground.measures import Subject, predict
+from keras_imp.evaluation.playground.recipe import Recipe
+from keras_imp.evaluation.playground.splits import Split
+from keras_imp.evaluation.playground.tasks import (
+    evaluated_captions,
+    test_inputs,
+)
 from keras_imp.training.alternating_model import AlternatingModel
 
 GALLERY_QUERIES = 8
@@ -85,6 +90,7 @@ def draw_plots(
     tokenizer: Tokenizer,
     folder: Path,
     steps_per_epoch: int,
+    recipe: Recipe,
 ) -> list[str]:
     """Draw all plots of a run into its folder.
 
@@ -94,6 +100,7 @@ def draw_plots(
         tokenizer: The one it was trained with.
         folder: Folder of the run, with its `history.csv`.
         steps_per_epoch: Steps of a row of the history.
+        recipe: How the model was trained.
 
     Returns:
         The names of the files that were drawn, of `PLOTS`.
@@ -102,14 +109,14 @@ def draw_plots(
         _read_history(folder / "history.csv"),
         folder / "learning_curves.png",
         steps_per_epoch,
-        chance_losses(model, tasks.BATCH_SIZES),
+        chance_losses(model, recipe.batch_sizes),
     )
     draw_gallery(model, test, tokenizer, folder / "retrieval.png")
     draw_confusion(model, test, "objects", folder / "objects_confusion.png")
     draw_confusion(model, test, "sounds", folder / "sounds_confusion.png")
     is_sparse = bool(model.encoder.num_experts)
     if is_sparse:
-        inspect_routing(model, tasks.test_inputs(test), folder)
+        inspect_routing(model, test_inputs(test, tokenizer), folder)
     return [
         name
         for name, about in PLOTS.items()
@@ -128,17 +135,17 @@ def draw_gallery(
         tokenizer: The one it was trained with.
         path: PNG to write.
     """
+    subject = Subject(model, test, tokenizer)
     emoji = test.source.emoji
-    captions = [several[1] for several in emoji.captions]
+    captions = evaluated_captions("emoji", emoji.captions)
     # Evenly over the test split, which is ordered by category.
     chosen = np.linspace(0, len(captions) - 1, GALLERY_QUERIES).astype(int)
     queries = [captions[i] for i in chosen]
-    images = _predict(model, "captions", image=emoji.images)
-    texts = _predict(model, "captions", text=tokenizer(queries))
+    images, texts = subject.emoji_vectors()
     plot_retrieval(
         queries,
         emoji.images,
-        texts["text_to_image"] @ images["image_to_text"].T,
+        texts[chosen] @ images.T,
         same_text(queries, captions),
         path,
     )
@@ -155,17 +162,15 @@ def draw_confusion(
         task: `"objects"` or `"sounds"`.
         path: PNG to write.
     """
-    modality, names = {
-        "objects": ("image", playground.FASHION_CLASSES),
-        "sounds": ("audio", playground.FAMILIES),
-    }[task]
-    data = getattr(test, task)
-    logits = _predict(model, task, **{modality: data[modality]})
-    plot_confusion(data["y"], logits.argmax(axis=1), list(names), path)
-
-
-def _predict(model: AlternatingModel, task: str, **x: np.ndarray):
-    return model.predict(x, task=task, batch_size=report.BATCH_SIZE, verbose=0)
+    source = test.source
+    if task == "objects":
+        objective, x = "objects", {"image": source.fashion.images}
+        labels, names = source.fashion.labels, [*playground.FASHION_CLASSES]
+    else:
+        objective, x = "sounds/families", {"audio": test.audio}
+        labels, names = source.sounds.family_labels, [*playground.FAMILIES]
+    logits = predict(model, objective, x)
+    plot_confusion(labels, logits.argmax(axis=1), names, path)
 
 
 def _read_history(path: Path) -> dict[str, list[float]]:

@@ -13,8 +13,11 @@ from keras_imp._keras_private import log_writers
 from keras_imp.callbacks import Backup, ResumableCSVLogger
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation import RoutingHeatMap
-from keras_imp.evaluation.playground import plots, report, tasks
+from keras_imp.evaluation.playground import measures, plots, report, tasks
+from keras_imp.evaluation.playground.captions import train_tokenizer
+from keras_imp.evaluation.playground.recipe import RECIPE, Recipe
 from keras_imp.evaluation.playground.run_page import settings_of, write_run_page
+from keras_imp.evaluation.playground.splits import Split, load_split
 from keras_imp.training.checkpoint.backup import BackupError
 from keras_imp.training.checkpoint.lock import FolderInUseError
 
@@ -51,13 +54,17 @@ class PlaygroundRun:
         self.steps = steps
         self.seed = seed
         self.preset = preset
+        self.recipe = RECIPE
         self._stopwatch = _Stopwatch(folder / "time.json")
-        self.tokenizer = _tokenizer(folder / "tokenizer.json")
         self.splits = {
-            name: tasks.load_split(name, self.tokenizer)
-            for name in ("train", "validation", "test")
+            name: load_split(name) for name in ("train", "validation", "test")
         }
-        self.model = tasks.build_model(self.tokenizer, steps, preset=preset)
+        self.tokenizer = _tokenizer(
+            folder / "tokenizer.json", self.splits["train"], self.recipe
+        )
+        self.model = tasks.build_model(
+            self.tokenizer, steps, preset, self.recipe
+        )
         self.written: dict[str, str] = {}
 
     @property
@@ -83,9 +90,11 @@ class PlaygroundRun:
         try:
             with self._stopwatch:
                 self.model.fit(
-                    tasks.training_mixture(splits["train"], self.seed),
+                    tasks.training_mixture(
+                        splits["train"], self.tokenizer, self.seed, self.recipe
+                    ),
                     validation_data=tasks.evaluation_mixture(
-                        splits["validation"]
+                        splits["validation"], self.tokenizer, self.recipe
                     ),
                     epochs=-(-self.steps // self.steps_per_epoch),
                     steps_per_epoch=self.steps_per_epoch,
@@ -112,19 +121,24 @@ class PlaygroundRun:
             The lines of `results.json`.
         """
         folder, test = self.folder, self.splits["test"]
-        lines = report.with_baselines(
-            report.evaluate(self.model, test, self.tokenizer)
-        )
+        subject = (self.model, test, self.tokenizer)
+        rows = [*measures.measure(*subject), *measures.measure_shift(*subject)]
+        lines = report.with_baselines(rows)
         seconds = round(self.seconds, 1)
         results = {"seconds": seconds, "rows": lines}
         _write_json(folder / "results.json", results)
         self.written["results.json"] = "the table above"
         drawn = plots.draw_plots(
-            self.model, test, self.tokenizer, folder, self.steps_per_epoch
+            *subject, folder, self.steps_per_epoch, self.recipe
         )
         self.written |= {name: plots.PLOTS[name].summary for name in drawn}
         settings = settings_of(
-            self.model, self.preset, self.steps, self.seed, seconds
+            self.model,
+            self.recipe,
+            self.preset,
+            self.steps,
+            self.seed,
+            seconds,
         )
         write_run_page(folder, settings, lines, drawn)
         self.written["report.html"] = "all of this on one page"
@@ -196,14 +210,14 @@ class _TensorBoard(keras.callbacks.TensorBoard):
             writer.flush()
 
 
-def _tokenizer(path: Path) -> Tokenizer:
+def _tokenizer(path: Path, train: Split, recipe: Recipe) -> Tokenizer:
     """The run's tokenizer; one that is resumed reads what it began with."""
     if not path.exists():
-        tokenizer = tasks.train_tokenizer()
+        tokenizer = train_tokenizer(train.source, recipe)
         tokenizer.save(path)
         return tokenizer
     try:
-        return Tokenizer.load(path, tasks.TEXT_LENGTH)
+        return Tokenizer.load(path, recipe.text_length)
     except Exception as error:  # The library has no class for it.
         raise RunError(
             message(

@@ -12,8 +12,8 @@ import numpy as np
 import keras_imp
 from keras_imp.evaluation import Figure, Score, ScoreTable, write_page
 from keras_imp.evaluation.page import Part
-from keras_imp.evaluation.playground import tasks
 from keras_imp.evaluation.playground.plots import PLOTS
+from keras_imp.evaluation.playground.recipe import Recipe
 from keras_imp.training.alternating_model import AlternatingModel
 
 
@@ -56,12 +56,18 @@ def write_run_page(
 
 
 def settings_of(
-    model: AlternatingModel, preset: str, steps: int, seed: int, seconds: float
+    model: AlternatingModel,
+    recipe: Recipe,
+    preset: str,
+    steps: int,
+    seed: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """What a reader needs to repeat a run, and what it took.
 
     Args:
         model: The trained model.
+        recipe: How it was trained.
         preset: Preset of the encoder.
         steps: Training steps over all tasks.
         seed: Seed of everything.
@@ -71,7 +77,7 @@ def settings_of(
         By what it is; for `write_run_page`.
     """
     backend = keras.config.backend()
-    total = sum(tasks.WEIGHTS.values())
+    total = sum(recipe.weights.values())
     return {
         "encoder": preset,
         "parameters": (
@@ -81,8 +87,8 @@ def settings_of(
         "training steps": f"{steps:,}",
         "tasks": "; ".join(
             f"{name}: {weight / total:.0%} of the steps, "
-            f"batches of {tasks.BATCH_SIZES[name]}"
-            for name, weight in tasks.WEIGHTS.items()
+            f"batches of {recipe.batch_sizes[name]}"
+            for name, weight in recipe.weights.items()
         ),
         "seed": seed,
         "seconds of training": seconds,

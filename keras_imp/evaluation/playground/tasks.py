@@ -1,149 +1,55 @@
-"""The playground as five tasks: their data, their model, their mixture."""
+"""The playground as four tasks: their model, and their mixtures."""
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from keras_imp.data import (
-    Arrays,
-    LogMel,
-    ResizedArrays,
-    Tokenizer,
-    playground,
-)
+from keras_imp.data import Arrays, ResizedArrays, Tokenizer, playground
 from keras_imp.data.shapes.plan import Plan
+from keras_imp.evaluation.playground.recipe import (
+    OBJECTIVES,
+    RECIPE,
+    Recipe,
+)
+from keras_imp.evaluation.playground.sources import training_sources
+from keras_imp.evaluation.playground.splits import Split, kinds
 from keras_imp.models.imp_encoder import IMPEncoder
-from keras_imp.tasks import Classification, Contrastive, Task
+from keras_imp.tasks import Classification, Combined, Contrastive, Task
 from keras_imp.training.alternating_model import AlternatingModel
 from keras_imp.training.input.task_mixture import TaskMixture
-from keras_imp.training.optimizers import AdamW, CosineWithWarmup
+from keras_imp.training.optimizers import CosineWithWarmup, Muon
 from keras_imp.training.schedules import Weighted
 
-# Fractions of the steps. Classification of 8,000 images needs more than the
-# instruments' 573 recordings.
-WEIGHTS = {
-    "objects": 8.0,
-    "captions": 4.0,
-    "sounds": 3.0,
-    "sound_captions": 3.0,
-    "clips": 4.0,
-}
-BATCH_SIZES = {
-    "objects": 64,
-    "captions": 64,
-    "sounds": 64,
-    "sound_captions": 64,
-    "clips": 48,
-}
-# Few examples, seen often. 8,000 images in few passes need no variation (it
-# slows their learning), and each clip is rendered several times.
-AUGMENTED = ("captions", "sounds", "sound_captions")
-TEXT_LENGTH = 12
-VOCABULARY_SIZE = 2000
-PEAK_LEARNING_RATE = 1e-3
-# Low on purpose: clipped at this norm, every task's gradient has the same
-# length, and its fraction of the steps is its weight. A contrastive gradient is
-# several times a classifier's, and Adam's state is shared.
-CLIP_NORM = 0.1
-# Every training clip is rendered with this many random motions.
-RENDERINGS = 3
-
-
-class Split(NamedTuple):
-    """One split as arrays, ready for the tasks.
-
-    Attributes:
-        objects: Images and their classes.
-        captions: Images and their captions.
-        sounds: Log-mel spectrograms, their families and captions.
-        clips: Clips, their motions and captions.
-        source: The split as `playground.load` returns it.
-    """
-
-    objects: dict[str, np.ndarray]
-    captions: dict[str, np.ndarray]
-    sounds: dict[str, np.ndarray]
-    clips: dict[str, np.ndarray]
-    source: playground.PlaygroundSplit
-
-
-def train_tokenizer() -> Tokenizer:
-    """Train a small tokenizer on the captions of the training split.
-
-    Returns:
-        The tokenizer.
-    """
-    split = playground.load("train")
-    captions = [*split.emoji.captions, *split.sounds.captions]
-    texts = [text for several in captions for text in several]
-    return Tokenizer.train(
-        [*texts, *playground.MOTIONS], VOCABULARY_SIZE, TEXT_LENGTH
-    )
-
-
-def load_split(name: str, tokenizer: Tokenizer) -> Split:
-    """Decode one split and prepare what does not change while training.
-
-    Args:
-        name: `"train"`, `"validation"` or `"test"`.
-        tokenizer: From texts to ids.
-
-    Returns:
-        The arrays of all tasks.
-    """
-    source = playground.load(name)
-    emoji, sounds = source.emoji, source.sounds
-    return Split(
-        objects={"image": source.fashion.images, "y": source.fashion.labels},
-        captions={
-            "image": emoji.images,
-            "text": _several(emoji.captions, tokenizer),
-        },
-        sounds={
-            "audio": log_mel(sounds.waveforms),
-            "text": _several(sounds.captions, tokenizer),
-            "y": sounds.family_labels,
-        },
-        clips=_render(emoji, name, tokenizer),
-        source=source,
-    )
-
-
-def log_mel(waveforms: np.ndarray) -> np.ndarray:
-    """Log-mel spectrograms, scaled to about [-1, 1].
-
-    Args:
-        waveforms: float32, shape `(clips, samples)`.
-
-    Returns:
-        float32, shape `(clips, 64, 64)`.
-    """
-    layer = LogMel(frame_length=1024, frame_step=256, num_mel_bins=64)
-    # The layer's floor is ln(1e-6) = -13.8; loud bands reach about 4.
-    return (np.asarray(layer(waveforms)) + 5.0) / 9.0
+# Which of its captions an example is evaluated with: a name and a
+# subcategory; an instrument and its family.
+EVALUATED_CAPTION = {"emoji": 1, "sounds": 0}
 
 
 def build_model(
     tokenizer: Tokenizer,
     steps: int,
     preset: str = "imp_tiny",
+    recipe: Recipe = RECIPE,
+    objectives: tuple[str, ...] = OBJECTIVES,
     dense_twin: bool = False,
-    tasks: tuple[str, ...] = tuple(WEIGHTS),
     make_model: Callable[..., AlternatingModel] = AlternatingModel,
-    peak: float = PEAK_LEARNING_RATE,
+    make_optimizer: Callable[..., Any] | None = None,
     **options,
 ) -> AlternatingModel:
-    """A tiny encoder with the five tasks, compiled.
+    """A tiny encoder with the playground's tasks, compiled.
 
     Args:
         tokenizer: For the size of the vocabulary.
         steps: Steps of the whole training, for the learning rate.
         preset: Preset of the encoder.
+        recipe: All choices.
+        objectives: What to learn, of `OBJECTIVES`.
         dense_twin: Whether to take the preset's dense counterpart.
-        tasks: Names of the tasks to learn.
         make_model: From encoder and tasks to the model.
-        peak: Peak of the learning rate.
+        make_optimizer: From a learning rate to the optimizer. Defaults to
+            `Muon` with the recipe's step.
         **options: Arguments of `IMPEncoder` that replace the preset's.
 
     Returns:
@@ -156,95 +62,142 @@ def build_model(
         # 16 tokens for an image or a sound, 32 for a video: fast on a CPU.
         patch_size=(4, 8, 8),
         audio_patch_size=(16, 16),
+        dropout=recipe.dropout,
         **options,
     )
     if dense_twin:
         encoder = encoder.dense_twin()
-    model = make_model(
-        encoder, [task for task in _make_tasks() if task.name in tasks]
+    model = make_model(encoder, make_tasks(recipe, objectives))
+    rate = CosineWithWarmup(
+        recipe.learning_rate,
+        total_steps=steps,
+        warmup_steps=round(recipe.warmup * steps),
     )
-    rate = CosineWithWarmup(peak, total_steps=steps, warmup_steps=steps // 20)
-    model.compile(AdamW(rate, weight_decay=0.1, global_clipnorm=CLIP_NORM))
+    make_optimizer = make_optimizer or functools.partial(
+        Muon, update_rms=recipe.update_rms
+    )
+    model.compile(
+        make_optimizer(
+            rate,
+            weight_decay=recipe.weight_decay,
+            global_clipnorm=recipe.clip_norm,
+        )
+    )
     return model
 
 
-def training_mixture(split: Split, seed: int) -> TaskMixture:
-    """Shuffled, augmented batches of all tasks, drawn by `WEIGHTS`.
+def make_tasks(
+    recipe: Recipe, objectives: tuple[str, ...] = OBJECTIVES
+) -> list[Task]:
+    """The tasks that learn some objectives.
 
     Args:
-        split: The training split.
+        recipe: For the spaces and the weights.
+        objectives: What to learn, of `OBJECTIVES`.
+
+    Returns:
+        The tasks. Objectives of one task are its parts.
+    """
+    space: dict[str, Any] = {
+        "projection_dim": recipe.projection_dim,
+        "temperature": recipe.temperature,
+    }
+    tasks = [
+        Classification("objects", "image", len(playground.FASHION_CLASSES)),
+        _combined(
+            "captions",
+            objectives,
+            Contrastive("texts", ("image", "text"), **space),
+            Classification(
+                "kinds",
+                "image",
+                len(kinds()),
+                loss_weight=recipe.kinds_weight,
+            ),
+        ),
+        _combined(
+            "sounds",
+            objectives,
+            Contrastive("texts", ("audio", "text"), **space),
+            Classification(
+                "families",
+                "audio",
+                len(playground.FAMILIES),
+                loss_weight=recipe.families_weight,
+            ),
+        ),
+        Contrastive("clips", ("video", "text"), **space),
+    ]
+    wanted = {objective.partition("/")[0] for objective in objectives}
+    return [task for task in tasks if task and task.name in wanted]
+
+
+def training_mixture(
+    split: Split,
+    tokenizer: Tokenizer,
+    seed: int,
+    recipe: Recipe = RECIPE,
+    objectives: tuple[str, ...] = OBJECTIVES,
+) -> TaskMixture:
+    """Shuffled, augmented batches of all tasks, drawn by the recipe's weights.
+
+    Args:
+        split: The training data.
+        tokenizer: From captions to ids.
         seed: Seed of the schedule, the order and the augmentation.
+        recipe: All choices.
+        objectives: What to learn, of `OBJECTIVES`.
 
     Returns:
         The mixture.
     """
-    return TaskMixture(
-        training_sources(split, seed), schedule=Weighted(WEIGHTS), seed=seed
-    )
+    sources = training_sources(split, tokenizer, recipe, seed, objectives)
+    weights = {name: recipe.weights[name] for name in sources}
+    return TaskMixture(sources, schedule=Weighted(weights), seed=seed)
 
 
-def training_sources(
-    split: Split, seed: int, tasks: tuple[str, ...] = tuple(WEIGHTS)
-) -> dict[str, Arrays]:
-    """Shuffled, augmented batches of each task.
-
-    Args:
-        split: The training split.
-        seed: Seed of the order and the augmentation.
-        tasks: Names of the tasks.
-
-    Returns:
-        The data by task, for a mixture.
-    """
-    return {
-        name: Arrays(
-            x,
-            y,
-            batch_size=BATCH_SIZES[name],
-            augment=_augment if name in AUGMENTED else None,
-            seed=seed,
-        )
-        for name, (x, y) in _by_task(split).items()
-        if name in tasks
-    }
-
-
-def resized_mixture(split: Split, plan: Plan, seed: int) -> TaskMixture:
-    """As `training_mixture`, in the shapes and batch sizes of a plan.
+def resized_mixture(
+    split: Split,
+    tokenizer: Tokenizer,
+    plan: Plan,
+    seed: int,
+    recipe: Recipe = RECIPE,
+) -> TaskMixture:
+    """Batches of all tasks in the shapes and sizes of a plan, not augmented.
 
     Args:
-        split: The training split.
+        split: The training data.
+        tokenizer: From captions to ids.
         plan: Shapes of all tasks.
-        seed: Seed of the schedule, the order, the shapes, the augmentation and
-            the dropped tokens.
+        seed: Seed of the schedule, the order, the shapes and the dropped
+            tokens.
+        recipe: For the weights.
 
     Returns:
         The mixture.
     """
     return TaskMixture(
         {
-            name: ResizedArrays(
-                x,
-                y,
-                shapes=plan[name],
-                augment=_augment if name in AUGMENTED else None,
-                seed=seed,
-            )
-            for name, (x, y) in _by_task(split).items()
+            name: ResizedArrays(x, y, shapes=plan[name], seed=seed)
+            for name, (x, y) in arrays_by_task(split, tokenizer).items()
         },
-        schedule=Weighted(WEIGHTS),
+        schedule=Weighted(dict(recipe.weights)),
         seed=seed,
     )
 
 
-def evaluation_mixture(split: Split) -> TaskMixture:
-    """The examples of each task once, in batches of one size per task.
+def evaluation_mixture(
+    split: Split, tokenizer: Tokenizer, recipe: Recipe = RECIPE
+) -> TaskMixture:
+    """The examples of each task once, in batches of the training's sizes.
 
-    Those of a contrastive task are of the size of the training batches, or
-    their losses would not compare; what does not fill one is left out.
+    A contrastive loss depends on the size of the batch. What does not fill a
+    batch is left out.
 
     Args:
-        split: The validation or test split.
+        split: The validation data.
+        tokenizer: From captions to ids.
+        recipe: For the batch sizes.
 
     Returns:
         The mixture.
@@ -252,116 +205,92 @@ def evaluation_mixture(split: Split) -> TaskMixture:
     return TaskMixture.sequential(
         {
             name: Arrays(
-                _first_caption(x),
+                x,
                 y,
-                batch_size=BATCH_SIZES[name] if y is None else _divisor(x),
+                batch_size=recipe.batch_sizes[name],
                 shuffle=False,
-                drop_last=y is None,
+                drop_last=True,
             )
-            for name, (x, y) in _by_task(split).items()
+            for name, (x, y) in arrays_by_task(split, tokenizer).items()
         }
     )
 
 
-def test_inputs(split: Split) -> dict[str, np.ndarray]:
+def arrays_by_task(
+    split: Split, tokenizer: Tokenizer
+) -> dict[str, tuple[dict[str, np.ndarray], Any]]:
+    """The examples of each task as they are evaluated.
+
+    Args:
+        split: A split.
+        tokenizer: From captions to ids.
+
+    Returns:
+        Inputs and targets by task.
+    """
+    fashion, emoji, sounds = (
+        split.source.fashion,
+        split.source.emoji,
+        split.source.sounds,
+    )
+    clips = playground.clip_captions(emoji.names, split.motions)
+    return {
+        "objects": ({"image": fashion.images}, fashion.labels),
+        "captions": (
+            {
+                "image": emoji.images,
+                "text": tokenizer(evaluated_captions("emoji", emoji.captions)),
+            },
+            {"kinds": split.kinds},
+        ),
+        "sounds": (
+            {
+                "audio": split.audio,
+                "text": tokenizer(
+                    evaluated_captions("sounds", sounds.captions)
+                ),
+            },
+            {"families": sounds.family_labels},
+        ),
+        "clips": ({"video": split.video, "text": tokenizer(clips)}, None),
+    }
+
+
+def evaluated_captions(of: str, captions: list[list[str]]) -> list[str]:
+    """The caption of each example that an evaluation asks for.
+
+    Args:
+        of: `"emoji"` or `"sounds"`.
+        captions: All captions of each example.
+
+    Returns:
+        One caption for each example.
+    """
+    return [several[EVALUATED_CAPTION[of]] for several in captions]
+
+
+def test_inputs(split: Split, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
     """Something of each modality, to see what an encoder does with it.
 
     Args:
         split: The test split.
+        tokenizer: From captions to ids.
 
     Returns:
         Emoji, clips, sounds and the emoji's captions, by modality.
     """
+    x = {k: v for k, (v, _) in arrays_by_task(split, tokenizer).items()}
     return {
-        "image": split.captions["image"],
-        "video": split.clips["video"],
-        "audio": split.sounds["audio"],
-        "text": _first_caption(split.captions)["text"],
+        "image": x["captions"]["image"],
+        "video": x["clips"]["video"],
+        "audio": x["sounds"]["audio"],
+        "text": x["captions"]["text"],
     }
 
 
-def _make_tasks() -> list[Task]:
-    space: dict[str, Any] = {"projection_dim": 128, "temperature": 0.1}
-    return [
-        Classification("objects", "image", len(playground.FASHION_CLASSES)),
-        Contrastive("captions", ("image", "text"), **space),
-        Classification("sounds", "audio", len(playground.FAMILIES)),
-        Contrastive("sound_captions", ("audio", "text"), **space),
-        Contrastive("clips", ("video", "text"), **space),
-    ]
-
-
-def _by_task(split: Split) -> dict[str, tuple[dict[str, np.ndarray], Any]]:
-    def pick(data, *names):
-        return {name: data[name] for name in names}
-
-    return {
-        "objects": (pick(split.objects, "image"), split.objects["y"]),
-        "captions": (pick(split.captions, "image", "text"), None),
-        "sounds": (pick(split.sounds, "audio"), split.sounds["y"]),
-        "sound_captions": (pick(split.sounds, "audio", "text"), None),
-        "clips": (pick(split.clips, "video", "text"), None),
-    }
-
-
-def _several(captions: list[list[str]], tokenizer: Tokenizer) -> np.ndarray:
-    """Token ids, shape (examples, captions, length)."""
-    flat = [text for several in captions for text in several]
-    return tokenizer(flat).reshape(len(captions), -1, TEXT_LENGTH)
-
-
-def _render(emoji, name: str, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
-    renderings = RENDERINGS if name == "train" else 1
-    first = playground.SPLITS.index(name)
-    seeds = [first + len(playground.SPLITS) * i for i in range(renderings)]
-    rendered = [playground.render_clips(emoji.images, seed=s) for s in seeds]
-    texts = [
-        text
-        for _, motions in rendered
-        for text in playground.clip_captions(emoji.names, motions)
-    ]
-    return {
-        "video": np.concatenate([video for video, _ in rendered]),
-        "motion": np.concatenate([motions for _, motions in rendered]),
-        "text": tokenizer(texts),
-    }
-
-
-def _augment(batch: tuple, generator: np.random.Generator) -> tuple:
-    """One caption of several; images and spectrograms shifted a little."""
-    x = dict(batch[0])
-    if "text" in x and x["text"].ndim == 3:
-        rows = np.arange(len(x["text"]))
-        picks = generator.integers(x["text"].shape[1], size=len(rows))
-        x["text"] = x["text"][rows, picks]
-    if "image" in x:
-        x["image"] = _shift(x["image"], generator, reach=2)
-    if "audio" in x:
-        x["audio"] = _shift(x["audio"], generator, reach=2)
-        loudness = generator.uniform(-0.1, 0.1, (len(x["audio"]), 1, 1))
-        x["audio"] = (x["audio"] + loudness).astype("float32")
-    return (x, *batch[1:])
-
-
-def _shift(
-    values: np.ndarray, generator: np.random.Generator, reach: int
-) -> np.ndarray:
-    """Move each example up to `reach` along both axes, edges repeated."""
-    batch, height, width = values.shape[:3]
-    moves = generator.integers(-reach, reach + 1, (2, batch, 1))
-    rows = np.clip(np.arange(height) + moves[0], 0, height - 1)
-    columns = np.clip(np.arange(width) + moves[1], 0, width - 1)
-    example = np.arange(batch)[:, None, None]
-    return values[example, rows[:, :, None], columns[:, None, :]]
-
-
-def _first_caption(x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    if "text" in x and x["text"].ndim == 3:
-        return {**x, "text": x["text"][:, 0]}
-    return x
-
-
-def _divisor(x: dict[str, np.ndarray], most: int = 200) -> int:
-    """The largest batch that leaves no rest: one shape to compile."""
-    rows = len(next(iter(x.values())))
-    return max(n for n in range(1, most + 1) if rows % n == 0)
+def _combined(
+    name: str, objectives: tuple[str, ...], *parts: Task
+) -> Combined | None:
+    """A task of those parts that are wanted; None if none is."""
+    wanted = [part for part in parts if f"{name}/{part.name}" in objectives]
+    return Combined(name, wanted) if wanted else None

@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from keras_imp.evaluation.playground.tasks import build_model
-from keras_imp.training.optimizers import AdamW
+from keras_imp.training.optimizers import Muon
 
 pytestmark = pytest.mark.one_backend
 
@@ -18,7 +18,7 @@ class Tokens:
 def test_the_playground_decays_what_it_always_has(preset):
     model = build_model(Tokens(), steps=100, preset=preset)
     optimizer = model.optimizer
-    assert type(optimizer) is AdamW
+    assert type(optimizer) is Muon
     assert optimizer.weight_decay == 0.1
     assert optimizer.global_clipnorm == 0.1
     variables = model.trainable_variables

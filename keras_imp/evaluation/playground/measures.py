@@ -1,0 +1,320 @@
+"""What a model of the playground is measured by."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_imp.data import Tokenizer, playground
+from keras_imp.evaluation.playground.captions import category_words
+from keras_imp.evaluation.playground.recipe import OBJECTIVES
+from keras_imp.evaluation.playground.splits import (
+    Split,
+    log_mel,
+    source_of,
+)
+from keras_imp.evaluation.playground.tasks import (
+    evaluated_captions,
+)
+from keras_imp.evaluation.retrieval import recall_at, same_text
+from keras_imp.evaluation.zero_shot import ZeroShotClassifier
+from keras_imp.training.alternating_model import AlternatingModel
+
+# One size for all predictions, so that what one has compiled serves the others.
+BATCH_SIZE = 100
+
+
+class Row(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        objective: What was trained for it, of `OBJECTIVES`.
+        what: What is measured.
+        baseline: Name in `baselines.json`, or empty where there is none.
+        value: The model's figure.
+        chance: Figure of guessing: the fraction of the most frequent class,
+            or of the answers that are looked at.
+    """
+
+    objective: str
+    what: str
+    baseline: str
+    value: float
+    chance: float
+
+
+def measure(
+    model: AlternatingModel, split: Split, tokenizer: Tokenizer
+) -> list[Row]:
+    """Measure what a model has learned, on a split that it has not seen.
+
+    Args:
+        model: The trained model.
+        split: The validation or test split.
+        tokenizer: The one it was trained with.
+
+    Returns:
+        The lines of the table.
+    """
+    subject = Subject(model, split, tokenizer)
+    measures = {
+        "objects": _objects,
+        "captions/texts": _captions,
+        "sounds/families": _families,
+        "sounds/texts": _sound_captions,
+        "clips": _clips,
+    }
+    return [
+        row
+        for name, rows in measures.items()
+        if name in learned(model)
+        for row in rows(subject)
+    ]
+
+
+def measure_shift(
+    model: AlternatingModel, split: Split, tokenizer: Tokenizer
+) -> list[Row]:
+    """Measure a model on a style and on recordings that are unlike its own.
+
+    Args:
+        model: The trained model.
+        split: The test split, for the concepts' captions.
+        tokenizer: The one it was trained with.
+
+    Returns:
+        Lines of the table, on unseen concepts in an unseen style and unseen
+        instruments of an unseen source.
+    """
+    source = split.source
+    style, sounds = (
+        playground.load_unseen_style(),
+        playground.load_unseen_sounds(),
+    )
+    shifted = split._replace(
+        source=playground.PlaygroundSplit(source.fashion, style, sounds),
+        audio=log_mel(sounds.waveforms),
+    )
+    subject = Subject(model, shifted, tokenizer)
+    measures = {
+        "captions/texts": _captions,
+        "sounds/families": _families,
+        "sounds/texts": _sound_captions,
+    }
+    return [
+        row._replace(
+            what=f"unseen source: {row.what}",
+            baseline=f"unseen source: {row.baseline}",
+        )
+        for name, rows in measures.items()
+        if name in learned(model)
+        for row in rows(subject)
+        if "without flags" not in row.what
+    ]
+
+
+def learned(model: AlternatingModel) -> tuple[str, ...]:
+    """The objectives of a model, of `OBJECTIVES`."""
+    names = set(model.tasks)
+    for task in model.tasks.values():
+        parts = getattr(task, "tasks", ())
+        names |= {f"{task.name}/{part.name}" for part in parts}
+    return tuple(name for name in OBJECTIVES if name in names)
+
+
+class Subject(NamedTuple):
+    """A model and what it is measured on.
+
+    Attributes:
+        model: The trained model.
+        split: The split.
+        tokenizer: The one it was trained with.
+    """
+
+    model: AlternatingModel
+    split: Split
+    tokenizer: Tokenizer
+
+    def texts(self, objective: str, texts: list[str], of: str) -> np.ndarray:
+        """Vectors of texts in the space that they share with a modality."""
+        ids = self.tokenizer(texts)
+        return predict(self.model, objective, {"text": ids})[f"text_to_{of}"]
+
+    def classifier(
+        self, objective: str, names: list[str], prompts: Any = ("{}",)
+    ) -> ZeroShotClassifier:
+        """Classes by their names."""
+        return ZeroShotClassifier(
+            self.model,
+            objective,
+            names,
+            prompts,
+            tokenizer=self.tokenizer,
+            batch_size=BATCH_SIZE,
+        )
+
+    def emoji_vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of the emoji and of their captions."""
+        emoji = self.split.source.emoji
+        captions = evaluated_captions("emoji", emoji.captions)
+        found = predict(self.model, "captions/texts", {"image": emoji.images})
+        return (
+            found["image_to_text"],
+            self.texts("captions/texts", captions, of="image"),
+        )
+
+
+def predict(
+    model: AlternatingModel, objective: str, x: dict[str, np.ndarray]
+) -> Any:
+    """What a model predicts for an objective.
+
+    Args:
+        model: The model.
+        objective: Of `OBJECTIVES`.
+        x: Inputs by modality.
+
+    Returns:
+        Logits, or vectors by direction.
+    """
+    task, _, part = objective.partition("/")
+    predicted = model.predict(x, task=task, batch_size=BATCH_SIZE, verbose=0)
+    return predicted[part] if part else predicted
+
+
+def _objects(subject: Subject) -> list[Row]:
+    fashion = subject.split.source.fashion
+    logits = predict(subject.model, "objects", {"image": fashion.images})
+    return [
+        Row(
+            "objects",
+            "Fashion-MNIST class, accuracy",
+            "fashion class",
+            _accuracy(logits, fashion.labels),
+            _chance(fashion.labels),
+        )
+    ]
+
+
+def _families(subject: Subject) -> list[Row]:
+    logits = predict(
+        subject.model, "sounds/families", {"audio": subject.split.audio}
+    )
+    labels = subject.split.source.sounds.family_labels
+    return [
+        Row(
+            "sounds/families",
+            "instrument family, accuracy",
+            "instrument family",
+            _accuracy(logits, labels),
+            _chance(labels),
+        )
+    ]
+
+
+def _captions(subject: Subject) -> list[Row]:
+    emoji = subject.split.source.emoji
+    captions = np.array(evaluated_captions("emoji", emoji.captions))
+    images, texts = subject.emoji_vectors()
+    rows = []
+    for words, keep in (
+        ("", np.ones(len(captions), bool)),
+        (" without flags", ~emoji.is_flag),
+    ):
+        similarities = images[keep] @ texts[keep].T
+        relevant = same_text(list(captions[keep]), list(captions[keep]))
+        for what, baseline, values in (
+            (
+                f"emoji image to caption{words}, R@10",
+                f"emoji image{words} to caption, R@10",
+                similarities,
+            ),
+            (
+                f"caption to emoji image{words}, R@10",
+                f"caption to emoji image{words}, R@10",
+                similarities.T,
+            ),
+        ):
+            recall = recall_at(values, relevant)["recall@10"]
+            chance = 10 / len(relevant)
+            rows.append(Row("captions/texts", what, baseline, recall, chance))
+    names = sorted(set(emoji.categories))
+    classify = subject.classifier(
+        "captions/texts", [category_words(name) for name in names]
+    )
+    labels = np.array([names.index(name) for name in emoji.categories])
+    accuracy = classify.accuracy({"image": emoji.images}, labels)
+    category = Row(
+        "captions/texts",
+        "emoji category, zero-shot accuracy",
+        "emoji category",
+        accuracy,
+        _chance(labels),
+    )
+    return [*rows, category]
+
+
+def _sound_captions(subject: Subject) -> list[Row]:
+    sounds, audio = subject.split.source.sounds, subject.split.audio
+    families = [playground.FAMILY_WORDS[name] for name in playground.FAMILIES]
+    classify = subject.classifier("sounds/texts", families)
+    of_sounds = evaluated_captions("sounds", sounds.captions)
+    captions = sorted(set(of_sounds))
+    vectors = predict(subject.model, "sounds/texts", {"audio": audio})
+    texts = subject.texts("sounds/texts", captions, of="audio")
+    recall = recall_at(
+        vectors["audio_to_text"] @ texts.T, same_text(of_sounds, captions)
+    )
+    return [
+        Row(
+            "sounds/texts",
+            "instrument family, zero-shot accuracy",
+            "instrument family, zero-shot from captions",
+            classify.accuracy({"audio": audio}, sounds.family_labels),
+            _chance(sounds.family_labels),
+        ),
+        Row(
+            "sounds/texts",
+            "sound to caption, R@1",
+            "sound to caption, R@1",
+            recall["recall@1"],
+            1 / len(captions),
+        ),
+    ]
+
+
+def _clips(subject: Subject) -> list[Row]:
+    split, names = subject.split, subject.split.source.emoji.names
+    # Some of the names that the model has seen move.
+    prompts = [f"{name} {{}}" for name in source_of("train").emoji.names[::40]]
+    classify = subject.classifier("clips", list(playground.MOTIONS), prompts)
+    captions = playground.clip_captions(names, split.motions)
+    vectors = predict(subject.model, "clips", {"video": split.video})[
+        "video_to_text"
+    ]
+    texts = subject.texts("clips", captions, of="video")
+    recall = recall_at(vectors @ texts.T, same_text(captions, captions))
+    return [
+        Row(
+            "clips",
+            "rendered clip's motion, zero-shot accuracy",
+            "rendered clip motion",
+            classify.accuracy({"video": split.video}, split.motions),
+            _chance(split.motions),
+        ),
+        Row(
+            "clips",
+            "rendered clip to caption, R@10",
+            "rendered clip to caption, R@10",
+            recall["recall@10"],
+            10 / len(captions),
+        ),
+    ]
+
+
+def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def _chance(labels: np.ndarray) -> float:
+    """Accuracy of always answering the most frequent class."""
+    return float(np.bincount(labels).max() / len(labels))

@@ -1,0 +1,85 @@
+"""How the playground is trained: every choice, in one place.
+
+The choices were made by cross-validation over the training and validation data
+(`benchmarks/playground_recipes.py`); the test split was not read for them.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+# What a step can learn from: a task, or a part of one. The parts of a task
+# share each batch and its pass through the encoder.
+OBJECTIVES = (
+    "objects",
+    "captions/texts",
+    "captions/kinds",
+    "sounds/texts",
+    "sounds/families",
+    "clips",
+)
+
+
+def _fixed(**values: Any) -> Any:
+    return dataclasses.field(default_factory=lambda: MappingProxyType(values))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Choices of a training run of the playground.
+
+    Attributes:
+        weights: Fractions of the steps, by task, up to a common factor.
+        batch_sizes: Examples of a batch, by task.
+        learning_rate: Peak of the learning rate.
+        update_rms: Root mean square of Muon's step, in learning rates.
+        warmup: Fraction of the steps in which the rate rises.
+        weight_decay: Decoupled weight decay of the kernels.
+        clip_norm: Largest global norm of a gradient. Low on purpose: clipped,
+            the gradients of all tasks have the same length, and a task's
+            fraction of the steps is its weight. A contrastive gradient is
+            several times a classifier's, and the optimizer's state is shared.
+        kinds_weight: Weight of the classification of an emoji's subcategory,
+            beside its contrast with captions.
+        families_weight: Weight of the classification of a recording's family.
+        dropout: Dropout of the encoder.
+        projection_dim: Width of the spaces of images, sounds, clips and texts.
+        temperature: Initial temperature of the contrastive losses.
+        text_length: Token ids of a caption. A longer one is cut.
+        vocabulary_size: Ids of the tokenizer.
+        own_style: Probability of an emoji to be drawn in Noto, the style of
+            the evaluation; else it is in another one that it has.
+        dropped_words: Probability of each word of a name, and of a caption
+            of a recording, to be left out.
+        motion_only: Probability of a clip's caption to be its motion alone.
+        semitones: Recordings are also played higher or lower by these.
+        masked: Most frames and mel bins of a spectrogram that are masked.
+    """
+
+    weights: Mapping[str, float] = _fixed(
+        objects=7.0, captions=7.0, sounds=4.5, clips=2.5
+    )
+    batch_sizes: Mapping[str, int] = _fixed(
+        objects=64, captions=96, sounds=64, clips=48
+    )
+    learning_rate: float = 1.5e-3
+    update_rms: float = 0.5
+    warmup: float = 0.05
+    weight_decay: float = 0.1
+    clip_norm: float = 0.1
+    kinds_weight: float = 1.0
+    families_weight: float = 1.0
+    dropout: float = 0.0
+    projection_dim: int = 128
+    temperature: float = 0.1
+    text_length: int = 16
+    vocabulary_size: int = 2000
+    own_style: float = 0.5
+    dropped_words: float = 0.2
+    motion_only: float = 0.3
+    semitones: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
+    masked: int = 12
+
+
+RECIPE = Recipe()
