@@ -19,12 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import _timing
 
-# Rows of the playground's table that stand for its tasks, one each.
+# Rows of the playground's table that stand for what is learned, one each.
 HEADLINES = {
     "objects": "Fashion-MNIST class, accuracy",
-    "captions": "emoji image to caption, R@10",
-    "sounds": "instrument family, accuracy",
-    "sound_captions": "sound to caption, R@1",
+    "captions/texts": "emoji image to caption, R@10",
+    "sounds/families": "instrument family, accuracy",
+    "sounds/texts": "sound to caption, R@1",
     "clips": "rendered clip's motion, zero-shot accuracy",
 }
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom.
@@ -73,18 +73,16 @@ def serve(arguments: argparse.Namespace, work: Callable[[dict], dict]) -> bool:
 
 def load_playground() -> tuple:
     """The tokenizer, the training and the test split of the playground."""
-    from keras_imp.evaluation.playground import tasks as playground_tasks
+    from keras_imp.evaluation.playground.captions import train_tokenizer
+    from keras_imp.evaluation.playground.recipe import RECIPE
+    from keras_imp.evaluation.playground.splits import load_split
 
-    tokenizer = playground_tasks.train_tokenizer()
-    train, test = (
-        playground_tasks.load_split(name, tokenizer)
-        for name in ("train", "test")
-    )
-    return tokenizer, train, test
+    train, test = (load_split(name) for name in ("train", "test"))
+    return train_tokenizer(train.source, RECIPE), train, test
 
 
 def scores(model, test, tokenizer) -> dict[str, float]:
-    """One figure for each task of a model, on the test split.
+    """One figure for each objective of a model, on the test split.
 
     Args:
         model: The trained model.
@@ -92,13 +90,17 @@ def scores(model, test, tokenizer) -> dict[str, float]:
         tokenizer: The one it was trained with.
 
     Returns:
-        The headline figures by task.
+        The headline figures by objective.
     """
-    from keras_imp.evaluation.playground import report as playground_report
+    from keras_imp.evaluation.playground import measures
 
-    rows = playground_report.evaluate(model, test, tokenizer)
+    rows = measures.measure(model, test, tokenizer)
     values = {row.what: row.value for row in rows}
-    return {name: values[HEADLINES[name]] for name in model.tasks}
+    return {
+        name: values[HEADLINES[name]]
+        for name in measures.learned(model)
+        if name in HEADLINES
+    }
 
 
 # --- The runs ---------------------------------------------------------------

@@ -109,7 +109,9 @@ def work(job: dict) -> dict:
     tokenizer, train, test = _study.load_playground()
     model = playground_tasks.build_model(tokenizer, job["steps"])
     plan = make_plans(model.encoder)[job["arm"]]
-    mixture = playground_tasks.resized_mixture(train, plan, job["seed"])
+    mixture = playground_tasks.resized_mixture(
+        train, tokenizer, plan, job["seed"]
+    )
     model.fit(mixture, steps_per_epoch=job["steps"], verbose=0)
     counts = mixture.schedule.counts(job["steps"])
     return {
@@ -132,7 +134,7 @@ def print_plans() -> None:
     """The plan of each arm as a table."""
     from keras_imp.evaluation.playground import tasks as playground_tasks
 
-    tokenizer = playground_tasks.train_tokenizer()
+    tokenizer, *_ = _study.load_playground()
     encoder = playground_tasks.build_model(tokenizer, steps=1).encoder
     for arm, plan in make_plans(encoder).items():
         print(f"{arm}\n{plan}\n")

@@ -1,6 +1,6 @@
 """What Muon adds to a step, against AdamW.
 
-The playground's five tasks in real `fit`, with the dense and the sparse tiny
+The playground's tasks in real `fit`, with the dense and the sparse tiny
 encoder: AdamW, Muon as it is by default, and with the five steps that it is
 known for. All take the same batches in the same order, in turns.
 
@@ -18,7 +18,10 @@ import keras
 from _timing import table, timed, write_json
 
 import keras_imp
-from keras_imp.evaluation.playground import tasks as playground
+from keras_imp.evaluation.playground import tasks
+from keras_imp.evaluation.playground.captions import train_tokenizer
+from keras_imp.evaluation.playground.recipe import OBJECTIVES, RECIPE
+from keras_imp.evaluation.playground.splits import load_split
 from keras_imp.training.optimizers.orthogonalize import KELLER_JORDAN
 
 PRESETS = {"dense": "imp_tiny", "sparse": "imp_moe_tiny"}
@@ -33,19 +36,16 @@ CLOCKS = ("wall", "cpu")
 
 
 class Data:
-    """The training batches of some tasks, from the start in each `fit`."""
+    """The training batches of some objectives, from the start in each `fit`."""
 
-    def __init__(self, tasks: tuple[str, ...]):
-        self.tasks = tasks
-        self.tokenizer = playground.train_tokenizer()
-        self.split = playground.load_split("train", self.tokenizer)
+    def __init__(self, objectives: tuple[str, ...]):
+        self.objectives = objectives
+        self.split = load_split("train")
+        self.tokenizer = train_tokenizer(self.split.source, RECIPE)
 
     def mixture(self) -> keras_imp.TaskMixture:
-        weights = {name: playground.WEIGHTS[name] for name in self.tasks}
-        return keras_imp.TaskMixture(
-            playground.training_sources(self.split, 0, self.tasks),
-            schedule=keras_imp.schedules.Weighted(weights),
-            seed=0,
+        return tasks.training_mixture(
+            self.split, self.tokenizer, 0, RECIPE, self.objectives
         )
 
 
@@ -54,10 +54,13 @@ def measure(preset: str, data: Data, rounds: int, steps: int) -> dict:
     models = {}
     for name, optimizer in OPTIMIZERS.items():
         keras.utils.set_random_seed(0)
-        models[name] = playground.build_model(
-            data.tokenizer, steps, preset, tasks=data.tasks
+        models[name] = tasks.build_model(
+            data.tokenizer,
+            steps,
+            preset,
+            objectives=data.objectives,
+            make_optimizer=lambda rate, made=optimizer, **_: made(),
         )
-        models[name].compile(optimizer())
 
     def fit(name):
         models[name].fit(data.mixture(), steps_per_epoch=steps, verbose=0)
@@ -96,9 +99,9 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
     rounds, steps = (1, 2) if options.smoke else (options.rounds, options.steps)
-    tasks = ("objects",) if options.smoke else tuple(playground.WEIGHTS)
+    objectives = ("objects",) if options.smoke else OBJECTIVES
 
-    data, out = Data(tasks), sys.stdout.write
+    data, out = Data(objectives), sys.stdout.write
     backend = keras.config.backend()
     content: dict = {
         "backend": backend,

@@ -4,8 +4,8 @@
     python benchmarks/objectives_study.py --smoke    # one seed, a few steps
 
 The claims of docs/method.md, Results in the paper, at a small scale:
-`imp_tiny` on the playground's five tasks. In every arm a task learns from the
-very same batches in the same order, `--steps` over five of them, whatever the
+`imp_tiny` on the playground's four tasks. In every arm a task learns from the
+very same batches in the same order, `--steps` over four of them, whatever the
 number of updates:
 
 - alternating: one task in each step, in turn;
@@ -21,19 +21,27 @@ side, each on one core. What is finished is kept: the same command goes on where
 it stopped. Writes results/objectives_study.json and .png.
 """
 
+import dataclasses
 import math
 
 import _study
 
-CONTRASTIVE = ("captions", "sound_captions", "clips")
-CLASSIFICATION = ("objects", "sounds")
-TASKS = tuple(_study.HEADLINES)
-# How an arm takes its steps, and the tasks of each of its models.
+CONTRASTIVE = ("captions/texts", "sounds/texts", "clips")
+CLASSIFICATION = ("objects", "captions/kinds", "sounds/families")
+# The objectives of each task.
+TASKS = (
+    ("objects",),
+    ("captions/texts", "captions/kinds"),
+    ("sounds/texts", "sounds/families"),
+    ("clips",),
+)
+ALL = tuple(name for objectives in TASKS for name in objectives)
+# How an arm takes its steps, and the objectives of each of its models.
 ARMS = {
-    "alternating": ("alternating", [TASKS]),
-    "summed": ("summed", [TASKS]),
-    "summed, higher rate": ("summed, higher rate", [TASKS]),
-    "single task": ("alternating", [(name,) for name in TASKS]),
+    "alternating": ("alternating", [ALL]),
+    "summed": ("summed", [ALL]),
+    "summed, higher rate": ("summed, higher rate", [ALL]),
+    "single task": ("alternating", list(TASKS)),
     "contrastive only": ("alternating", [CONTRASTIVE]),
     "classification only": ("alternating", [CLASSIFICATION]),
 }
@@ -49,7 +57,10 @@ def work(job: dict) -> dict:
     data = _study.load_playground()
     way, models = ARMS[job["arm"]]
     batches = job["steps"] // len(TASKS)
-    found = [train(data, way, tasks, batches, job["seed"]) for tasks in models]
+    found = [
+        train(data, way, objectives, batches, job["seed"])
+        for objectives in models
+    ]
     return {
         "scores": {
             name: s for scores, _ in found for name, s in scores.items()
@@ -59,28 +70,31 @@ def work(job: dict) -> dict:
     }
 
 
-def train(data, way: str, tasks: tuple, batches: int, seed: int) -> tuple:
+def train(data, way: str, objectives: tuple, batches: int, seed: int) -> tuple:
     """Train one model; its scores and its number of updates."""
     import keras
 
     import keras_imp
     from keras_imp.evaluation.playground import tasks as playground_tasks
+    from keras_imp.evaluation.playground.recipe import RECIPE
+    from keras_imp.evaluation.playground.sources import training_sources
 
     keras.utils.set_random_seed(seed)
     tokenizer, train_split, test_split = data
-    sources = playground_tasks.training_sources(train_split, seed, tasks)
+    sources = training_sources(train_split, tokenizer, RECIPE, seed, objectives)
+    recipe = RECIPE
     if way == "alternating":
-        options, updates = {}, batches * len(tasks)
+        options, updates = {}, batches * len(sources)
         schedule = keras_imp.schedules.RoundRobin()
         mixture = keras_imp.TaskMixture(sources, schedule=schedule)
     else:
         options, updates = {"make_model": keras_imp.CombinedModel}, batches
         mixture = keras_imp.TaskMixture.together(sources)
     if way == "summed, higher rate":
-        root = math.sqrt(len(tasks))
-        options["peak"] = root * playground_tasks.PEAK_LEARNING_RATE
+        rate = math.sqrt(len(sources)) * RECIPE.learning_rate
+        recipe = dataclasses.replace(RECIPE, learning_rate=rate)
     model = playground_tasks.build_model(
-        tokenizer, updates, tasks=tasks, **options
+        tokenizer, updates, recipe=recipe, objectives=objectives, **options
     )
     model.fit(mixture, steps_per_epoch=updates, verbose=0)
     return _study.scores(model, test_split, tokenizer), updates
@@ -106,7 +120,9 @@ def main() -> None:
         results, [("alternating", "contrastive only")], CONTRASTIVE
     )
     classification = _study.compare(
-        results, [("alternating", "classification only")], CLASSIFICATION
+        results,
+        [("alternating", "classification only")],
+        ("objects", "sounds/families"),
     )
     for comparisons in (strategies, contrastive, classification):
         _study.print_comparisons(comparisons)

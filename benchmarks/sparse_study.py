@@ -39,7 +39,7 @@ def work(job: dict) -> dict:
         **ARMS[job["arm"]],
     )
     model.fit(
-        playground_tasks.training_mixture(train, job["seed"]),
+        playground_tasks.training_mixture(train, tokenizer, job["seed"]),
         steps_per_epoch=job["steps"],
         verbose=0,
     )

@@ -1,0 +1,169 @@
+"""Which recipe trains the playground best? Cross-validation, no test split.
+
+    python benchmarks/playground_recipes.py                 # all arms
+    python benchmarks/playground_recipes.py --arms plain "no kinds"
+    python benchmarks/playground_recipes.py --smoke
+
+Each arm changes the recipe of `keras-imp train` in one place. Seed k trains on
+all folds of the training and validation data but fold k, and is measured on
+fold k: `keras_imp.data.playground.load(..., fold=k)`. The test split is not
+read. Differences to the recipe are paired by fold, with 95 % intervals.
+
+Runs go on side by side, each on one core; a finished one is kept, so that the
+same command goes on where it stopped. Writes results/playground_recipes.json.
+"""
+
+import dataclasses
+import statistics
+import time
+from typing import Any
+
+import _study
+import numpy as np
+from _timing import table, write_json
+
+PLAIN = "plain"
+# Changes of the recipe, and of the model's encoder and optimizer, by arm.
+ARMS: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    "AdamW, rate 1e-3": {"optimizer": "AdamW", "learning_rate": 1e-3},
+    "AdamW, rate 2e-3": {"optimizer": "AdamW", "learning_rate": 2e-3},
+    "Muon, rate 1e-3": {"learning_rate": 1e-3},
+    "Muon, rate 2.5e-3": {"learning_rate": 2.5e-3},
+    "no kinds": {"without": "captions/kinds"},
+    "no families": {"without": "sounds/families"},
+    "kinds x3": {"kinds_weight": 3.0},
+    "families x3": {"families_weight": 3.0},
+    "Noto only": {"own_style": 1.0},
+    "Noto seldom": {"own_style": 0.2},
+    "words dropped x2": {"dropped_words": 0.4},
+    "no words dropped": {"dropped_words": 0.0},
+    "no masks": {"masked": 0},
+    "no other pitches": {"semitones": ()},
+    "dropout 0.1": {"dropout": 0.1},
+    "temperature 0.05": {"temperature": 0.05},
+    # Must fall to chance, or the evaluation knows more than the model.
+    "shuffled": {"shuffled": True, "without": "clips"},
+    "attention pooling": {"encoder": {"pooling": "attention"}},
+    "patches of 4": {"encoder": {"patch_size": (4, 4, 4)}},
+}
+
+
+def work(job: dict) -> dict:
+    """Be one run: train an arm without one fold, and measure it on the fold."""
+    import keras
+
+    import keras_imp
+    from keras_imp.evaluation.playground import captions, measures, tasks
+    from keras_imp.evaluation.playground.recipe import OBJECTIVES, RECIPE
+    from keras_imp.evaluation.playground.splits import load_split
+
+    fold = job["seed"]
+    keras.utils.set_random_seed(fold)
+    changes = dict(ARMS[job["arm"]])
+    optimizer = changes.pop("optimizer", None)
+    encoder = changes.pop("encoder", {})
+    without = changes.pop("without", None)
+    objectives = tuple(name for name in OBJECTIVES if name != without)
+    shuffled = changes.pop("shuffled", False)
+    recipe = dataclasses.replace(RECIPE, **changes)
+    train, held_out = (
+        load_split(name, fold=fold) for name in ("train", "validation")
+    )
+    if shuffled:
+        train = shuffle_answers(train, fold)
+    tokenizer = captions.train_tokenizer(train.source, recipe)
+    model = tasks.build_model(
+        tokenizer,
+        job["steps"],
+        recipe=recipe,
+        objectives=objectives,
+        make_optimizer=optimizer and getattr(keras_imp.optimizers, optimizer),
+        **encoder,
+    )
+    mixture = tasks.training_mixture(train, tokenizer, fold, recipe, objectives)
+    started = time.process_time()
+    model.fit(mixture, steps_per_epoch=job["steps"], verbose=0)
+    seconds = time.process_time() - started
+    rows = measures.measure(model, held_out, tokenizer)
+    return {
+        "scores": {row.what: round(row.value, 4) for row in rows},
+        "processor_seconds": round(seconds, 1),
+    }
+
+
+def shuffle_answers(split: Any, seed: int) -> Any:
+    """A training split whose images and recordings have others' answers."""
+    generator = np.random.default_rng(seed)
+    source = split.source
+    fashion, emoji, sounds = source.fashion, source.emoji, source.sounds
+    order = generator.permutation(len(emoji.names))
+    words = (
+        "names",
+        "short_names",
+        "keywords",
+        "captions",
+        "categories",
+        "subcategories",
+    )
+    of_sounds = generator.permutation(len(sounds.captions))
+    shuffled = dataclasses.replace(
+        source,
+        fashion=dataclasses.replace(
+            fashion, labels=generator.permutation(fashion.labels)
+        ),
+        emoji=dataclasses.replace(
+            emoji,
+            **{w: [getattr(emoji, w)[i] for i in order] for w in words},
+        ),
+        sounds=dataclasses.replace(
+            sounds,
+            captions=[sounds.captions[i] for i in of_sounds],
+            family_labels=sounds.family_labels[of_sounds],
+        ),
+    )
+    return split._replace(source=shuffled, kinds=split.kinds[order])
+
+
+def main() -> None:
+    parser = _study.make_parser(__doc__, steps=1000)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    arguments = parser.parse_args()
+    if _study.serve(arguments, work):
+        return
+    arms = list(dict.fromkeys([PLAIN, *arguments.arms]))
+    results = _study.run_all(__file__, "playground_recipes", arms, arguments)
+    of_arms = [set(runs[0]["scores"]) for runs in results.values()]
+    names = tuple(
+        name
+        for name in results[PLAIN][0]["scores"]
+        if all(name in scores for scores in of_arms)
+    )
+    differences = _study.compare(
+        results, [(arm, PLAIN) for arm in arms if arm != PLAIN], names
+    )
+    rows = []
+    for name in (_study.MEAN, *names):
+        values = [_score(run, name, names) for run in results[PLAIN]]
+        cells = [f"{statistics.mean(values):.3f}"]
+        for arm in arms[1:]:
+            found = differences[f"{arm} - {PLAIN}"][name]
+            difference, half = found["difference"], found["half_width_95"]
+            cells.append(f"{difference:+.3f} +-{half:.3f}")
+        rows.append([name, *cells])
+    title = f"{arguments.seeds} folds, {arguments.steps} steps"
+    print(table(title, ["score", *arms], rows))
+    if not arguments.smoke:
+        content = {"runs": results, "differences": differences}
+        print(write_json("playground_recipes", content))
+
+
+def _score(run: dict, name: str, names: tuple[str, ...]) -> float:
+    scores = run["scores"]
+    if name == _study.MEAN:
+        return statistics.mean(scores[each] for each in names)
+    return scores[name]
+
+
+if __name__ == "__main__":
+    main()
