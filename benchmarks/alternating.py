@@ -1,4 +1,4 @@
-"""What alternating costs: goals P7 and P10 of the performance notes.
+"""What alternating costs: goals P7 and P10 of benchmarks/README.md.
 
 P7: seconds of a step of a mixture in `fit`, against the weighted mean of its
 tasks trained alone in `fit`. P10: seconds that `fit` adds to each step above

@@ -45,14 +45,17 @@ def main() -> None:
         [
             line["name"],
             f"{line['chance']:.3f}",
-            "-" if line["linear"] is None else f"{line['linear']:.3f}",
+            *(
+                "-" if line[name] is None else f"{line[name]:.3f}"
+                for name in ("linear", "keras")
+            ),
             f"{statistics.mean(line['seeds']):.3f} "
             f"({min(line['seeds']):.3f} - {max(line['seeds']):.3f})",
         ]
         for line in rows
     ]
     title = f"Test split, {options.backend}, {options.seeds} seeds"
-    header = ["score", "chance", "linear", "mean (lowest - highest)"]
+    header = ["score", "chance", "linear", "plain Keras", "mean (range)"]
     print(_timing.table(title, header, cells))
     seconds = [run["seconds"] for run in runs]
     print(f"Training took {min(seconds):.0f} to {max(seconds):.0f} s.")
@@ -98,6 +101,7 @@ def row(runs: list[dict], index: int) -> dict[str, Any]:
         "name": f"{first['task']}: {first['what']}",
         "chance": first["chance"],
         "linear": first["linear"],
+        "keras": first["keras"],
         "seeds": [line["keras_imp"] for line in lines],
     }
 

@@ -589,6 +589,7 @@ def test_a_name_with_brackets_is_shown_whole():
         "what": "top-1 [of 5]",
         "chance": 0.2,
         "linear": None,
+        "keras": None,
         "keras_imp": 0.1,
     }
     console = Console(record=True, width=80, file=io.StringIO())

@@ -17,7 +17,9 @@ def with_baselines(rows: list[Row]) -> list[dict[str, Any]]:
         rows: From `measure`.
 
     Returns:
-        JSON-ready rows; `linear` is None where there is no baseline.
+        JSON-ready rows. `linear` is the linear model's figure, `keras` the
+        better one of a plain convolutional network and a plain Transformer,
+        each on a task of its own; None where there is none.
     """
     known = json.loads((playground.FILES / "baselines.json").read_text("utf-8"))
     lines = []
@@ -29,6 +31,7 @@ def with_baselines(rows: list[Row]) -> list[dict[str, Any]]:
                 "what": row.what,
                 "chance": baseline.get("chance", row.chance),
                 "linear": baseline.get("linear"),
+                "keras": _best_of(baseline.get("keras")),
                 "keras_imp": round(row.value, 4),
             }
         )
@@ -48,7 +51,7 @@ def table(lines: list[dict[str, Any]]) -> Table:
     result = Table(title="Test split, unseen concepts")
     for column in ("task", "what"):
         result.add_column(column)
-    for column in ("chance", "linear", "keras-imp"):
+    for column in ("chance", "linear", "plain Keras", "keras-imp"):
         result.add_column(column, justify="right")
     for line in lines:
         linear = line["linear"]
@@ -59,7 +62,16 @@ def table(lines: list[dict[str, Any]]) -> Table:
             Text(line["task"]),
             Text(line["what"]),
             f"{line['chance']:.3f}",
-            "-" if linear is None else f"{linear:.3f}",
+            _shown(linear),
+            _shown(line["keras"]),
             Text(f"{line['keras_imp']:.3f}", style=color),
         )
     return result
+
+
+def _best_of(models: dict[str, dict[str, Any]] | None) -> float | None:
+    return max(m["mean"] for m in models.values()) if models else None
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -161,8 +161,10 @@ def files_in_package():
 def test_baselines_have_one_shape():
     text = (playground.FILES / "baselines.json").read_text(encoding="utf-8")
     for task, row in json.loads(text).items():
-        assert set(row) == {"metric", "chance", "linear", "n_test"}, task
-        assert row["linear"] > row["chance"], task
+        assert {"metric", "chance", "linear", "n_test"} <= set(row), task
+        # On an unseen style or source a linear model may know nothing.
+        if not task.startswith("unseen source"):
+            assert row["linear"] > row["chance"], task
 
 
 def test_import_is_light():
