@@ -29,7 +29,8 @@ def with_baselines(rows: list[Row]) -> list[dict[str, Any]]:
             {
                 "task": row.objective,
                 "what": row.what,
-                "chance": baseline.get("chance", row.chance),
+                # The most frequent class of the training data may not occur.
+                "chance": baseline.get("chance") or row.chance,
                 "linear": baseline.get("linear"),
                 "keras": _best_of(baseline.get("keras")),
                 "keras_imp": round(row.value, 4),
