@@ -44,8 +44,8 @@ def chance_losses(
 
     Returns:
         Losses in nats, by the names of a history without `/loss`: of training
-        `<task>`, of validation `val_<task>`. A task is left out that has no
-        such number, as a regression.
+        `<task>`, of validation `val_<task>`; of a part `<task>/<part>`. A task
+        is left out that has no such number, as a regression.
 
     Raises:
         ValueError: If a task is none of the model's, or has no batch size of
@@ -74,9 +74,14 @@ def chance_losses(
             # Each part of such a batch contrasts its own examples.
             if not prefix and task.accumulate == "mean":
                 examples //= task.microbatches
-            loss = _chance(task, examples)
-            if loss is not None:
-                found[f"{prefix}{name}"] = loss
+            parts = getattr(task, "tasks", ())
+            for each, place in (
+                (task, name),
+                *((part, f"{name}/{part.name}") for part in parts),
+            ):
+                loss = _chance(each, examples)
+                if loss is not None:
+                    found[f"{prefix}{place}"] = loss
     return found
 
 
@@ -120,11 +125,12 @@ def plot_learning_curves(
     curves = history.table() if hasattr(history, "table") else history
     losses = {k: v for k, v in curves.items() if k.endswith("/loss")}
     _check_losses(losses, curves)
-    tasks = [
+    # A task before its parts.
+    tasks = sorted(
         name.removesuffix("/loss")
         for name in losses
         if not name.startswith("val_")
-    ]
+    )
     columns = min(3, len(tasks))
     rows = math.ceil(len(tasks) / columns)
     height = 2.6 * rows + LEGEND

@@ -130,6 +130,8 @@ def test_chance_is_that_of_answers_that_score_alike():
             "many": math.log(2),
             "words": math.log(11),
             "both": both,
+            "both/pair": 3.0 * (math.log(8) + 0.5),
+            "both/kind": math.log(5),
         }
     )
 
