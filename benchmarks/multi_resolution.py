@@ -4,7 +4,7 @@
     python benchmarks/multi_resolution.py --smoke    # one seed, a few steps
     python benchmarks/multi_resolution.py --plan     # print the plans, and end
 
-Three arms train `imp_tiny` on the playground's five tasks:
+Three arms train `imp_tiny` on the playground's four tasks:
 
 - full resolution: one shape for each task, the playground's batch sizes;
 - multi-resolution: smaller pictures, cropped sounds and DropToken on the host,
@@ -36,10 +36,9 @@ def full_shapes() -> dict:
     picture, sound, clip = (32, 32), (64, 64), (8, 32, 32)
     return {
         "objects": [Shape(image=picture)],
-        "captions": [Shape(image=picture, text=12)],
-        "sounds": [Shape(audio=sound)],
-        "sound_captions": [Shape(audio=sound, text=12)],
-        "clips": [Shape(video=clip, text=12)],
+        "captions": [Shape(image=picture, text=16)],
+        "sounds": [Shape(audio=sound, text=16)],
+        "clips": [Shape(video=clip, text=16)],
     }
 
 
@@ -58,19 +57,15 @@ def short_shapes() -> dict:
         ],
         "captions": [
             Shape(image=(24, 24), text=8),
-            Shape(image=(32, 32), text=12, drop={"image": 0.5}),
+            Shape(image=(32, 32), text=16, drop={"image": 0.5}),
         ],
         "sounds": [
-            Shape(audio=(32, 64)),
-            Shape(audio=(64, 64), drop={"audio": 0.5}),
-        ],
-        "sound_captions": [
             Shape(audio=(32, 64), text=10),
             Shape(audio=(64, 64), text=10, drop={"audio": 0.5}),
         ],
         "clips": [
-            Shape(video=(8, 24, 24), text=12, drop={"video": 0.5}),
-            Shape(video=(8, 32, 32), text=12, drop={"video": 0.75}),
+            Shape(video=(8, 24, 24), text=16, drop={"video": 0.5}),
+            Shape(video=(8, 32, 32), text=16, drop={"video": 0.75}),
         ],
     }
 
@@ -78,13 +73,13 @@ def short_shapes() -> dict:
 def make_plans(encoder) -> dict:
     """The plan of each arm."""
     import keras_imp
-    from keras_imp.evaluation.playground.tasks import BATCH_SIZES
+    from keras_imp.evaluation.playground.recipe import RECIPE
 
     shapes = full_shapes()
     one = keras_imp.TokenBudget(tokens_per_batch=1000).plan(encoder, shapes)
     tokens = {
         task: size * one[task][0].kept_tokens
-        for task, size in BATCH_SIZES.items()
+        for task, size in RECIPE.batch_sizes.items()
     }
     full = keras_imp.TokenBudget(tokens_per_batch=tokens).plan(encoder, shapes)
     half = keras_imp.TokenBudget(
