@@ -1,7 +1,8 @@
 """How the playground is trained: every choice, in one place.
 
-The choices were made by cross-validation over the training and validation data
-(`benchmarks/playground_recipes.py`); the test split was not read for them.
+`benchmarks/playground_recipes.py` compares choices by cross-validation over the
+training and validation data, without the test split. These here were not all
+compared by it: most come from single runs on a validation split.
 """
 
 import dataclasses
