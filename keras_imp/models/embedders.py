@@ -201,7 +201,9 @@ class Embedder(Layer):
         Raises:
             ValueError: If a patch does not divide it, or text is too long.
         """
-        if shape in self._fitting_shapes:
+        # Whatever the number of examples.
+        of_example = shape[1:]
+        if of_example in self._fitting_shapes:
             return
         grid = self.grid(shape)
         if self.has_ids:
@@ -214,7 +216,7 @@ class Embedder(Layer):
                     )
                 )
             self.positions.check_grid(grid, None)
-        self._fitting_shapes |= {shape}
+        self._fitting_shapes |= {of_example}
 
     def check_ids(self, name: str, ids: Any) -> None:
         """Raise unless token ids are in the vocabulary.
