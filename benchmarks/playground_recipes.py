@@ -122,7 +122,7 @@ def shuffle_answers(split: Any, seed: int) -> Any:
             family_labels=sounds.family_labels[of_sounds],
         ),
     )
-    return split._replace(source=shuffled, kinds=split.kinds[order])
+    return dataclasses.replace(split, source=shuffled)
 
 
 def main() -> None:

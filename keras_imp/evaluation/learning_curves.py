@@ -16,6 +16,7 @@ from keras_imp.evaluation.figures import (
     new_figure,
     save_figure,
 )
+from keras_imp.tasks.combined import tasks_and_parts
 
 # A prefix of the history's names, its label and its color.
 CURVES = (
@@ -74,11 +75,7 @@ def chance_losses(
             # Each part of such a batch contrasts its own examples.
             if not prefix and task.accumulate == "mean":
                 examples //= task.microbatches
-            parts = getattr(task, "tasks", ())
-            for each, place in (
-                (task, name),
-                *((part, f"{name}/{part.name}") for part in parts),
-            ):
+            for place, each in tasks_and_parts({name: task}).items():
                 loss = _chance(each, examples)
                 if loss is not None:
                     found[f"{prefix}{place}"] = loss

@@ -7,7 +7,8 @@ import numpy as np
 
 from keras_imp._errors import check_positive, message
 from keras_imp._repr import ShowsArguments
-from keras_imp.tasks import Combined
+from keras_imp.evaluation.parts import predict_part
+from keras_imp.tasks.combined import Combined, tasks_and_parts
 
 
 class ZeroShotClassifier(ShowsArguments):
@@ -126,11 +127,7 @@ class ZeroShotClassifier(ShowsArguments):
         return float((self.predict(x).argmax(axis=1) == labels).mean())
 
     def _vectors(self, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        task, _, part = self.task.partition("/")
-        predicted = self.model.predict(
-            x, task=task, batch_size=self.batch_size, verbose=0
-        )
-        return predicted[part] if part else predicted
+        return predict_part(self.model, self.task, x, self.batch_size)
 
     def _average(self, vectors: np.ndarray) -> np.ndarray:
         count, width = len(self.prompts), vectors.shape[-1]
@@ -140,10 +137,7 @@ class ZeroShotClassifier(ShowsArguments):
 
 def _check_task(model: Any, name: str) -> None:
     """Raise unless a name is that of a contrastive task on text."""
-    known = dict(model.tasks)
-    for task in model.tasks.values():
-        parts = task.tasks if isinstance(task, Combined) else ()
-        known |= {f"{task.name}/{part.name}": part for part in parts}
+    known = tasks_and_parts(model.tasks)
     if name not in known:
         raise ValueError(
             message(f"The model has the tasks {list(known)}.", task=name)

@@ -238,6 +238,31 @@ class Combined(Task):
             yield part, _inputs_of(part, x), targets, y_pred[part.name]
 
 
+def tasks_and_parts(tasks: dict[str, Task]) -> dict[str, Task]:
+    """Tasks, and the parts of combined ones, by the names that logs have.
+
+    Args:
+        tasks: Tasks by name.
+
+    Returns:
+        Each task by its name, followed by its parts as `"<task>/<part>"`.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.tasks.combined import tasks_and_parts
+        >>> task = keras_imp.tasks.Combined("clothes", tasks=[
+        ...     keras_imp.tasks.Classification("kind", "image", 10)])
+        >>> list(tasks_and_parts({"clothes": task}))
+        ['clothes', 'clothes/kind']
+    """
+    found = {}
+    for name, task in tasks.items():
+        found[name] = task
+        for part in task.tasks if isinstance(task, Combined) else ():
+            found[f"{name}/{part.name}"] = part
+    return found
+
+
 def _inputs_of(part: Task, x: dict[str, Any]) -> dict[str, Any]:
     return {name: x[name] for name in part.modalities if name in x}
 

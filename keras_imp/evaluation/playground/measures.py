@@ -5,22 +5,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_imp.data import Tokenizer, playground
+from keras_imp.evaluation.parts import predict_part
 from keras_imp.evaluation.playground.captions import category_words
 from keras_imp.evaluation.playground.recipe import OBJECTIVES
-from keras_imp.evaluation.playground.splits import (
-    Split,
-    log_mel,
-    source_of,
-)
-from keras_imp.evaluation.playground.tasks import (
-    evaluated_captions,
-)
+from keras_imp.evaluation.playground.splits import Split, source_of
+from keras_imp.evaluation.playground.tasks import evaluated_captions
 from keras_imp.evaluation.retrieval import recall_at, same_text
 from keras_imp.evaluation.zero_shot import ZeroShotClassifier
+from keras_imp.tasks.combined import tasks_and_parts
 from keras_imp.training.alternating_model import AlternatingModel
 
 # One size for all predictions, so that what one has compiled serves the others.
 BATCH_SIZE = 100
+# Objectives in the order of the table, and those with an unseen source.
+MEASURES = (
+    "objects",
+    "captions/texts",
+    "sounds/families",
+    "sounds/texts",
+    "clips",
+)
+SHIFTED = ("captions/texts", "sounds/families", "sounds/texts")
 
 
 class Row(NamedTuple):
@@ -55,20 +60,7 @@ def measure(
     Returns:
         The lines of the table.
     """
-    subject = Subject(model, split, tokenizer)
-    measures = {
-        "objects": _objects,
-        "captions/texts": _captions,
-        "sounds/families": _families,
-        "sounds/texts": _sound_captions,
-        "clips": _clips,
-    }
-    return [
-        row
-        for name, rows in measures.items()
-        if name in learned(model)
-        for row in rows(subject)
-    ]
+    return _rows(Subject(model, split, tokenizer), MEASURES)
 
 
 def measure_shift(
@@ -85,39 +77,25 @@ def measure_shift(
         Lines of the table, on unseen concepts in an unseen style and unseen
         instruments of an unseen source.
     """
-    source = split.source
-    style, sounds = (
+    source = playground.PlaygroundSplit(
+        split.source.fashion,
         playground.load_unseen_style(),
         playground.load_unseen_sounds(),
     )
-    shifted = split._replace(
-        source=playground.PlaygroundSplit(source.fashion, style, sounds),
-        audio=log_mel(sounds.waveforms),
-    )
-    subject = Subject(model, shifted, tokenizer)
-    measures = {
-        "captions/texts": _captions,
-        "sounds/families": _families,
-        "sounds/texts": _sound_captions,
-    }
+    subject = Subject(model, Split(split.name, source), tokenizer)
     return [
         row._replace(
             what=f"unseen source: {row.what}",
             baseline=f"unseen source: {row.baseline}",
         )
-        for name, rows in measures.items()
-        if name in learned(model)
-        for row in rows(subject)
+        for row in _rows(subject, SHIFTED)
         if "without flags" not in row.what
     ]
 
 
 def learned(model: AlternatingModel) -> tuple[str, ...]:
     """The objectives of a model, of `OBJECTIVES`."""
-    names = set(model.tasks)
-    for task in model.tasks.values():
-        parts = getattr(task, "tasks", ())
-        names |= {f"{task.name}/{part.name}" for part in parts}
+    names = tasks_and_parts(model.tasks)
     return tuple(name for name in OBJECTIVES if name in names)
 
 
@@ -176,39 +154,49 @@ def predict(
     Returns:
         Logits, or vectors by direction.
     """
-    task, _, part = objective.partition("/")
-    predicted = model.predict(x, task=task, batch_size=BATCH_SIZE, verbose=0)
-    return predicted[part] if part else predicted
+    return predict_part(model, objective, x, BATCH_SIZE)
+
+
+def classified(
+    model: AlternatingModel, split: Split, objective: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """What a model takes the examples of a classification for.
+
+    Args:
+        model: The trained model.
+        split: The split.
+        objective: `"objects"` or `"sounds/families"`.
+
+    Returns:
+        The right classes, those predicted, and the names of all classes.
+    """
+    fashion, sounds = split.source.fashion, split.source.sounds
+    if objective == "objects":
+        x = {"image": fashion.images}
+        labels, names = fashion.labels, [*playground.FASHION_CLASSES]
+    else:
+        x = {"audio": split.audio}
+        labels, names = sounds.family_labels, [*playground.FAMILIES]
+    logits = predict(model, objective, x)
+    return labels, logits.argmax(axis=1), names
+
+
+def _rows(subject: Subject, names: tuple[str, ...]) -> list[Row]:
+    """The lines of what a model has learned, of these objectives."""
+    known = learned(subject.model)
+    return [
+        row for name in names if name in known for row in _OF[name](subject)
+    ]
 
 
 def _objects(subject: Subject) -> list[Row]:
-    fashion = subject.split.source.fashion
-    logits = predict(subject.model, "objects", {"image": fashion.images})
-    return [
-        Row(
-            "objects",
-            "Fashion-MNIST class, accuracy",
-            "fashion class",
-            _accuracy(logits, fashion.labels),
-            _chance(fashion.labels),
-        )
-    ]
+    what, baseline = "Fashion-MNIST class, accuracy", "fashion class"
+    return [_accuracy(subject, "objects", what, baseline)]
 
 
 def _families(subject: Subject) -> list[Row]:
-    logits = predict(
-        subject.model, "sounds/families", {"audio": subject.split.audio}
-    )
-    labels = subject.split.source.sounds.family_labels
-    return [
-        Row(
-            "sounds/families",
-            "instrument family, accuracy",
-            "instrument family",
-            _accuracy(logits, labels),
-            _chance(labels),
-        )
-    ]
+    what, baseline = "instrument family, accuracy", "instrument family"
+    return [_accuracy(subject, "sounds/families", what, baseline)]
 
 
 def _captions(subject: Subject) -> list[Row]:
@@ -283,14 +271,13 @@ def _sound_captions(subject: Subject) -> list[Row]:
 
 
 def _clips(subject: Subject) -> list[Row]:
-    split, names = subject.split, subject.split.source.emoji.names
+    names = subject.split.source.emoji.names
+    video, motions = subject.split.clips
     # Some of the names that the model has seen move.
     prompts = [f"{name} {{}}" for name in source_of("train").emoji.names[::40]]
     classify = subject.classifier("clips", list(playground.MOTIONS), prompts)
-    captions = playground.clip_captions(names, split.motions)
-    vectors = predict(subject.model, "clips", {"video": split.video})[
-        "video_to_text"
-    ]
+    captions = playground.clip_captions(names, motions)
+    vectors = predict(subject.model, "clips", {"video": video})["video_to_text"]
     texts = subject.texts("clips", captions, of="video")
     recall = recall_at(vectors @ texts.T, same_text(captions, captions))
     return [
@@ -298,8 +285,8 @@ def _clips(subject: Subject) -> list[Row]:
             "clips",
             "rendered clip's motion, zero-shot accuracy",
             "rendered clip motion",
-            classify.accuracy({"video": split.video}, split.motions),
-            _chance(split.motions),
+            classify.accuracy({"video": video}, motions),
+            _chance(motions),
         ),
         Row(
             "clips",
@@ -311,10 +298,23 @@ def _clips(subject: Subject) -> list[Row]:
     ]
 
 
-def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float((logits.argmax(axis=1) == labels).mean())
+def _accuracy(
+    subject: Subject, objective: str, what: str, baseline: str
+) -> Row:
+    labels, predicted, _ = classified(subject.model, subject.split, objective)
+    accuracy = float((predicted == labels).mean())
+    return Row(objective, what, baseline, accuracy, _chance(labels))
 
 
 def _chance(labels: np.ndarray) -> float:
     """Accuracy of always answering the most frequent class."""
     return float(np.bincount(labels).max() / len(labels))
+
+
+_OF = {
+    "objects": _objects,
+    "captions/texts": _captions,
+    "sounds/families": _families,
+    "sounds/texts": _sound_captions,
+    "clips": _clips,
+}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_imp.data import Tokenizer, playground
+from keras_imp.data import Tokenizer
 from keras_imp.evaluation import (
     chance_losses,
     inspect_routing,
@@ -16,7 +16,7 @@ from keras_imp.evaluation import (
     plot_retrieval,
     same_text,
 )
-from keras_imp.evaluation.playground.measures import Subject, predict
+from keras_imp.evaluation.playground.measures import Subject, classified
 from keras_imp.evaluation.playground.recipe import Recipe
 from keras_imp.evaluation.playground.splits import Split
 from keras_imp.evaluation.playground.tasks import (
@@ -113,7 +113,9 @@ def draw_plots(
     )
     draw_gallery(model, test, tokenizer, folder / "retrieval.png")
     draw_confusion(model, test, "objects", folder / "objects_confusion.png")
-    draw_confusion(model, test, "sounds", folder / "sounds_confusion.png")
+    draw_confusion(
+        model, test, "sounds/families", folder / "sounds_confusion.png"
+    )
     is_sparse = bool(model.encoder.num_experts)
     if is_sparse:
         inspect_routing(model, test_inputs(test, tokenizer), folder)
@@ -152,25 +154,18 @@ def draw_gallery(
 
 
 def draw_confusion(
-    model: AlternatingModel, test: Split, task: str, path: Path
+    model: AlternatingModel, test: Split, objective: str, path: Path
 ) -> None:
-    """Draw which classes a task takes for which.
+    """Draw which classes a model takes for which.
 
     Args:
         model: The trained model.
         test: The test split.
-        task: `"objects"` or `"sounds"`.
+        objective: `"objects"` or `"sounds/families"`.
         path: PNG to write.
     """
-    source = test.source
-    if task == "objects":
-        objective, x = "objects", {"image": source.fashion.images}
-        labels, names = source.fashion.labels, [*playground.FASHION_CLASSES]
-    else:
-        objective, x = "sounds/families", {"audio": test.audio}
-        labels, names = source.sounds.family_labels, [*playground.FAMILIES]
-    logits = predict(model, objective, x)
-    plot_confusion(labels, logits.argmax(axis=1), names, path)
+    labels, predicted, names = classified(model, test, objective)
+    plot_confusion(labels, predicted, names, path)
 
 
 def _read_history(path: Path) -> dict[str, list[float]]:

@@ -1,58 +1,64 @@
-"""One split of the playground as arrays, ready for the tasks."""
+"""One split of the playground, and the arrays that the tasks make of it."""
 
+import dataclasses
 import functools
-from typing import NamedTuple
 
 import numpy as np
 
 from keras_imp.data import LogMel, playground
 
 
-class Split(NamedTuple):
-    """One split, with what does not change while training.
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One split, with what is made of it when it is first asked for.
 
     Attributes:
+        name: `"train"`, `"validation"` or `"test"`.
         source: The split as `playground.load` returns it.
-        audio: Log-mel spectrograms of the recordings, float32, shape
-            `(recordings, 64, 64)`.
-        kinds: Class of each emoji: position of its subcategory in `kinds()`;
-            -1 for one that neither the training nor the validation data has.
-        video: A rendered clip of each emoji, uint8, shape
-            `(emoji, 8, 32, 32, 3)`.
-        motions: Position of its motion in `playground.MOTIONS`.
     """
 
+    name: str
     source: playground.PlaygroundSplit
-    audio: np.ndarray
-    kinds: np.ndarray
-    video: np.ndarray
-    motions: np.ndarray
+
+    @functools.cached_property
+    def audio(self) -> np.ndarray:
+        """Log-mel spectrograms, float32, shape `(recordings, 64, 64)`."""
+        return log_mel(self.source.sounds.waveforms)
+
+    @functools.cached_property
+    def kinds(self) -> np.ndarray:
+        """Class of each emoji: position of its subcategory in `kinds()`.
+
+        It is -1 where neither the training nor the validation data has it.
+        """
+        known = {kind: i for i, kind in enumerate(kinds())}
+        of = self.source.emoji.subcategories
+        return np.array([known.get(kind, -1) for kind in of])
+
+    @functools.cached_property
+    def clips(self) -> tuple[np.ndarray, np.ndarray]:
+        """A rendered clip of each emoji, and its motion.
+
+        uint8, shape `(emoji, 8, 32, 32, 3)`, and positions in
+        `playground.MOTIONS`.
+        """
+        # Each split has motions of its own.
+        return playground.render_clips(
+            self.source.emoji.images, seed=playground.SPLITS.index(self.name)
+        )
 
 
 def load_split(name: str, fold: int | None = None) -> Split:
-    """Decode one split, and prepare what does not change while training.
+    """Decode one split.
 
     Args:
         name: `"train"`, `"validation"` or `"test"`.
         fold: As in `playground.load`.
 
     Returns:
-        The arrays of all tasks.
+        The split.
     """
-    source = source_of(name, fold)
-    emoji = source.emoji
-    # Each split has motions of its own.
-    video, motions = playground.render_clips(
-        emoji.images, seed=playground.SPLITS.index(name)
-    )
-    known = {kind: i for i, kind in enumerate(kinds())}
-    return Split(
-        source=source,
-        audio=log_mel(source.sounds.waveforms),
-        kinds=np.array([known.get(k, -1) for k in emoji.subcategories]),
-        video=video,
-        motions=motions,
-    )
+    return Split(name, source_of(name, fold))
 
 
 @functools.cache

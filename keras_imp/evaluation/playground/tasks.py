@@ -233,7 +233,8 @@ def arrays_by_task(
         split.source.emoji,
         split.source.sounds,
     )
-    clips = playground.clip_captions(emoji.names, split.motions)
+    video, motions = split.clips
+    clips = playground.clip_captions(emoji.names, motions)
     return {
         "objects": ({"image": fashion.images}, fashion.labels),
         "captions": (
@@ -252,7 +253,7 @@ def arrays_by_task(
             },
             {"families": sounds.family_labels},
         ),
-        "clips": ({"video": split.video, "text": tokenizer(clips)}, None),
+        "clips": ({"video": video, "text": tokenizer(clips)}, None),
     }
 
 

@@ -1,0 +1,36 @@
+"""Predictions of a task, or of one part of a combined task."""
+
+from typing import Any
+
+import numpy as np
+
+
+def predict_part(
+    model: Any, name: str, x: dict[str, np.ndarray], batch_size: int
+) -> Any:
+    """What a model predicts for a task, or for a part of one.
+
+    Args:
+        model: An `AlternatingModel`.
+        name: Name of a task, or `"<task>/<part>"`.
+        x: Inputs by modality.
+        batch_size: Examples of a batch.
+
+    Returns:
+        What the task returns; of a part, what the part does.
+
+    Example:
+        >>> import numpy as np, keras_imp
+        >>> from keras_imp.evaluation.parts import predict_part
+        >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2, ("image",))
+        >>> kind = keras_imp.tasks.Classification("kind", "image", 3)
+        >>> model = keras_imp.AlternatingModel(encoder, [
+        ...     keras_imp.tasks.Combined("clothes", [kind])])
+        >>> model.compile()
+        >>> x = {"image": np.zeros((2, 16, 16, 3))}
+        >>> predict_part(model, "clothes/kind", x, batch_size=2).shape
+        (2, 3)
+    """
+    task, _, part = name.partition("/")
+    predicted = model.predict(x, task=task, batch_size=batch_size, verbose=0)
+    return predicted[part] if part else predicted
