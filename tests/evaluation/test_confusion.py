@@ -1,9 +1,9 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_imp.evaluation import confusion, confusion_matrix, plot_confusion
+from tests.helpers.figures import kept
 
 pytestmark = pytest.mark.one_backend
 
@@ -14,18 +14,14 @@ NAMES = ["$cat$", "dog", "owl", "yak"]
 
 @pytest.fixture
 def draw(monkeypatch):
-    figures = []
-    monkeypatch.setattr(
-        confusion, "save_figure", lambda figure, path: figures.append(figure)
-    )
+    with kept(monkeypatch, confusion, "save_figure") as figures:
 
-    def draw(*arguments, **options):
-        plot_confusion(*arguments, "unused.png", **options)
-        (axis,) = figures.pop().axes
-        return axis
+        def draw(*arguments, **options):
+            plot_confusion(*arguments, "unused.png", **options)
+            (axis,) = figures.pop().axes
+            return axis
 
-    yield draw
-    plt.close("all")
+        yield draw
 
 
 def texts_of(axis):

@@ -1,8 +1,8 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from keras_imp.evaluation import gallery, plot_retrieval
+from tests.helpers.figures import kept
 
 pytestmark = pytest.mark.one_backend
 
@@ -17,19 +17,15 @@ RELEVANT = np.array([[0, 0, 1, 1, 0], [0, 0, 0, 0, 1]], bool)
 @pytest.fixture
 def draw(monkeypatch):
     """From arguments to the figure."""
-    figures = []
-    monkeypatch.setattr(
-        gallery, "write_figure", lambda figure, path: figures.append(figure)
-    )
+    with kept(monkeypatch, gallery, "write_figure") as figures:
 
-    def draw(*arguments, **options):
-        plot_retrieval(*arguments, "unused.png", **options)
-        figure = figures.pop()
-        figure.canvas.draw()
-        return figure
+        def draw(*arguments, **options):
+            plot_retrieval(*arguments, "unused.png", **options)
+            figure = figures.pop()
+            figure.canvas.draw()
+            return figure
 
-    yield draw
-    plt.close("all")
+        yield draw
 
 
 def images_of(figure):

@@ -1,7 +1,6 @@
 import math
 import re
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from keras_imp.tasks import (
     MaskedModeling,
     Regression,
 )
+from tests.helpers.figures import kept
 
 pytestmark = pytest.mark.one_backend
 
@@ -39,14 +39,8 @@ def history():
 @pytest.fixture
 def figures(monkeypatch):
     """Figures in place of files."""
-    drawn = []
-    monkeypatch.setattr(
-        learning_curves,
-        "save_figure",
-        lambda figure, path, bottom: drawn.append(figure),
-    )
-    yield drawn
-    plt.close("all")
+    with kept(monkeypatch, learning_curves, "save_figure") as drawn:
+        yield drawn
 
 
 def lines_of(figure):

@@ -1,8 +1,8 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from keras_imp.evaluation import plot_overlay, routing_plots
+from tests.helpers.figures import kept
 
 pytestmark = pytest.mark.one_backend
 
@@ -10,20 +10,14 @@ pytestmark = pytest.mark.one_backend
 @pytest.fixture
 def overlay(monkeypatch):
     """From the grid and the gates of an image to its axes."""
-    figures = []
-    monkeypatch.setattr(
-        routing_plots,
-        "save_figure",
-        lambda figure, path, bottom: figures.append(figure),
-    )
+    with kept(monkeypatch, routing_plots, "save_figure") as figures:
 
-    def overlay(grid, gates):
-        shape = (1, 4 * grid[0], 2 * grid[1], 3)
-        plot_overlay(np.zeros(shape, "uint8"), gates[None, None], grid, "x.png")
-        return figures.pop().axes[1]
+        def overlay(grid, gates):
+            images = np.zeros((1, 4 * grid[0], 2 * grid[1], 3), "uint8")
+            plot_overlay(images, gates[None, None], grid, "x.png")
+            return figures.pop().axes[1]
 
-    yield overlay
-    plt.close("all")
+        yield overlay
 
 
 def test_each_patch_has_the_number_of_its_expert(overlay):

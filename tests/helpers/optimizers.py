@@ -5,6 +5,8 @@ import warnings
 import keras
 import numpy as np
 
+from tests.helpers.weights import to_numpy
+
 
 def take_step(optimizer, variables, gradients):
     """Apply gradients as the train step of the backend does, None = idle."""
@@ -27,6 +29,24 @@ def take_step(optimizer, variables, gradients):
         variable.assign(value)
     for variable, value in zip(optimizer.variables, state, strict=True):
         variable.assign(value)
+
+
+def as_tensors(gradients):
+    """Gradients as tensors of the backend, None where there is none."""
+    convert = keras.ops.convert_to_tensor
+    return [None if g is None else convert(g) for g in gradients]
+
+
+def assert_follows(optimizer, oracle, variables, gradients, atol=2e-6):
+    """Take steps, and compare the variables with an oracle after each."""
+    optimizer.build(variables)
+    for step in gradients:
+        expected = oracle.step(step)
+        take_step(optimizer, variables, as_tensors(step))
+        for variable, value in zip(variables, expected, strict=True):
+            np.testing.assert_allclose(
+                to_numpy(variable), value, rtol=2e-5, atol=atol
+            )
 
 
 class AdamWOracle:

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 from keras_imp.data.augment import Draws, spectrograms
+from tests.helpers.augmentations import (
+    assert_each_row_is_alone,
+    assert_result_is_like_the_argument,
+)
 
 pytestmark = pytest.mark.one_backend
 
@@ -25,20 +29,12 @@ each = pytest.mark.parametrize("function", ALL.values(), ids=ALL)
 @each
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_shape_and_dtype_stay_and_the_argument_too(function, dtype):
-    audio = AUDIO.astype(dtype)
-    before = audio.copy()
-    result = function(audio, Draws(0, 0, 31))
-    assert result.shape == audio.shape
-    assert result.dtype == dtype
-    np.testing.assert_array_equal(audio, before)
-    assert (result != audio).any()
+    assert_result_is_like_the_argument(function, AUDIO.astype(dtype))
 
 
 @each
 def test_an_example_does_not_depend_on_the_others(function):
-    together = function(AUDIO, Draws(0, 0, np.arange(31) * 5))
-    alone = function(AUDIO[[9]], Draws(0, 0, [45]))
-    np.testing.assert_array_equal(alone[0], together[9])
+    assert_each_row_is_alone(function, AUDIO)
 
 
 @pytest.mark.parametrize("fill", ["edge", -9.0])

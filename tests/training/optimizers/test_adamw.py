@@ -9,7 +9,12 @@ from keras_imp.models.weight_places import Place
 from keras_imp.training.optimizers import AdamW, CosineWithWarmup, Muon
 from tests.helpers import models as training
 from tests.helpers.models import data_of, two_tasks
-from tests.helpers.optimizers import AdamWOracle, take_step
+from tests.helpers.optimizers import (
+    AdamWOracle,
+    as_tensors,
+    assert_follows,
+    take_step,
+)
 from tests.helpers.weights import to_numpy
 
 BACKEND = keras.config.backend()
@@ -41,21 +46,6 @@ def make_gradients(rng, steps, length=1.0):
         ]
         for step in range(steps)
     ]
-
-
-def assert_follows(optimizer, oracle, variables, gradients):
-    optimizer.build(variables)
-    for step in gradients:
-        expected = oracle.step(step)
-        take_step(
-            optimizer,
-            variables,
-            [None if g is None else ops.convert_to_tensor(g) for g in step],
-        )
-        for variable, value in zip(variables, expected, strict=True):
-            np.testing.assert_allclose(
-                to_numpy(variable), value, rtol=2e-5, atol=2e-6
-            )
 
 
 # The numbers ----------------------------------------------------------------
@@ -141,10 +131,7 @@ def test_a_schedule_and_the_other_options_of_keras(rng):
             variable.assign(value)
         optimizer.build(variables)
         for step in gradients:
-            step = [
-                None if g is None else ops.convert_to_tensor(g) for g in step
-            ]
-            take_step(optimizer, variables, step)
+            take_step(optimizer, variables, as_tensors(step))
         found.append([to_numpy(v) for v in variables])
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
