@@ -291,10 +291,8 @@ def clip_rows(data: Data, enlarged: bool) -> Results:
 
 def sound_rows(data: Data, enlarged: bool) -> Results:
     """Families and captions of recordings from log-mel spectrograms."""
-    family = sound_tables(data, enlarged, lambda sounds: sounds.families)
-    named = sound_tables(
-        data, enlarged, lambda sounds: [texts[0] for texts in sounds.captions]
-    )
+    family = sound_tables(data, enlarged)
+    named = with_captions(family, data)
     rows = classify(family, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "instrument family")
     alphas = (1e2, 1e3, 1e4, 1e5, 1e6)
     prompts = list(playground.FAMILY_WORDS.values())
@@ -315,23 +313,33 @@ def sound_rows(data: Data, enlarged: bool) -> Results:
     return rows
 
 
-def sound_tables(
-    data: Data,
-    enlarged: bool,
-    answers: Callable[[playground.Sounds], list[str]],
-) -> dict[str, Table]:
+def sound_tables(data: Data, enlarged: bool) -> dict[str, Table]:
+    """Spectrograms of recordings, with their families."""
     tables = {
-        name: Table(log_mel(split.sounds.waveforms), answers(split.sounds))
+        name: Table(log_mel(split.sounds.waveforms), split.sounds.families)
         for name, split in data.items()
     }
     if enlarged:
-        sounds, known = data["train"].sounds, tables["train"].answers
+        sounds = data["train"].sounds
         copies = [
-            Table(log_mel(shift_pitch(sounds.waveforms, semitones)), known)
+            Table(
+                log_mel(shift_pitch(sounds.waveforms, semitones)),
+                sounds.families,
+            )
             for semitones in RECIPE.semitones
         ]
         tables["train"] = joined(tables["train"], *copies)
     return tables
+
+
+def with_captions(tables: dict[str, Table], data: Data) -> dict[str, Table]:
+    """The same spectrograms, maybe of several copies, with their captions."""
+    found = {}
+    for name, table in tables.items():
+        captions = [texts[0] for texts in data[name].sounds.captions]
+        copies = len(table.answers) // len(captions)
+        found[name] = table._replace(answers=captions * copies)
+    return found
 
 
 def joined(*tables: Table) -> Table:
