@@ -13,6 +13,7 @@ from keras_imp._repr import ShowsArguments
 from keras_imp.data.augment.compose import Compose
 from keras_imp.data.augment.draws import Draws
 from keras_imp.data.description import describe_array, describe_function
+from keras_imp.data.order import Order
 
 Augment = Callable[[tuple, np.random.Generator], tuple]
 
@@ -41,6 +42,10 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
             and a shuffled pass leaves out others each time; in an evaluation
             every example should count, unless a loss depends on the size of
             the batch, as a contrastive one does. Defaults to `shuffle`.
+        groups: Group of each example, such as the image that several captions
+            are of. In shuffled passes, two examples of a group are not in one
+            batch, where that can be avoided: to a contrastive loss one would
+            be a wrong answer for the other. Defaults to no groups.
         **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`.
 
     Raises:
@@ -71,6 +76,7 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
         augment: Augment | None = None,
         seed: int = 0,
         drop_last: bool | None = None,
+        groups: np.ndarray | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -83,31 +89,39 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
             functools.partial(_rows_of, "`sample_weight`"), sample_weight
         )
         self.rows = _count_rows(self.x, self.y, sample_weight)
-        self.drop_last = shuffle if drop_last is None else drop_last
-        if self.drop_last and self.rows < batch_size:
-            raise ValueError(
-                message(
-                    "There must be at least one batch of examples.",
-                    "Use a smaller batch size.",
-                    examples=self.rows,
-                    batch_size=batch_size,
-                )
-            )
-        self.size = batch_size
-        self.shuffle = shuffle
         self.augment = augment
-        self.seed = seed
-        self._orders: dict[int, np.ndarray] = {}
+        self.groups = groups
+        self.order = Order(
+            self.rows,
+            batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=seed,
+            groups=groups,
+        )
 
     @property
     def batch_size(self) -> int:
         """Examples of a batch."""
-        return self.size
+        return self.order.batch_size
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether each pass is shuffled."""
+        return self.order.shuffle
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether a pass leaves out the rest that fills no batch."""
+        return self.order.drop_last
+
+    @property
+    def seed(self) -> int:
+        """Seed of the shuffling and of `augment`."""
+        return self.order.seed
 
     def __len__(self) -> int:
-        if self.drop_last:
-            return self.rows // self.size
-        return -(-self.rows // self.size)
+        return len(self.order)
 
     @property
     def num_examples(self) -> int:
@@ -126,10 +140,7 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
         Returns:
             `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
         """
-        number, position = divmod(index, len(self))
-        rows = self._rows_of_pass(number)
-        rows = rows[position * self.size : (position + 1) * self.size]
-        return self._batch_of(rows, index)
+        return self._batch_of(self.order.rows_at(index), index)
 
     def describe(self) -> dict[str, Any]:
         """What decides the batches, for `Backup`: it refuses other data.
@@ -137,16 +148,19 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
         Returns:
             What JSON can hold.
         """
-        return {
-            "batch_size": self.size,
-            "shuffle": self.shuffle,
-            "drop_last": self.drop_last,
-            "seed": self.seed,
+        facts = {
+            "batch_size": self.order.batch_size,
+            "shuffle": self.order.shuffle,
+            "drop_last": self.order.drop_last,
+            "seed": self.order.seed,
             "augment": describe_function(self.augment),
             "x": {name: describe_array(v) for name, v in self.x.items()},
             "y": _each(describe_array, self.y),
             "sample_weight": _each(describe_array, self.sample_weight),
         }
+        if self.groups is not None:
+            facts["groups"] = describe_array(self.groups)
+        return facts
 
     def _batch_of(self, rows: np.ndarray, index: int) -> tuple:
         """The examples in these rows, augmented for batch `index`."""
@@ -160,24 +174,9 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
         if self.augment is None:
             return batch
         if isinstance(self.augment, Compose):
-            draws = Draws(self.seed, index, rows)
+            draws = Draws(self.order.seed, index, rows)
             return self.augment.augment_rows(batch, draws)
-        return self.augment(batch, self._generator(1, index))
-
-    def _rows_of_pass(self, number: int) -> np.ndarray:
-        if not self.shuffle:
-            return np.arange(self.rows)
-        if number not in self._orders:
-            # The one before stays: a batch may lie in two passes.
-            latest = list(self._orders.items())[-1:]
-            self._orders = dict([*latest, (number, self._shuffled(number))])
-        return self._orders[number]
-
-    def _shuffled(self, number: int) -> np.ndarray:
-        return self._generator(0, number).permutation(self.rows)
-
-    def _generator(self, *stream: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, *stream))
+        return self.augment(batch, self.order.generator(1, index))
 
 
 def _inputs(x: Any) -> dict[str, np.ndarray]:

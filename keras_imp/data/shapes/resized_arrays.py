@@ -1,12 +1,5 @@
-"""Batches in several shapes from arrays in memory.
+"""Batches in several shapes from arrays in memory."""
 
-Batch sizes differ from shape to shape, but every pass takes each example once.
-Shapes come in cycles, reshuffled each time: a cycle holds each shape as often
-as its weight says, and so a known number of examples. That is why the place of
-any batch in the data is known at once, without counting from the start.
-"""
-
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +7,7 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.data.arrays import Arrays, Augment
+from keras_imp.data.order import OrderInShapes
 from keras_imp.data.shapes.dropping import check_rates, drop_tokens
 from keras_imp.data.shapes.plan import PlannedShape
 from keras_imp.data.shapes.resizing import check_size, resize
@@ -101,20 +95,17 @@ class ResizedArrays(Arrays):
         self.shapes = tuple(shapes)
         self.drop_on_host = drop_on_host
         self._check_shapes()
-        # Indices of the shapes in a cycle, in order.
-        self._cycle = np.repeat(
-            np.arange(len(shapes)), [one.shape.weight for one in shapes]
+        self.order: OrderInShapes = OrderInShapes(
+            self.rows,
+            [one.batch_size for one in shapes],
+            [one.shape.weight for one in shapes],
+            seed=seed,
+            groups=self.groups,
         )
-        self._sizes = np.array([one.batch_size for one in shapes])
 
     def __len__(self) -> int:
         """Batches that begin in the first pass."""
-        first = self.rows // int(self._sizes[self._cycle].sum())
-        return next(
-            index
-            for index in itertools.count(first * len(self._cycle))
-            if self._place(index)[1] >= self.rows
-        )
+        return len(self.order)
 
     def batch_at(self, index: int) -> tuple:
         """Batch `index`, counted over all passes through the data.
@@ -125,9 +116,9 @@ class ResizedArrays(Arrays):
         Returns:
             `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
         """
-        planned, start = self._place(index)
-        batch = self._batch_of(self._rows_from(start, planned), index)
-        generator = self._generator(2, index)
+        planned = self.shapes[self.order.shape_at(index)]
+        batch = self._batch_of(self.order.rows_at(index), index)
+        generator = self.order.generator(2, index)
         x: dict[str, Any] = dict(batch[0])
         for name in planned.shape.sizes:
             size = planned.shape.size_of(name)
@@ -151,44 +142,6 @@ class ResizedArrays(Arrays):
             "shapes": shapes,
             "drop_on_host": self.drop_on_host,
         }
-
-    def _place(self, index: int) -> tuple[PlannedShape, int]:
-        """Shape of a batch, and examples before it over all passes."""
-        cycle, place = divmod(index, len(self._cycle))
-        order = self._generator(3, cycle).permutation(self._cycle)
-        sizes = self._sizes[order]
-        before = cycle * sizes.sum() + sizes[:place].sum()
-        return self.shapes[order[place]], int(before)
-
-    def _rows_from(self, start: int, planned: PlannedShape) -> np.ndarray:
-        """Rows of one batch, from one pass or from two."""
-        number, position = divmod(start, self.rows)
-        stop = position + planned.batch_size
-        rows = self._rows_of_pass(number)[position:stop]
-        missing = planned.batch_size - len(rows)
-        if not missing:
-            return rows
-        following = self._rows_of_pass(number + 1)[:missing]
-        return np.concatenate([rows, following])
-
-    def _shuffled(self, number: int) -> np.ndarray:
-        """Rows of a pass; the first are none of the last of the pass before.
-
-        What a batch takes from two passes is then different examples. Rows
-        move from the head to the middle only, so that the tail of a pass is
-        known without the passes before it.
-        """
-        order = super()._shuffled(number)
-        if number == 0:
-            return order
-        most = self.size
-        tail = super()._shuffled(number - 1)[-most:]
-        head = np.flatnonzero(np.isin(order[:most], tail))
-        fresh = ~np.isin(order[most : self.rows - most], tail)
-        middle = most + np.flatnonzero(fresh)[: len(head)]
-        head = head[: len(middle)]
-        order[head], order[middle] = order[middle], order[head]
-        return order
 
     def _check_shapes(self) -> None:
         for planned in self.shapes:

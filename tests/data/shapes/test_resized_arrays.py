@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import keras_imp
-from keras_imp.data import Arrays, ResizedArrays, Shape
+from keras_imp.data import ResizedArrays, Shape
+from keras_imp.data.order import Order, OrderInShapes
 
 ROWS = 61
 SHAPES = [
@@ -98,7 +99,7 @@ def test_no_batch_has_an_example_twice(shapes, rows):
 
 
 def test_without_the_exchange_some_batch_would(shapes, monkeypatch):
-    monkeypatch.setattr(ResizedArrays, "_shuffled", Arrays._shuffled)
+    monkeypatch.setattr(OrderInShapes, "shuffled", Order.shuffled)
     batches = [
         batch
         for seed in range(20)
