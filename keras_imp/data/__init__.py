@@ -15,7 +15,9 @@ _HOMES = {
     "Shape": "keras_imp.data.shapes.shape",
     "Tokenizer": "keras_imp.data.text",
     "augment": "keras_imp.data.augment",
+    "decoding": "keras_imp.data.decoding",
     "drop_tokens": "keras_imp.data.shapes.dropping",
+    "paths": "keras_imp.data.paths",
     "playground": "keras_imp.data.playground",
 }
 
