@@ -14,13 +14,14 @@ PACKAGE = "keras_imp"
 
 # Every class that a saved file can name, by module.
 SERIALIZABLE = {
-    "keras_imp.data.audio": ("LogMel",),
+    "keras_imp.data.preprocessor": ("IMPPreprocessor",),
     "keras_imp.layers.attention": ("MultiHeadAttention",),
     "keras_imp.layers.dense": ("TokenDense",),
     "keras_imp.layers.drop_token": ("DropToken",),
     "keras_imp.layers.encoder_block": ("EncoderBlock",),
     "keras_imp.layers.encoder_stack": ("EncoderStack",),
     "keras_imp.layers.feed_forward": ("FeedForward",),
+    "keras_imp.layers.log_mel": ("LogMel",),
     "keras_imp.layers.moe.layers": (
         "ExpertChoiceMoE",
         "SoftMoE",

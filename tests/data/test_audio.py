@@ -200,11 +200,32 @@ def test_a_batch_of_nothing_is_refused(shape):
     assert str(error.value) == text
 
 
-def test_integers_are_refused():
-    text = (
-        "A waveform must be float in [-1, 1]. Received: dtype='int16'. Divide "
-        "integers by the range of their type: int16 by 32768."
+def test_int16_is_scaled_by_the_range_of_its_type():
+    whole = np.round(32768 * waveforms(5_000)).clip(-32768, 32767)
+    layer = in_one(LogMel())
+    expected = to_numpy(layer((whole / 32768).astype("float32")))
+    np.testing.assert_array_equal(
+        to_numpy(layer(whole.astype("int16"))), expected
     )
-    with pytest.raises(TypeError, match="float") as error:
-        LogMel()(np.zeros((2, 3_000), "int16"))
+
+
+def test_mean_and_std_scale_the_logarithms():
+    wave = waveforms(5_000)
+    plain, scaled = (
+        to_numpy(in_one(LogMel(**of))(wave))
+        for of in ({}, {"mean": -5.0, "std": 9.0})
+    )
+    np.testing.assert_allclose(scaled, (plain + 5) / 9, atol=1e-6)
+    with pytest.raises(ValueError, match="`std` must be greater than 0"):
+        LogMel(std=0.0)
+
+
+def test_other_integers_are_refused():
+    text = (
+        "A waveform must be int16, or float in [-1, 1]. Received: "
+        "dtype='int32'. Divide other integers by the range of their type: "
+        "int32 by 2147483648."
+    )
+    with pytest.raises(TypeError, match="int16, or float") as error:
+        LogMel()(np.zeros((2, 3_000), "int32"))
     assert text in str(error.value)
