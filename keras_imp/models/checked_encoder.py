@@ -12,6 +12,7 @@ from keras_imp import _keras_private as keras_private
 from keras_imp._arrays import check_not_masked
 from keras_imp._errors import message
 from keras_imp.layers._runtime.host_values import has_values, host_values
+from keras_imp.layers._runtime.layer import WideInputs
 from keras_imp.models.backbone import EncoderBackbone
 from keras_imp.models.modalities import check_modality
 from keras_imp.models.modality import Modality
@@ -19,7 +20,7 @@ from keras_imp.models.patching import PATCHES, check_patches
 from keras_imp.models.value_checks import some_rows
 
 
-class CheckedEncoder(EncoderBackbone):
+class CheckedEncoder(WideInputs, EncoderBackbone):
     """A backbone whose inputs are a dict by modality, checked.
 
     A subclass has the attributes below.
@@ -83,6 +84,8 @@ class CheckedEncoder(EncoderBackbone):
         for name, values in inputs.items():
             record = self._records[name]
             self._check_form(record, values)
+            if not isinstance(values, dict):
+                record = record.of_shape(values.shape)
             self._check_values(record, values)
 
     def check_names(self, inputs: dict[str, Any]) -> None:
@@ -138,7 +141,7 @@ class CheckedEncoder(EncoderBackbone):
             raise TypeError(
                 message(
                     f"The input {name!r} must be an array of shape "
-                    f"{record.shape}.",
+                    f"{record.shapes}.",
                     "Use np.asarray(values).",
                     type=type(values).__name__,
                 )

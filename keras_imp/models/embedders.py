@@ -8,14 +8,16 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp.layers._runtime.config import arguments_of, layer_from
 from keras_imp.layers._runtime.host_values import has_values, host_values
-from keras_imp.layers._runtime.layer import Layer
+from keras_imp.layers._runtime.layer import Layer, WideInputs
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.drop_token import keep_tokens
+from keras_imp.layers.log_mel import LogMel
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.modality import EmbedderOptions, Modality
 from keras_imp.models.patching import PATCHES, POSITIONS, Patching
+from keras_imp.models.waveforms import check_waveform_shape
 from keras_imp.typing import Tensor
 
 # Standard deviations of a token's and a position's vector at the start. The
@@ -41,7 +43,7 @@ class Embedded(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class Embedder(Layer):
+class Embedder(WideInputs, Layer):
     """Embedding, positions and the two projections around the encoder.
 
     tokens = Dense(embedding + positions) before the encoder; after it, another
@@ -50,11 +52,14 @@ class Embedder(Layer):
     Args:
         tokens: `PatchEmbedding` or `TokenEmbedding`.
         positions: `PositionEmbedding` with one table per axis.
+        log_mel: `data.LogMel` that makes the spectrograms of waveforms.
+            Defaults to none: waveforms are then no input.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
         inputs: Input of the modality, or a dict of `patches` and `positions`
-            that were patchified on the host (`data.drop_tokens`).
+            that were patchified on the host (`data.drop_tokens`). With
+            `log_mel`, shape `(batch, samples)` too.
         kept: Which tokens to embed: indices, int, shape `(batch, kept)`.
             Defaults to all.
 
@@ -82,9 +87,13 @@ class Embedder(Layer):
         self,
         tokens: PatchEmbedding | TokenEmbedding,
         positions: PositionEmbedding,
+        log_mel: LogMel | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # Not tracked: it has no weights, and computes in float32 whatever the
+        # policy of what it is in.
+        self.__dict__["log_mel"] = layer_from(log_mel)
         self.tokens = layer_from(tokens)
         self.positions = layer_from(positions)
         # Most batches have a shape that one before them had.
@@ -112,6 +121,7 @@ class Embedder(Layer):
         if isinstance(inputs, dict):
             x = self._embed_cut(inputs, kept)
             return {"tokens": self.before(x), "padding_mask": None}
+        inputs = self.on_grid(inputs)
         mask = self.tokens.padding_mask(inputs) if self.has_ids else None
         if mask is not None and kept is not None:
             mask = keep_tokens(mask, kept)
@@ -124,6 +134,8 @@ class Embedder(Layer):
             shape = (kept if kept is not None else inputs[PATCHES]).shape[:2]
         else:
             self.positions.check_grid(self.grid(inputs.shape), None)
+            if self._is_raw(inputs.shape):
+                inputs = self.log_mel.compute_output_spec(inputs)
             shape = self.tokens.compute_output_spec(inputs, kept).shape[:2]
         tokens = keras.KerasTensor(
             (*shape, self.tokens.hidden_dim), dtype=self.compute_dtype
@@ -187,10 +199,31 @@ class Embedder(Layer):
             ValueError: If the shape does not fit the patch size.
         """
         if isinstance(self.tokens, PatchEmbedding):
-            return self.tokens.grid(tuple(shape))
+            if self._is_raw(shape):
+                check_waveform_shape(self.log_mel, self.tokens, shape)
+            return self.tokens.grid(self._on_grid(tuple(shape)))
         # Unknown is None, and a symbol of JAX or torch while they export.
         is_known = isinstance(shape[1], (int, np.integer))
         return (int(shape[1]) if is_known else None,)
+
+    def on_grid(self, inputs: Tensor) -> Tensor:
+        """An input as it is cut into patches: of waveforms, spectrograms.
+
+        Args:
+            inputs: Input of the modality, an array.
+
+        Returns:
+            Spectrograms, float32; any other input as it is.
+        """
+        return self.log_mel(inputs) if self._is_raw(inputs.shape) else inputs
+
+    def _is_raw(self, shape: tuple[int | None, ...]) -> bool:
+        return self.log_mel is not None and len(shape) == 2
+
+    def _on_grid(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not self._is_raw(shape):
+            return shape
+        return self.log_mel.compute_output_shape(shape)
 
     def check_shape(self, shape: tuple[int | None, ...]) -> None:
         """Raise unless an input has a shape that fits.
@@ -264,6 +297,7 @@ def patch_embedder(
     buckets: tuple[int, ...],
     axis_names: tuple[str, ...],
     num_channels: int = 1,
+    log_mel: LogMel | None = None,
 ) -> Embedder:
     """The embedder of a modality whose inputs are cut into patches.
 
@@ -274,6 +308,7 @@ def patch_embedder(
         axis_names: Names of the axes, for errors.
         num_channels: Values per grid point; inputs of a modality with one
             channel have no axis for it.
+        log_mel: Makes the spectrograms of waveforms, for a modality with `raw`.
 
     Returns:
         The embedder, not built.
@@ -295,7 +330,7 @@ def patch_embedder(
         dtype=options.dtype,
         name="tokens",
     )
-    return _embedder(options, tokens, buckets, dilated=True)
+    return _embedder(options, tokens, buckets, dilated=True, log_mel=log_mel)
 
 
 def token_embedder(
@@ -334,6 +369,7 @@ def _embedder(
     tokens: PatchEmbedding | TokenEmbedding,
     buckets: tuple[int, ...],
     dilated: bool,
+    log_mel: LogMel | None = None,
 ) -> Embedder:
     positions = PositionEmbedding(
         buckets,
@@ -344,4 +380,6 @@ def _embedder(
         dtype=options.dtype,
         name="positions",
     )
-    return Embedder(tokens, positions, dtype=options.dtype, name=options.name)
+    return Embedder(
+        tokens, positions, log_mel, dtype=options.dtype, name=options.name
+    )

@@ -6,6 +6,7 @@ import keras
 
 from keras_imp._errors import check_choice, check_rate
 from keras_imp.layers._runtime.config import arguments_of
+from keras_imp.layers.log_mel import LogMel
 from keras_imp.layers.moe.spec import MoESpec
 from keras_imp.layers.pooling import POOLINGS, make_pooling
 from keras_imp.models.body import EncoderBody
@@ -17,6 +18,7 @@ from keras_imp.models.sparse.placement import (
     describe_routed_layer,
     runs,
 )
+from keras_imp.models.waveforms import log_mel_arguments
 from keras_imp.typing import Tensor
 
 
@@ -44,6 +46,11 @@ class IMPEncoder(MultimodalEncoder):
             width) patches of video and image.
         audio_position_buckets: Rows for (frames, bins) patches.
         waveform_position_buckets: Rows for waveform patches.
+        log_mel: How waveforms that are given as `audio` become spectrograms:
+            arguments of `data.LogMel`, such as `{"sampling_rate": 16000,
+            "frame_step": 1024}`, or such a layer. Defaults to those of the
+            paper, with `mean=-5` and `std=9`, which bring them to about
+            [-1, 1]; under `variant="imp"` to the first implementation's.
         max_sequence_length: Rows for text; longer text is refused.
         interpolate_positions: Whether to mix neighboring position rows, so
             that sizes unseen in training meet no untrained row.
@@ -81,10 +88,12 @@ class IMPEncoder(MultimodalEncoder):
     Call arguments:
         inputs: A dict with any non-empty subset of `modalities`: `image`
             (batch, height, width, 3) and `video` (batch, frames, height,
-            width, 3), uint8 or float in [-1, 1]; `audio` (batch, frames, mel
-            bins), log-mel; `waveform` (batch, samples) in [-1, 1]; `text`
-            (batch, length), token ids, 0 = padding. All but text may also be
-            a dict of `patches` and `positions` (`data.drop_tokens`). In a
+            width, 3), uint8 or float in [-1, 1]; `audio` (batch, samples),
+            int16 or float in [-1, 1], at the sampling rate of `log_mel`, or
+            (batch, frames, mel bins), log-mel; `waveform` (batch, samples) in
+            [-1, 1]; `text` (batch, length), token ids, 0 = padding. All but
+            text and `audio` of rank 2 may also be a dict of `patches` and
+            `positions` (`data.drop_tokens`). In a
             functional model the batch and the length of text may be unknown
             (None); all other sizes are fixed.
         training: Whether to apply dropout.
@@ -138,6 +147,7 @@ class IMPEncoder(MultimodalEncoder):
         position_buckets: tuple[int, int, int] = (16, 32, 32),
         audio_position_buckets: tuple[int, int] = (64, 8),
         waveform_position_buckets: int = 512,
+        log_mel: LogMel | dict[str, Any] | None = None,
         max_sequence_length: int = 4096,
         interpolate_positions: bool = False,
         padding: str = "valid",
@@ -181,6 +191,7 @@ class IMPEncoder(MultimodalEncoder):
         self.position_buckets = tuple(position_buckets)
         self.audio_position_buckets = tuple(audio_position_buckets)
         self.waveform_position_buckets = waveform_position_buckets
+        self.log_mel = log_mel_arguments(log_mel, variant)
         self.max_sequence_length = max_sequence_length
         self.interpolate_positions = interpolate_positions
         self.padding = padding

@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_imp._errors import message
+from keras_imp.layers.log_mel import LogMel
 from keras_imp.models.embedders import patch_embedder, token_embedder
 from keras_imp.models.modality import EmbedderOptions, Modality
 from keras_imp.models.resizing import (
@@ -13,6 +14,7 @@ from keras_imp.models.resizing import (
 )
 from keras_imp.models.value_checks import (
     check_pixels,
+    check_samples,
     check_spectrogram,
     check_waveform,
 )
@@ -34,6 +36,7 @@ def _audio(options: EmbedderOptions) -> Any:
         patch_size=options.audio_patch_size,
         buckets=options.audio_position_buckets,
         axis_names=("frames", "bins"),
+        log_mel=LogMel(**options.log_mel),
     )
 
 
@@ -82,6 +85,14 @@ BUILT_IN = {
             only_shrinks=("frames",),
             keeps=("bins",),
             check_values=check_spectrogram,
+            raw=Modality(
+                name="audio",
+                axes=("samples",),
+                make_embedder=_audio,
+                resize=crop_time,
+                only_shrinks=("samples",),
+                check_values=check_samples,
+            ),
         ),
         Modality(
             name="waveform",

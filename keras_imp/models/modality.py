@@ -6,7 +6,7 @@ known; `models.register_modality` adds one from outside of the package.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class EmbedderOptions:
         position_buckets: Rows of the position tables of video and image.
         audio_position_buckets: Rows for a spectrogram.
         waveform_position_buckets: Rows for a waveform.
+        log_mel: Arguments of the `data.LogMel` that makes spectrograms of
+            audio.
 
     Example:
         >>> from keras_imp.models import EmbedderOptions
@@ -63,6 +65,7 @@ class EmbedderOptions:
     position_buckets: tuple[int, int, int] = (16, 32, 32)
     audio_position_buckets: tuple[int, int] = (64, 8)
     waveform_position_buckets: int = 512
+    log_mel: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, encoder: Any, name: str) -> "EmbedderOptions":
@@ -107,9 +110,13 @@ class Modality(ShowsArguments):
             `check_values(values)` raises a ValueError that says what is wrong.
             Of an input that was cut on the host (`data.drop_tokens`) it gets
             the patches, shape `(batch, kept, values)`.
+        raw: The record of inputs of another rank, of which the embedder makes
+            these: of spectrograms, waveforms. It takes `name`, `embedder` and
+            `make_embedder` from this record. Defaults to none.
 
     Raises:
-        ValueError: If the name or an axis cannot be used.
+        ValueError: If the name or an axis cannot be used, or `raw` has as many
+            axes as this record.
 
     Example:
         >>> import functools, keras_imp
@@ -132,6 +139,7 @@ class Modality(ShowsArguments):
     only_shrinks: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
     check_values: Callable[[np.ndarray], None] | None = None
+    raw: "Modality | None" = None
 
     def __post_init__(self):
         if not self.embedder:
@@ -157,6 +165,27 @@ class Modality(ShowsArguments):
                         axis=axis,
                     )
                 )
+        if self.raw is not None:
+            object.__setattr__(self, "raw", self._own(self.raw))
+
+    def _own(self, raw: "Modality") -> "Modality":
+        """The other form of the inputs, under the names of this one."""
+        if len(raw.size_axes) == len(self.size_axes) or raw.rank == self.rank:
+            raise ValueError(
+                message(
+                    "`raw` must have another number of axes than its modality: "
+                    "they tell which of the two an input is.",
+                    name=self.name,
+                    axes=self.axes,
+                    raw=raw.axes,
+                )
+            )
+        return dataclasses.replace(
+            raw,
+            name=self.name,
+            embedder=self.embedder,
+            make_embedder=self.make_embedder,
+        )
 
     @property
     def size_axes(self) -> tuple[str, ...]:
@@ -172,6 +201,50 @@ class Modality(ShowsArguments):
     def shape(self) -> str:
         """Axes of an input as text, for errors."""
         return f"(batch, {', '.join(map(str, self.axes))})"
+
+    @property
+    def shapes(self) -> str:
+        """`shape`, and that of `raw`, as text."""
+        return " or ".join(form.shape for form in self.forms)
+
+    @property
+    def forms(self) -> tuple["Modality", ...]:
+        """This record, and `raw` if there is one."""
+        return (self,) if self.raw is None else (self, self.raw)
+
+    def of_shape(self, shape: tuple[int | None, ...]) -> "Modality":
+        """The record of inputs of some shape.
+
+        Args:
+            shape: Their shape, batch axis included.
+
+        Returns:
+            `raw`, if they have its rank; else this record.
+
+        Example:
+            >>> from keras_imp.models.modalities import modality_of
+            >>> modality_of("audio").of_shape((8, 131072)).axes
+            ('samples',)
+        """
+        fitting = [form for form in self.forms if form.rank == len(shape)]
+        return fitting[0] if fitting else self
+
+    def of_size(self, size: tuple[int, ...]) -> "Modality":
+        """The record of inputs of some size.
+
+        Args:
+            size: Length of each of its `size_axes`.
+
+        Returns:
+            `raw`, if it has so many; else this record.
+
+        Example:
+            >>> from keras_imp.models.modalities import modality_of
+            >>> modality_of("audio").of_size((128, 128)).axes
+            ('frames', 'bins')
+        """
+        fitting = [f for f in self.forms if len(f.size_axes) == len(size)]
+        return fitting[0] if fitting else self
 
     def input_shape(self, size: tuple[int, ...]) -> tuple[int | None, ...]:
         """Shape of an input of some size.
@@ -220,10 +293,10 @@ class Modality(ShowsArguments):
         Raises:
             ValueError: If it has not.
         """
-        if len(shape) != self.rank:
+        if len(shape) not in [form.rank for form in self.forms]:
             raise ValueError(
                 message(
-                    f"The input {self.name!r} must have shape {self.shape}.",
+                    f"The input {self.name!r} must have shape {self.shapes}.",
                     shape=tuple(shape),
                 )
             )

@@ -211,6 +211,7 @@ class MultimodalEncoder(CheckedEncoder):
             12
         """
         self._record_of(name).check_rank(tuple(shape))
+        # Of waveforms the tokens are those of their spectrograms.
         grid = known_grid(self.embedder_of(name).grid(tuple(shape)))
         return None if grid is None else math.prod(grid)
 
@@ -255,6 +256,15 @@ class MultimodalEncoder(CheckedEncoder):
                         "Use models.patch_embedder or models.token_embedder.",
                         modality=modality.name,
                         returned=type(embedders[name]).__name__,
+                    )
+                )
+            if modality.raw is not None and embedders[name].log_mel is None:
+                raise ValueError(
+                    message(
+                        "The embedder of a modality with `raw` must have a "
+                        "`log_mel`, which makes spectrograms of waveforms.",
+                        "Give it to models.patch_embedder, or leave out `raw`.",
+                        modality=modality.name,
                     )
                 )
         return embedders

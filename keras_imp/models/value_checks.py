@@ -18,6 +18,8 @@ from keras_imp.layers._runtime.host_values import dtype_of
 MAX_PIXEL = 10.0
 # A waveform of unit variance has peaks of 10 to 50; int16 samples thousands.
 MAX_SAMPLE = 100.0
+# Samples for a log-mel: resampling and mixing may overshoot 1, by less.
+MAX_LEVEL = 2.0
 # Natural logarithms of power reach from -23 (of 1e-10) to 20; decibels to -80.
 MAX_LOG_MEL = 30.0
 # About so many values of a large float array are looked at.
@@ -66,6 +68,60 @@ def check_waveform(values: np.ndarray) -> None:
         limit=MAX_SAMPLE,
         hint=_scale_samples,
     )
+
+
+def check_samples(values: np.ndarray) -> None:
+    """Raise unless the samples of audio are int16, or float in [-1, 1].
+
+    All values of an array of floats are looked at: one that is not finite
+    would make its whole frame so, and go unseen in a prediction. The bound is
+    close, since the logarithm of a spectrogram tells how loud it is.
+
+    Args:
+        values: Samples, shape `(batch, samples)`.
+
+    Raises:
+        ValueError: If the dtype or the range is another, or a value is not
+            finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.models.value_checks import check_samples
+        >>> check_samples(np.zeros((2, 1024), "int16"))
+    """
+    dtype = dtype_of(values)
+    if dtype == "int16" or not values.size:
+        return
+    rule = "Samples of audio must be int16, or float in [-1, 1]."
+    if "float" not in dtype:
+        raise ValueError(
+            message(rule, _scale_audio(dtype, values), dtype=dtype)
+        )
+    low, high = _range(values)
+    if not np.isfinite(low) or not np.isfinite(high):
+        finite = np.isfinite(values.astype("float32")).all(axis=1)
+        raise ValueError(
+            message(
+                "Samples of audio must be finite.",
+                "Leave the recording out: a division of silence by its largest "
+                "value makes such samples.",
+                row=int(np.argmin(finite)),
+                dtype=dtype,
+            )
+        )
+    if max(-low, high) > MAX_LEVEL:
+        raise ValueError(
+            message(
+                rule,
+                "Divide samples of 16 bits by 32768: x / 32768."
+                if max(-low, high) > MAX_SAMPLE
+                else "Divide by the full range of the recording, not by a "
+                "standard deviation.",
+                dtype=dtype,
+                min=low,
+                max=high,
+            )
+        )
 
 
 def check_spectrogram(values: np.ndarray) -> None:
@@ -145,6 +201,16 @@ def _scale_samples(dtype: str, low: float, high: float) -> str:
         half = 2 ** (info.bits - 1)
         return f"Scale it by the range of its type: x / {half} - 1."
     return f"Divide it by the range of its type: x / {-info.min}."
+
+
+def _scale_audio(dtype: str, values: np.ndarray) -> str:
+    """What to do with samples that are neither int16 nor float."""
+    if "int" not in dtype:
+        return 'Use x.astype("float32").'
+    info, (low, high) = np.iinfo(dtype), _range(values)
+    if info.bits > 16 and low >= -32768 and high <= 32767:
+        return 'Cast samples of 16 bits: x.astype("int16").'
+    return _scale_samples(dtype, low, high)
 
 
 def _scale_spectrogram(dtype: str, low: float, high: float) -> str:

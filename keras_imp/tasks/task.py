@@ -20,7 +20,7 @@ from keras_imp._errors import (
     message,
 )
 from keras_imp._repr import ShowsArguments
-from keras_imp.layers._runtime.layer import Layer
+from keras_imp.layers._runtime.layer import Layer, WideInputs
 from keras_imp.layers.drop_token import draw_kept
 from keras_imp.models.protocols import Encoder, TokenEncoder, check_features
 from keras_imp.tasks.copying import taken_apart
@@ -36,7 +36,7 @@ REFUSED = {
 }
 
 
-class Task(ShowsArguments, Layer):
+class Task(ShowsArguments, WideInputs, Layer):
     """Base class of everything that a step can optimize.
 
     Args:

@@ -14,6 +14,7 @@ from keras_imp._saving import version_0_1_0
 from keras_imp._saving.loading import load_weights
 from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp._saving.report import LoadReport
+from keras_imp.layers._runtime.layer import WideInputs
 from keras_imp.models.refusals import (
     check_signature,
     no_loss,
@@ -26,7 +27,7 @@ from keras_imp.training.optimizers.build import build_optimizer
 from keras_imp.training.step.engine import Engine
 
 
-class EngineModel(keras.Model):
+class EngineModel(WideInputs, keras.Model):
     """Forwards what Keras' trainer and its saving call.
 
     Attributes:

@@ -36,8 +36,8 @@ BAD_SHAPES = {
     "a spectrogram with channels": (
         "audio",
         (2, 9, 4, 1),
-        "The input 'audio' must have shape (batch, frames, bins). Received: "
-        "shape=(2, 9, 4, 1).",
+        "The input 'audio' must have shape (batch, frames, bins) or (batch, "
+        "samples). Received: shape=(2, 9, 4, 1).",
     ),
     "a waveform with channels": (
         "waveform",

@@ -1,12 +1,13 @@
 """DropToken on the host: what is dropped never travels to the device."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_imp._errors import check_rate, message
 from keras_imp.layers.drop_token import num_kept
+from keras_imp.models.modalities import modality_of
 from keras_imp.models.patching import Patching
 
 
@@ -33,8 +34,9 @@ def drop_tokens(
         Inputs by modality.
 
     Raises:
-        ValueError: If a modality is not there or has no patches, a fraction is
-            outside [0, 1), or a patch does not divide its axis.
+        ValueError: If a modality is not there or has no patches (waveforms have
+            none before they are spectrograms), a fraction is outside [0, 1), or
+            a patch does not divide its axis.
 
     Example:
         >>> import numpy as np, keras_imp
@@ -65,14 +67,14 @@ def drop_tokens(
 
 def check_rates(
     rates: Mapping[str, float],
-    names: Iterable[str],
+    x: Mapping[str, Any],
     patchings: Mapping[str, Patching],
 ) -> None:
     """Raise unless tokens can be dropped at these rates on the host.
 
     Args:
         rates: Fraction of the patches to drop, by modality.
-        names: Inputs of a batch.
+        x: Inputs of a batch.
         patchings: How to cut them.
 
     Raises:
@@ -80,10 +82,10 @@ def check_rates(
     """
     for name, rate in rates.items():
         check_rate(**{f"rates[{name!r}]": rate})
-        if name not in names:
+        if name not in x:
             raise ValueError(
                 message(
-                    f"`rates` must name inputs of the batch, {tuple(names)}.",
+                    f"`rates` must name inputs of the batch, {tuple(x)}.",
                     modality=name,
                 )
             )
@@ -96,6 +98,23 @@ def check_rates(
                     modality=name,
                 )
             )
+        _check_on_grid(name, np.shape(x[name]))
+
+
+def _check_on_grid(name: str, shape: tuple[int, ...]) -> None:
+    """Raise if an input has no patches before the encoder makes its grid."""
+    modality = modality_of(name)
+    if modality.of_shape(shape) is not modality:
+        raise ValueError(
+            message(
+                f"On the host, tokens of {name!r} can be dropped of inputs of "
+                f"shape {modality.shape} only: others become patches in the "
+                "encoder.",
+                "Use `drop_tokens` of the task, and drop_on_host=False of "
+                "data.ResizedArrays.",
+                shape=shape,
+            )
+        )
 
 
 def _draw(

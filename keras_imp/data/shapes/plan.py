@@ -74,7 +74,8 @@ class PlannedShape:
         """What decides the compiled graph: shapes of the arrays of a step."""
         arrays: list[tuple] = []
         for name in sorted(self.shape.sizes):
-            if name in self.shape.drop and name in self.patchings:
+            is_cut = name in self.patchings and self.shape.can_be_cut(name)
+            if name in self.shape.drop and is_cut:
                 # Made on the host already: any size looks alike.
                 arrays.append((name, "patches", self.kept[name]))
             else:
@@ -312,7 +313,8 @@ class Plan(Mapping):
 
     def _positions(self, name: str, size: tuple[int, ...]) -> tuple:
         embedder = self.encoder.embedder_of(name)
-        grid = embedder.grid(modality_of(name).input_shape(size))
+        form = modality_of(name).of_size(size)
+        grid = embedder.grid(form.input_shape(size))
         return embedder.positions, embedder.axis_names, grid
 
 

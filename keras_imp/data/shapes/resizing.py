@@ -41,7 +41,7 @@ def resize(
         (2, 4, 24, 24, 3)
     """
     check_size(name, values.shape, size)
-    modality = modality_of(name)
+    modality = modality_of(name).of_shape(values.shape)
     if modality.resize is None or modality.size_in(values.shape) == tuple(size):
         return values
     return modality.resize(values, tuple(size), generator)
@@ -64,4 +64,4 @@ def check_size(
         >>> from keras_imp.data.shapes.resizing import check_size
         >>> check_size("audio", (100, 64, 80), (32, 80))
     """
-    modality_of(name).check_size(stored, size)
+    modality_of(name).of_shape(stored).check_size(stored, size)

@@ -4,6 +4,7 @@ from typing import Any
 
 from keras_imp._errors import check_positive, check_rate, message
 from keras_imp.models.modalities import modality_of
+from keras_imp.models.modality import Modality
 
 
 class Shape:
@@ -14,9 +15,10 @@ class Shape:
         weight: How often the task takes this shape, an integer relative to its
             other shapes.
         **sizes: Size of each modality: `image=(height, width)`,
-            `video=(frames, height, width)`, `audio=(frames, bins)`,
-            `waveform=samples`, `text=length` or `(captions, length)`; of a
-            modality of your own, the named axes of its `models.Modality`.
+            `video=(frames, height, width)`, `audio=samples` of waveforms or
+            `(frames, bins)` of spectrograms, `waveform=samples`,
+            `text=length` or `(captions, length)`; of a modality of your own,
+            the named axes of its `models.Modality`.
 
     Raises:
         ValueError: If a modality is unknown, or a size, fraction or weight does
@@ -90,8 +92,7 @@ class Shape:
             ValueError: If the shape has no such modality.
         """
         size = self._given(name)
-        extra = len(size) - len(modality_of(name).size_axes)
-        return size[0] if extra else 1
+        return size[0] if len(size) > len(self._form_of(name).size_axes) else 1
 
     def size_of(self, name: str) -> tuple[int, ...]:
         """Size of one sequence of a modality, without captions.
@@ -105,7 +106,40 @@ class Shape:
         Raises:
             ValueError: If the shape has no such modality.
         """
-        return self._given(name)[-len(modality_of(name).size_axes) :]
+        return self._given(name)[-len(self._form_of(name).size_axes) :]
+
+    def input_shape(self, name: str) -> tuple[int | None, ...]:
+        """Shape of the arrays of one modality, as an encoder takes them.
+
+        Args:
+            name: Modality.
+
+        Returns:
+            The shape, with None for the batch axis.
+
+        Raises:
+            ValueError: If the shape has no such modality.
+
+        Example:
+            >>> from keras_imp.data import Shape
+            >>> Shape(image=(32, 48)).input_shape("image")
+            (None, 32, 48, 3)
+        """
+        return self._form_of(name).input_shape(self.size_of(name))
+
+    def can_be_cut(self, name: str) -> bool:
+        """Whether the host can cut a modality into patches: no waveforms.
+
+        Args:
+            name: Modality.
+
+        Returns:
+            False if the encoder makes spectrograms of it first.
+        """
+        return self._form_of(name) is modality_of(name)
+
+    def _form_of(self, name: str) -> Modality:
+        return modality_of(name).of_size(self._given(name))
 
     def _given(self, name: str) -> tuple[int, ...]:
         """The size of a modality, as it was given."""
@@ -121,13 +155,14 @@ class Shape:
 
 
 def _size(name: str, size: Any) -> tuple[int, ...]:
-    axes = modality_of(name).size_axes
+    forms = [form.size_axes for form in modality_of(name).forms]
     given = (size,) if isinstance(size, int) else tuple(size)
-    lengths = [len(axes)] if name != "text" else [1, 2]
+    lengths = [1, 2] if name == "text" else [len(axes) for axes in forms]
     if len(given) not in lengths:
+        texts = [f"({', '.join(axes)})" for axes in forms]
         raise ValueError(
             message(
-                f"The size of {name!r} must be ({', '.join(axes)}).",
+                f"The size of {name!r} must be {' or '.join(texts)}.",
                 **{name: size},
             )
         )

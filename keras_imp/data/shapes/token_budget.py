@@ -14,7 +14,6 @@ from keras_imp._repr import called
 from keras_imp.data.shapes.plan import Plan, PlannedShape
 from keras_imp.data.shapes.shape import Shape
 from keras_imp.layers.drop_token import num_kept
-from keras_imp.models.modalities import modality_of
 
 
 class TokenBudget:
@@ -110,8 +109,7 @@ class TokenBudget:
     def _planned(self, encoder, task, shape, several) -> PlannedShape:
         full, kept, flops = {}, {}, 0
         for name in shape.sizes:
-            size = modality_of(name).input_shape(shape.size_of(name))
-            full[name] = encoder.num_tokens(name, size)
+            full[name] = encoder.num_tokens(name, shape.input_shape(name))
             rate = shape.drop.get(name, 0.0)
             kept[name] = num_kept(full[name], rate) if rate else full[name]
             flops += shape.sequences_of(name) * forward_flops(

@@ -5,6 +5,22 @@ from typing import Any
 import keras
 
 
+class WideInputs:
+    """Lets a layer take floats in no less than float32, whatever it computes.
+
+    Keras casts what a layer is called with to its compute dtype. Waveforms in
+    bfloat16 would have three digits on their way to a spectrogram, which is
+    computed in float32; so whatever is between a batch and the layers that
+    compute passes floats on as they are.
+    """
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that floats are cast to when the layer is called."""
+        dtype = self.compute_dtype  # type: ignore[attr-defined]
+        return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
 class Layer(keras.layers.Layer):
     """A Keras layer that can be saved if its `dtype` is a policy object.
 

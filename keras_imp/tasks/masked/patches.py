@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
-from keras_imp.layers._runtime.layer import Layer
+from keras_imp.layers._runtime.layer import Layer, WideInputs
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.drop_token import keep_tokens, num_kept
 from keras_imp.layers.encoder_stack import EncoderStack
@@ -23,7 +23,7 @@ from keras_imp.tasks.task import weighted_mean
 from keras_imp.typing import Tensor
 
 
-class MaskedPatches(Layer):
+class MaskedPatches(WideInputs, Layer):
     """Encodes the visible patches, decodes the hidden ones.
 
     The decoder sees what the encoder made of the visible patches, and one
@@ -170,7 +170,9 @@ class MaskedPatches(Layer):
         Returns:
             A float32 scalar.
         """
-        targets = self.embedder.tokens.patches(values, dtype="float32")
+        targets = self.embedder.tokens.patches(
+            self.embedder.on_grid(values), dtype="float32"
+        )
         targets = keep_tokens(targets, y_pred["positions"])
         if self.normalize_targets:
             targets = z_score(targets)
