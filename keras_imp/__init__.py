@@ -22,6 +22,7 @@ _HOMES = {
     "AlternatingModel": "keras_imp.training.alternating_model",
     "CombinedModel": "keras_imp.training.combined_model",
     "IMPEncoder": "keras_imp.models.imp_encoder",
+    "IMPPreprocessor": "keras_imp.data.preprocessor",
     "NonFiniteLossError": "keras_imp.training.monitoring.non_finite",
     "TaskMixture": "keras_imp.training.input.task_mixture",
     "TokenBudget": "keras_imp.data.shapes.token_budget",

@@ -18,6 +18,7 @@ PUBLIC_NAMES = [
     "AlternatingModel",
     "CombinedModel",
     "IMPEncoder",
+    "IMPPreprocessor",
     "NonFiniteLossError",
     "TaskMixture",
     "TokenBudget",

@@ -109,10 +109,27 @@ class Tokenizer:
                     length=length,
                 )
             )
-        # Rows are cut and padded here, to any length.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return cls(tokenizer, length)
+        return cls(_whole(tokenizer), length)
+
+    @classmethod
+    def from_text(cls, text: str, length: int) -> "Tokenizer":
+        """A tokenizer from the content of a `tokenizer.json`.
+
+        Args:
+            text: The content.
+            length: Ids of a row.
+
+        Returns:
+            The tokenizer.
+
+        Example:
+            >>> from keras_imp.data import Tokenizer
+            >>> tokenizer = Tokenizer.train(["a red heart"], 60, length=6)
+            >>> Tokenizer.from_text(tokenizer.tokenizer.to_str(), 4).length
+            4
+        """
+        library = require("tokenizers", extra="data")
+        return cls(_whole(library.Tokenizer.from_str(text)), length)
 
     def save(self, path: str | Path) -> None:
         """Write a `tokenizer.json`, or leave the one that is there.
@@ -149,6 +166,13 @@ class Tokenizer:
             kept = values[: self.length]
             row[: len(kept)] = kept
         return ids
+
+
+def _whole(tokenizer: Any) -> Any:
+    """A tokenizer that neither cuts nor pads, which is done here."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _bert(library: Any, model: Any) -> Any:
