@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp._optional import require
+from keras_imp.data.decoding.resampling import check_box, resample
 from keras_imp.models.value_checks import check_samples
 
 # The range of int16, to which samples are scaled.
@@ -142,14 +143,12 @@ def fit_frames(
     if (height, width) == tuple(size):
         return frames
     pillow = require("PIL.Image", extra="data")
-    box = crop_box(height, width, size, place)
-    top, left, tall, wide = box if crop else (0.0, 0.0, height, width)
-    # Rounding may lead beyond the image, which Pillow refuses.
-    corners = (left, top, min(left + wide, width), min(top + tall, height))
+    box = crop_box(height, width, size, place) if crop else None
+    boxes = check_box(box, height, width)
     scaled = np.empty((len(frames), *size, 3), "uint8")
     for row, frame in zip(scaled, frames):
         image = pillow.fromarray(np.ascontiguousarray(frame))
-        row[:] = image.resize(size[::-1], pillow.Resampling.BILINEAR, corners)
+        row[:] = resample(image, size, boxes, height, width)
     return scaled
 
 
