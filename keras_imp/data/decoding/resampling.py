@@ -92,7 +92,7 @@ def resample(
     scale = np.array((image.height / height, image.width / width) * 2)
     limits = (image.width, image.height)
     results = []
-    for top, left, tall, wide in np.atleast_2d(boxes * scale):
+    for top, left, tall, wide in np.atleast_2d(boxes * scale).tolist():
         corners = _corners(top, left, tall, wide, limits)
         rows, columns = size or (max(1, round(tall)), max(1, round(wide)))
         results.append(
@@ -103,6 +103,29 @@ def resample(
             )
         )
     return np.stack(results) if boxes.ndim == 2 else results[0]
+
+
+def is_blank(values: np.ndarray) -> bool:
+    """Whether all pixels of each image or frame have one color.
+
+    Args:
+        values: uint8, shape `(..., height, width, 3)`.
+
+    Returns:
+        The answer.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.data.decoding.resampling import is_blank
+        >>> is_blank(np.zeros((32, 32, 3), "uint8"))
+        True
+    """
+    # Of most images, a few pixels tell that they are not.
+    for step in (16, 1):
+        some = values[..., ::step, ::step, :]
+        if not np.all(some == values[..., :1, :1, :]):
+            return False
+    return True
 
 
 def _inside(boxes: np.ndarray, height: int, width: int) -> bool:
@@ -121,7 +144,12 @@ def _corners(
     tall: float,
     wide: float,
     limits: tuple[int, int],
-) -> tuple[float, ...]:
+) -> tuple[float, float, float, float]:
     """Left, top, right and bottom, which Pillow wants inside of the image."""
-    ends = np.array((left, top, left + wide, top + tall))
-    return tuple(np.clip(ends, 0, np.tile(limits, 2)).tolist())
+    right, bottom = limits
+    return (
+        max(0.0, left),
+        max(0.0, top),
+        min(right, left + wide),
+        min(bottom, top + tall),
+    )

@@ -16,6 +16,7 @@ from keras_imp.data.decoding.resampling import (
     DRAFT_FACTOR,
     Box,
     check_box,
+    is_blank,
     resample,
 )
 from keras_imp.data.decoding.source import (
@@ -153,6 +154,6 @@ def _notes(
         notes.append("short")
     if has_other_ending(name, kind):
         notes.append("extension")
-    if np.all(values == values[..., :1, :1, :]):
+    if is_blank(values):
         notes.append("blank")
     return notes
