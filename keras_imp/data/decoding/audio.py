@@ -2,7 +2,10 @@
 
 import io
 import struct
+from collections.abc import Iterator
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from keras_imp._errors import check_positive
 from keras_imp._optional import require
@@ -27,6 +30,10 @@ _CONTAINERS = {"MP4", "MATROSKA", "AVI", "MPEG", "ASF", "FLV", "AAC"}
 _READ_HERE = {"WAV", "FLAC", "OGG", "MP3", "AIFF"}
 # What libsndfile calls a format that has another name here.
 _KINDS = {"WAVEX": "WAV", "RF64": "WAV", "MPEG": "MP3"}
+# 16 frames of MP3: what the bits of one are spread over, and more.
+_LEAD_OF_MP3 = 16 * 1152
+# Values of a block, of all channels.
+_BLOCK = 1 << 20
 _NO_SIZE = 0xFFFFFF00
 
 
@@ -130,11 +137,8 @@ def _read(
         first = min(int(found.start * audio.samplerate), audio.frames - 1)
         count = min(mono.count_of(found.seconds), audio.frames - first)
         try:
-            # A damaged table of places must not matter at the start.
-            if first > 0:
-                audio.seek(first)
-            for block in mono.blocks(count, audio.channels):
-                mono.add(audio.read(block, "float32", always_2d=True))
+            for block in _blocks(audio, first, count):
+                mono.add(block)
         except soundfile.LibsndfileError as error:
             reason = "truncated" if _is_at_end(file) else "damaged"
             raise BadFile(reason, name, f"{error}") from error
@@ -150,6 +154,25 @@ def _read(
     if duration < SHORT_SECONDS:
         notes.append("short")
     return mono, notes, facts
+
+
+def _blocks(audio: Any, first: int, count: int) -> Iterator[np.ndarray]:
+    """Samples of a part, `(samples, channels)`, in little memory."""
+    most = max(1, _BLOCK // audio.channels)
+    lead = 0
+    if audio.format == "MP3":
+        # A frame may have its bits in frames before it, and without them it
+        # comes out as noise. soundfile sets the place anew after each read,
+        # and libsndfile then forgets those bits: so it is one read, from
+        # some frames before the part.
+        lead = min(first, _LEAD_OF_MP3)
+        most = lead + count
+    # A damaged table of places must not matter at the start.
+    if first > lead:
+        audio.seek(first - lead)
+    for done in range(0, lead + count, most):
+        size = min(most, lead + count - done)
+        yield audio.read(size, "float32", always_2d=True)[lead:]
 
 
 def _not_opened(kind: str, error: Exception) -> str:

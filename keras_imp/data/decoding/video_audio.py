@@ -18,6 +18,9 @@ from keras_imp.data.decoding.waveform import Mono
 
 # What a part may lack at its end, in seconds: encoders pad their last frame.
 _SLACK = 0.1
+# What to decode before a part, in seconds: a frame of AAC or Opus overlaps
+# with those before it.
+_LEAD = 0.1
 
 
 def read_track(
@@ -76,7 +79,7 @@ def _read(
 ) -> Mono | None:
     """One channel of a part, at the rate of the file; None without frames."""
     offset = containers.start_of(opened)
-    containers.seek(opened, stream, part.start)
+    containers.seek(opened, stream, max(0.0, part.start - _LEAD))
     mono = None
     for frame in _frames(opened, stream, notes):
         if mono is None:

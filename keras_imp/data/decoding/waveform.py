@@ -1,7 +1,5 @@
 """Decoded audio, block by block: mixed to one channel, checked, resampled."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from keras_imp._optional import require
@@ -10,8 +8,6 @@ from keras_imp.data.decoding.errors import BadFile
 _RATES = (1_000, 768_000)
 # 23 minutes at 48 kHz; 256 MiB as float32.
 MAX_SAMPLES = 1 << 26
-# Values of a block, of all channels.
-_BLOCK = 1 << 20
 # The largest sample of 16 bits is 32767 / 32768.
 _FULL_SCALE = 32766.5 / 32768
 _CLIPPED_PART = 0.01
@@ -70,20 +66,6 @@ class Mono:
                 "samples; choose `seconds`.",
             )
         return max(1, round(seconds * self.rate))
-
-    def blocks(self, count: int, channels: int = 1) -> Iterator[int]:
-        """Sizes of blocks to read, which bound the memory of all channels.
-
-        Args:
-            count: Samples of all of them.
-            channels: Number of channels.
-
-        Yields:
-            Number of samples of a block.
-        """
-        most = max(1, _BLOCK // channels)
-        for done in range(0, count, most):
-            yield min(most, count - done)
 
     def add(self, block: np.ndarray) -> None:
         """Mix the channels of a block, and check its samples.
