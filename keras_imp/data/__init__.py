@@ -9,6 +9,7 @@ from keras_imp._lazy import lazy
 _HOMES = {
     "Arrays": "keras_imp.data.arrays",
     "LogMel": "keras_imp.data.audio",
+    "Manifest": "keras_imp.data.manifest.manifest",
     "Plan": "keras_imp.data.shapes.plan",
     "PlannedShape": "keras_imp.data.shapes.plan",
     "ResizedArrays": "keras_imp.data.shapes.resized_arrays",
@@ -19,6 +20,7 @@ _HOMES = {
     "drop_tokens": "keras_imp.data.shapes.dropping",
     "paths": "keras_imp.data.paths",
     "playground": "keras_imp.data.playground",
+    "read": "keras_imp.data.reading.read",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,0 +1,210 @@
+"""Which layout a folder has: known ones, tables, shards, then plain files."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from keras_imp.data import paths
+from keras_imp.data.manifest.columns import Strings
+from keras_imp.data.reading.aliases import MEDIA, split_named
+from keras_imp.data.reading.delimited import Options, read_delimited
+from keras_imp.data.reading.errors import ReadError
+from keras_imp.data.reading.flickr import TOKENS, read_flickr8k
+from keras_imp.data.reading.folder import has_media, read_files
+from keras_imp.data.reading.found import Found
+from keras_imp.data.reading.found import join as join_parts
+from keras_imp.data.reading.hugging_face import is_saved, read_saved
+from keras_imp.data.reading.scan import files_in, folders_in, join
+from keras_imp.data.reading.tar import read_tar
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+METADATA = tuple(f"metadata{suffix}" for suffix in TABLES)
+ESC50 = "meta/esc50.csv"
+_COCO = re.compile(r"captions_(\w+)\.json")
+# A split, and maybe the number of a shard: "train-00000-of-00002".
+_NAMED = re.compile(r"([A-Za-z]+)(?:[-_.]?\d+(?:-of-\d+)?)?")
+
+Reader = Callable[[Path, Options], Found]
+
+
+class Part(NamedTuple):
+    """One table of several.
+
+    Attributes:
+        path: The table, as a path in the folder of the data.
+        split: Its split, if its name or folder says so.
+        folder: Where its files are, as a path in the folder of the data.
+    """
+
+    path: str
+    split: str | None = None
+    folder: str = ""
+
+
+def read_folder(root: Path, options: Options, read_file: Reader) -> Found:
+    """Read a folder.
+
+    Args:
+        root: The folder.
+        options: How to read it.
+        read_file: Reads a table.
+
+    Returns:
+        Columns; names of files are paths in `root`.
+
+    Raises:
+        ReadError: If nothing in it can be read.
+    """
+    files = files_in(root)
+    if is_saved(root):
+        return read_saved(root, options)
+    for layout in (_metadata, _coco):
+        if parts := layout(root, files):
+            return _read_parts(root, parts, options, read_file)
+    if (root / ESC50).is_file():
+        return _esc50(root, options)
+    if TOKENS in files:
+        return read_flickr8k(root / TOKENS)
+    if archives := _shards(root, files, ".tar"):
+        found = [root / part.path for part in archives]
+        return read_tar(found, options, [part.split for part in archives])
+    if parts := _shards(root, files, ".parquet"):
+        return _read_parts(root, parts, options, read_file)
+    if tables := [name for name in files if name.endswith(TABLES)]:
+        return _tables(root, tables, options, read_file)
+    return read_files(root, options)
+
+
+def split_of(name: str) -> str | None:
+    """The split that the name of a file or of a shard says.
+
+    Example:
+        >>> from keras_imp.data.reading.known import split_of
+        >>> split_of("train-00000-of-00002.parquet"), split_of("trainers.csv")
+        ('train', None)
+    """
+    match = _NAMED.fullmatch(name.partition(".")[0])
+    return split_named(match[1]) if match else None
+
+
+def _metadata(root: Path, files: Sequence[str]) -> list[Part]:
+    """A table named metadata, at the top or in each folder of a split.
+
+    https://huggingface.co/docs/datasets/image_dataset#imagefolder
+    """
+    for name in METADATA:
+        if name in files:
+            return [Part(name)]
+    return [
+        Part(join(folder, name), split, folder)
+        for folder in folders_in(root)
+        if (split := split_named(folder))
+        for name in METADATA
+        if (root / folder / name).is_file()
+    ]
+
+
+def _coco(root: Path, files: Sequence[str]) -> list[Part]:
+    """Files of captions in `annotations`, beside a folder for each."""
+    if not (root / "annotations").is_dir():
+        return []
+    parts = []
+    for name in files_in(root, "annotations"):
+        if match := _COCO.fullmatch(name):
+            folders = (match[1], f"images/{match[1]}", "images")
+            there = [f for f in folders if (root / f).is_dir()]
+            split = split_of(match[1])
+            folder = there[0] if there else match[1]
+            parts.append(Part(f"annotations/{name}", split, folder))
+    return parts
+
+
+def _esc50(root: Path, options: Options) -> Found:
+    """Environmental sounds: clips of one recording are a group.
+
+    Piczak (2015), https://github.com/karolpiczak/ESC-50
+    """
+    found = read_delimited(root / ESC50, options)
+    found.layout = "ESC-50"
+    found.folder = "audio"
+    if "split" not in found.columns:
+        found.notes.append(
+            "Folds can be read as splits: columns={'split': 'fold'}."
+        )
+    return found
+
+
+def _shards(root: Path, files: Sequence[str], suffix: str) -> list[Part]:
+    """Files of one kind, at the top, in `data` or in folders of splits."""
+    parts = [
+        Part(name, split_of(name)) for name in files if name.endswith(suffix)
+    ]
+    for folder in folders_in(root) if not parts else ():
+        split = split_named(folder)
+        if split or folder == "data":
+            parts += [
+                Part(join(folder, name), split or split_of(name))
+                for name in files_in(root, folder)
+                if name.endswith(suffix)
+            ]
+    # One file alone that is named for no split is a table as any other.
+    if not all(part.split for part in parts):
+        parts = [part._replace(split=None) for part in parts]
+    return parts
+
+
+def _tables(
+    root: Path, names: Sequence[str], options: Options, read_file: Reader
+) -> Found:
+    """Tables at the top: one, or one per split."""
+    splits = {name: split_of(name) for name in names}
+    if len(names) > 1 and not all(splits.values()):
+        raise ReadError(
+            "columns",
+            "A folder must have one table, or tables named for splits.",
+            "Read one of them by its own path.",
+            path=paths.shown(root),
+            tables=list(names),
+        )
+    parts = [Part(name, splits[name]) for name in names]
+    try:
+        return _read_parts(root, parts, options, read_file)
+    except ReadError as error:
+        # A list of classes beside folders of images is no table of examples.
+        stray = len(names) == 1 and error.reason == "columns"
+        if not stray or options.columns or not has_media(root):
+            raise
+        found = read_files(root, options)
+        found.notes.append(f"Not read: {names[0]!r}, for {error}")
+        return found
+
+
+def _read_parts(
+    root: Path, parts: Sequence[Part], options: Options, read_file: Reader
+) -> Found:
+    """Tables as one, row after row, with their splits."""
+    founds = [_read_part(root, part, options, read_file) for part in parts]
+    layout = founds[0].layout
+    if len(parts) > 1:
+        layout = f"{len(parts)} parts of: {layout}"
+    found = join_parts(founds, layout)
+    if any(part.folder for part in parts):
+        found.folder = ""
+    return found
+
+
+def _read_part(
+    root: Path, part: Part, options: Options, read_file: Reader
+) -> Found:
+    found = read_file(root / part.path, options)
+    if part.split and "split" not in found.columns:
+        found.columns["split"] = Strings.of([part.split] * len(found))
+        found.named["split"] = "name of the part"
+    for name in MEDIA if part.folder else ():
+        column = found.columns.get(name)
+        if isinstance(column, Strings):
+            found.columns[name] = Strings.of(
+                value and join(part.folder, value) for value in column
+            )
+    return found

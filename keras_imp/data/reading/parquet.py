@@ -1,0 +1,86 @@
+"""Parquet files, by `pyarrow`: files by name, or as bytes in the rows.
+
+https://arrow.apache.org/docs/python/parquet.html
+"""
+
+import bisect
+import itertools
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_imp._optional import require
+from keras_imp.data.reading.arrow import lists, open_arrow, read_rows
+from keras_imp.data.reading.delimited import Options
+from keras_imp.data.reading.found import Found
+
+BATCH = 4096
+# Groups of rows that are kept in memory for the next reads.
+KEPT = 4
+
+
+def read_parquet(path: Path, options: Options) -> Found:
+    """Read a Parquet file.
+
+    Args:
+        path: The file.
+        options: How to read it.
+
+    Returns:
+        Its columns. Bytes of images, videos and audio stay in the file: to
+        read those of a row reads its group of rows, of which four are kept.
+
+    Raises:
+        ReadError: If it is damaged or empty, or its columns are not known.
+        ImportError: If `pyarrow` is not installed.
+    """
+    return read_rows(_Parquet(path), path, options, "Parquet table")
+
+
+class _Parquet:
+    """A Parquet file as `arrow.Rows`."""
+
+    def __init__(self, path: Path):
+        library = require("pyarrow.parquet", extra="parquet")
+        self._file = open_arrow(lambda: library.ParquetFile(path), path)
+        self._path = path
+        self.schema = self._file.schema_arrow
+        metadata = self._file.metadata
+        sizes = (
+            metadata.row_group(i).num_rows
+            for i in range(metadata.num_row_groups)
+        )
+        self._starts = list(itertools.accumulate(sizes, initial=0))
+        self._groups: OrderedDict[tuple[int, str], Any] = OrderedDict()
+        # Reading is not safe from several threads.
+        self._lock = threading.Lock()
+
+    def batches(self, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
+        batches = self._file.iter_batches(BATCH, columns=columns)
+        while True:
+            batch = open_arrow(lambda: next(batches, None), self._path, OSError)
+            if batch is None:
+                return
+            yield from lists([batch])
+
+    def value(self, row: int, column: str) -> Any:
+        group = bisect.bisect_right(self._starts, row) - 1
+        with self._lock:
+            values = self._group(group, column)
+        return values[row - self._starts[group]].as_py()
+
+    def _group(self, group: int, column: str) -> Any:
+        """Values of a group of rows: of the last ones, from memory."""
+        key = (group, column)
+        if key not in self._groups:
+            self._groups[key] = open_arrow(
+                lambda: self._file.read_row_group(group, [column]),
+                self._path,
+                OSError,
+            ).column(0)
+        self._groups.move_to_end(key)
+        while len(self._groups) > KEPT:
+            self._groups.popitem(last=False)
+        return self._groups[key]

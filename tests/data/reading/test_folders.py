@@ -1,0 +1,143 @@
+import os
+import sys
+
+import pytest
+
+from keras_imp.data import read
+from keras_imp.data.reading import ReadError
+from tests.helpers.files import touch, write
+
+pytestmark = pytest.mark.one_backend
+
+
+def rows(manifest):
+    return [tuple(row.values()) for row in manifest]
+
+
+def test_a_folder_per_class_gives_labels(tmp_path):
+    manifest = read(touch(tmp_path, "dog/b.png", "cat/a.jpg", "cat/deep/c.gif"))
+    assert rows(manifest) == [
+        ("cat/a.jpg", "cat"),
+        ("cat/deep/c.gif", "cat"),
+        ("dog/b.png", "dog"),
+    ]
+    assert manifest.where(0).file == tmp_path / "cat/a.jpg"
+
+
+def test_folders_named_for_splits_come_before_classes(tmp_path):
+    manifest = read(
+        touch(tmp_path, "train/cat/a.wav", "valid/cat/b.wav", "valid/dog/c.wav")
+    )
+    assert rows(manifest) == [
+        ("train/cat/a.wav", "cat", "train"),
+        ("valid/cat/b.wav", "cat", "validation"),
+        ("valid/dog/c.wav", "dog", "validation"),
+    ]
+
+
+def test_a_class_may_be_named_as_a_split(tmp_path):
+    manifest = read(touch(tmp_path, "train/a.jpg", "bus/b.jpg", "car/c.jpg"))
+    assert set(manifest.values("label")) == {"train", "bus", "car"}
+    assert "split" not in manifest.columns
+
+
+def test_a_name_with_a_split_in_it_is_nothing_special(tmp_path):
+    manifest = read(touch(tmp_path, "train_song.mp3", "test.mp3", "b.mp3"))
+    assert manifest.columns == ("audio",)
+    assert len(manifest) == 3
+
+
+def test_a_text_of_the_same_name_has_a_caption_per_line(tmp_path):
+    write(tmp_path, {"a.txt": "one\n\n two \n", "b.txt": "three"})
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg", "README.txt", "notes.doc")
+    manifest = read(tmp_path)
+    assert rows(manifest) == [
+        ("a.jpg", ("one", "two")),
+        ("b.jpg", ("three",)),
+        ("c.jpg", None),
+    ]
+    assert manifest.summary().notes == [
+        "Left out: 1 files of other kinds, 1 texts without a file."
+    ]
+    (problem,) = manifest.problems()
+    assert (problem.reason, problem.rows.tolist()) == ("no_text", [2])
+
+
+def test_files_of_one_name_are_one_row_and_of_one_kind_are_two(tmp_path):
+    write(tmp_path, {"x/a.txt": "words"})
+    touch(tmp_path, "x/a.jpg", "x/a.wav", "x/b.jpg", "x/b.png")
+    assert rows(read(tmp_path)) == [
+        ("x/a.jpg", "x/a.wav", "words", "x"),
+        ("x/b.jpg", None, None, "x"),
+        ("x/b.png", None, None, "x"),
+    ]
+
+
+def test_folders_named_for_what_they_hold_are_no_classes(tmp_path):
+    write(tmp_path, {"texts/a.txt": "one", "texts/deep/b.txt": "two"})
+    touch(tmp_path, "images/a.jpg", "images/deep/b.jpg")
+    assert rows(read(tmp_path)) == [
+        ("images/a.jpg", "one"),
+        ("images/deep/b.jpg", "two"),
+    ]
+
+
+def test_a_json_beside_a_file_gives_columns_by_their_aliases(tmp_path):
+    write(tmp_path, {"a.json": '{"caption": "one", "class": "x", "w": 2}'})
+    touch(tmp_path, "a.jpg", "b.jpg")
+    assert rows(read(tmp_path))[0] == ("a.jpg", "one", "x")
+
+
+def test_texts_alone_are_read_whole(tmp_path):
+    write(tmp_path, {"pos/1.txt": "good\nvery good", "neg/1.txt": "bad"})
+    assert rows(read(tmp_path)) == [
+        ("bad", "neg"),
+        ("good\nvery good", "pos"),
+    ]
+
+
+def test_a_folder_of_nothing_shows_its_first_names(tmp_path):
+    touch(tmp_path, *[f"{number:02}.doc" for number in range(30)])
+    with pytest.raises(ReadError) as error:
+        read(tmp_path)
+    assert error.value.reason == "empty"
+    assert "'09.doc']" in str(error.value)
+    assert "Left out: 30 files of other kinds." in str(error.value)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ReadError, match=r"names=\[\]"):
+        read(tmp_path)
+
+
+def test_a_text_in_another_encoding_is_named(tmp_path):
+    write(tmp_path, {"a.txt": "café".encode("latin-1"), "a.jpg": b""})
+    with pytest.raises(ReadError, match=r"path='a\.txt', byte='0xe9'"):
+        read(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_a_link_to_a_folder_outside_is_refused_and_inside_left_out(tmp_path):
+    data = touch(tmp_path / "data", "cat/a.jpg", "dog/b.jpg")
+    touch(tmp_path / "outside", "c.jpg")
+    (data / "again").symlink_to(data, target_is_directory=True)
+    assert len(read(data)) == 2
+    assert "1 links to folders" in read(data).summary().notes[0]
+    (data / "away").symlink_to(tmp_path / "outside")
+    with pytest.raises(ReadError, match="'away'"):
+        read(data)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs permissions")
+def test_a_folder_without_permission_is_named(tmp_path):
+    data = touch(tmp_path, "cat/a.jpg", "dog/b.jpg")
+    (data / "dog").chmod(0)
+    try:
+        if os.access(data / "dog", os.R_OK):
+            pytest.skip("this user may read everything")
+        with pytest.raises(ReadError) as error:
+            read(data)
+    finally:
+        (data / "dog").chmod(0o755)
+    assert error.value.reason == "permission"
+    assert str(data / "dog") in str(error.value)
