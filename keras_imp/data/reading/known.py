@@ -121,7 +121,7 @@ def _coco(root: Path, files: Sequence[str]) -> list[Part]:
 
 
 def _esc50(root: Path, options: Options) -> Found:
-    """Environmental sounds: clips of one recording are a group.
+    """ESC-50: pieces of one recording are a group.
 
     Piczak (2015), https://github.com/karolpiczak/ESC-50
     """

@@ -54,7 +54,7 @@ def read_tar(
         for parts in _samples(_members(path, number, left_out)):
             kinds = {ending: kind_of_part(ending) for ending in parts}
             for ending in parts:
-                if ending.rpartition(".")[2] in PICKLES:
+                if ending.lower().rpartition(".")[2] in PICKLES:
                     left_out.add("members that may be pickles")
                 elif kinds[ending] is None:
                     left_out.add("members of other kinds")

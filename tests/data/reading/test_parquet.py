@@ -1,0 +1,204 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from keras_imp.data import read
+from keras_imp.data.decoding.errors import BadFile
+from keras_imp.data.reading import ReadError
+from tests.helpers.files import png, touch, write
+
+pytestmark = pytest.mark.one_backend
+COLORS = ("red", "green", "blue", "white")
+
+
+def store(path, columns, features=None, **kwargs):
+    table = pa.table(columns)
+    if features:
+        info = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": info})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, **kwargs)
+    return path
+
+
+def images():
+    return [{"bytes": png(c), "path": f"{c}.png"} for c in COLORS]
+
+
+CLASSES = {
+    "label": {"names": ["cat", "dog"], "_type": "ClassLabel"},
+    "image": {"_type": "Image"},
+}
+
+
+def test_files_may_be_named(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    path = store(
+        tmp_path / "t.parquet",
+        {
+            "file_name": ["a.jpg", "b.jpg"],
+            "captions": [["one", "two"], None],
+            "weight": [1, 2],
+        },
+    )
+    manifest = read(path)
+    assert manifest.row(0) == {
+        "image": "a.jpg",
+        "text": ("one", "two"),
+        "weight": 1.0,
+    }
+    assert manifest.source(1, "image") == tmp_path / "b.jpg"
+    assert str(manifest.where(1)) == f"{path}, row 2"
+
+
+def test_bytes_of_any_row_are_read_from_its_group(tmp_path):
+    path = store(
+        tmp_path / "t.parquet",
+        {"image": images(), "label": [0, 1, -1, 0]},
+        CLASSES,
+        row_group_size=1,
+    )
+    manifest = read(path)
+    assert list(manifest.column("label")) == ["cat", "dog", None, "cat"]
+    assert list(manifest.column("image")) == [f"{c}.png" for c in COLORS]
+    for row in (3, 0, 2, 1, 3):
+        assert manifest.source(row, "image") == png(COLORS[row])
+    taken = manifest.select(label="cat")
+    assert taken.source(1, "image") == png("white")
+
+
+def test_a_column_of_plain_bytes_has_rows_for_names(tmp_path):
+    path = store(
+        tmp_path / "t.parquet",
+        {"audio": [b"one", None], "text": ["a", "b"]},
+    )
+    manifest = read(path)
+    assert manifest.row(0)["audio"] == "row 1"
+    assert manifest.source(0, "audio") == b"one"
+    with pytest.raises(BadFile) as error:
+        manifest.source(1, "audio")
+    assert error.value.reason == "empty"
+
+
+def test_a_row_without_a_pair_has_no_image(tmp_path):
+    columns = {"image": [*images()[:1], None], "text": ["a", "b"]}
+    manifest = read(store(tmp_path / "t.parquet", columns))
+    assert manifest.column("image")[1] is None
+    (problem,) = manifest.problems()
+    assert problem.reason == "no_image"
+
+
+@pytest.mark.parametrize("folder", ["", "data"])
+def test_shards_named_for_splits_are_one_data_set(tmp_path, folder):
+    for name, rows in (
+        ("train-00000-of-00002", [0, 1]),
+        ("train-00001-of-00002", [2]),
+        ("validation-00000-of-00001", [3]),
+    ):
+        columns = {
+            "image": [images()[row] for row in rows],
+            "text": [COLORS[row] for row in rows],
+        }
+        store(tmp_path / folder / f"{name}.parquet", columns)
+    manifest = read(tmp_path)
+    assert list(manifest.values("split")) == ["train"] * 3 + ["validation"]
+    for row, color in enumerate(manifest.values("text")):
+        assert manifest.source(row, "image") == png(color)
+    _, validation = (manifest.select(split=s) for s in ("train", "validation"))
+    assert validation.source(0, "image") == png("white")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 300])
+def test_a_cut_file_is_refused(tmp_path, keep):
+    path = store(tmp_path / "t.parquet", {"text": ["a"] * 99})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ReadError) as error:
+        read(path)
+    assert error.value.reason == "syntax"
+
+
+def test_random_bytes_inside_end_in_an_error_or_in_rows(tmp_path):
+    path = store(
+        tmp_path / "t.parquet",
+        {"text": [f"text {n}" for n in range(500)], "image": images() * 125},
+    )
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    outcomes = []
+    for _ in range(60):
+        data = bytearray(whole)
+        at = int(rng.integers(0, len(data) - 20))
+        data[at : at + 20] = rng.bytes(20)
+        path.write_bytes(data)
+        try:
+            outcomes.append(len(read(path)))
+        except ReadError as error:
+            outcomes.append(error.reason)
+    assert set(outcomes) <= {500, "syntax", "columns", "empty"}
+    assert {500, "syntax"} <= set(outcomes)
+
+
+def test_an_empty_table_is_refused(tmp_path):
+    path = store(tmp_path / "t.parquet", {"text": pa.array([], pa.string())})
+    with pytest.raises(ReadError, match="must have rows"):
+        read(path)
+
+
+def save_to_disk(folder, columns, features=None, chunks=1):
+    """Write what `datasets.Dataset.save_to_disk` writes."""
+    table = pa.table(columns)
+    info = json.dumps({"info": {"features": features or {}}})
+    table = table.replace_schema_metadata({"huggingface": info})
+    size = -(-len(table) // chunks)
+    names = [f"data-{n:05}-of-{chunks:05}.arrow" for n in range(chunks)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        part = table.slice(number * size, size)
+        with pa.ipc.new_stream(str(folder / name), part.schema) as stream:
+            stream.write_table(part)
+    files = [{"filename": name} for name in names]
+    write(folder, {"state.json": json.dumps({"_data_files": files})})
+    return folder
+
+
+def test_a_saved_data_set_is_mapped_and_read_by_row(tmp_path):
+    save_to_disk(
+        tmp_path,
+        {"image": images(), "label": [1, 0, 1, 0]},
+        CLASSES,
+        chunks=2,
+    )
+    manifest = read(tmp_path)
+    assert list(manifest.column("label")) == ["dog", "cat", "dog", "cat"]
+    for row in (3, 0, 2, 1):
+        assert manifest.source(row, "image") == png(COLORS[row])
+
+
+def test_a_saved_dictionary_has_splits(tmp_path):
+    save_to_disk(tmp_path / "train", {"image": images(), "text": [*COLORS]})
+    save_to_disk(tmp_path / "dev", {"image": images()[:1], "text": ["one"]})
+    names = json.dumps({"splits": ["train", "dev"]})
+    write(tmp_path, {"dataset_dict.json": names})
+    manifest = read(tmp_path)
+    assert list(manifest.values("split")) == ["train"] * 4 + ["validation"]
+    assert manifest.source(4, "image") == png("red")
+
+
+def test_files_that_a_saved_data_set_names_must_be_in_its_folder(tmp_path):
+    state = {"_data_files": [{"filename": "../other.arrow"}]}
+    write(tmp_path, {"state.json": json.dumps(state)})
+    with pytest.raises(ReadError) as error:
+        read(tmp_path)
+    assert error.value.reason == "outside"
+
+
+def test_a_saved_file_that_is_cut_is_refused(tmp_path):
+    folder = save_to_disk(tmp_path, {"text": ["a"] * 999})
+    file = next(folder.glob("*.arrow"))
+    file.write_bytes(file.read_bytes()[:600])
+    with pytest.raises(ReadError) as error:
+        read(tmp_path)
+    assert error.value.reason == "syntax"
