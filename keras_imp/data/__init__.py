@@ -12,6 +12,8 @@ _HOMES = {
     "Manifest": "keras_imp.data.manifest.manifest",
     "Plan": "keras_imp.data.shapes.plan",
     "PlannedShape": "keras_imp.data.shapes.plan",
+    "Quarantine": "keras_imp.data.records.quarantine",
+    "Records": "keras_imp.data.records.records",
     "ResizedArrays": "keras_imp.data.shapes.resized_arrays",
     "Shape": "keras_imp.data.shapes.shape",
     "Tokenizer": "keras_imp.data.text",

@@ -16,6 +16,7 @@ REASONS = {
     "hidden": "The file is hidden, or a system's own.",
     "missing": "There is no such file.",
     "no_audio": "The video has no audio.",
+    "no_value": "The row has nothing in this column.",
     "no_video": "The file has audio but no video.",
     "not_audio": "The content is no audio.",
     "not_file": "This is no regular file, but a folder, a pipe or a device.",

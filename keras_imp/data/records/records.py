@@ -1,0 +1,360 @@
+"""Batches of files, each a pure function of its number."""
+
+import functools
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_imp._errors import check_integer, message
+from keras_imp._repr import ShowsArguments
+from keras_imp.data.arrays import Augment
+from keras_imp.data.augment.compose import Compose
+from keras_imp.data.augment.draws import Draws
+from keras_imp.data.decoding.errors import BadFile
+from keras_imp.data.description import describe_array, describe_function
+from keras_imp.data.manifest import Manifest
+from keras_imp.data.order import Order, OrderInShapes
+from keras_imp.data.preprocessor import IMPPreprocessor
+from keras_imp.data.records.files import describe_files
+from keras_imp.data.records.quarantine import Quarantine
+from keras_imp.data.records.row_reader import RowReader
+from keras_imp.data.records.shapes import preprocessor_for
+from keras_imp.data.records.targets import targets_of
+from keras_imp.data.shapes.dropping import drop_tokens
+from keras_imp.data.shapes.plan import PlannedShape
+
+# Threads of one reader: decoders leave Python's lock, so they do run at once.
+MOST_WORKERS = 4
+# Rows that are tried in the place of one whose file is bad.
+TRIES = 100
+# Streams of random numbers; `Arrays` has the others.
+_AUGMENT, _DROP, _REPLACE = 1, 2, 4
+
+
+class Records(ShowsArguments, keras.utils.PyDataset):
+    """Batches of the rows of a manifest, decoded when they are asked for.
+
+    Batch `i` is a pure function of (seed, i): a resumed run reads the very
+    batches that come next, without reading those before. How a row is cut
+    depends on the seed, `i` and the row. The files of a batch are decoded by
+    threads, in any order; the batch does not depend on it.
+
+    A row whose file cannot be used goes to the quarantine, and another one,
+    which follows from the seed, `i` and the row, takes its place; never an
+    empty image.
+
+    Args:
+        manifest: The rows: `keras_imp.data.read`.
+        preprocessor: Sizes, sampling rate and tokenizer.
+        batch_size: Rows of a batch.
+        inputs: Modalities to read. Defaults to those of the preprocessor that
+            the manifest has.
+        target: `"label"`, `"labels"`, `"number"` or `"group"`; see
+            `keras_imp.data.records.targets.targets_of`. Defaults to no target.
+        classes: Names of the classes, in order. Defaults to all labels.
+        shapes: Several sizes in place of the preprocessor's: `plan[task]` of a
+            `TokenBudget`. They have batch sizes of their own.
+        drop_on_host: Whether to drop the tokens that the shapes say.
+        training: Whether to draw how examples are cut, and which caption is
+            taken. Defaults to `shuffle`.
+        crop: As for `RowReader`.
+        augment: As for `Arrays`; it gets what the preprocessor returned.
+        shuffle: Whether to shuffle each pass. Rows of one group, by
+            `manifest.groups()`, are then not in one batch where that can be
+            avoided.
+        drop_last: As for `Arrays`.
+        seed: Seed of everything.
+        quarantine: Where to note rows that cannot be used. Defaults to one in
+            memory that allows 1 % of the rows.
+        workers: Threads that decode. Defaults to one per core, at most 4.
+        host: Which of how many processes this is: each decodes its part of
+            the rows of the one batch that all share.
+        **kwargs: Arguments of `keras.utils.PyDataset`.
+
+    Raises:
+        ValueError: If an argument does not fit, a label is unknown, there are
+            fewer rows than a batch, or too many rows cannot be used
+            (`TooManyBadFilesError`).
+
+    Example:
+        >>> from PIL import Image
+        >>> import keras_imp
+        >>> for name in ("a.png", "b.png"):
+        ...     Image.new("RGB", (80, 60), "red").save(name)
+        >>> data = keras_imp.data.Records(
+        ...     keras_imp.data.Manifest(
+        ...         {"image": ["a.png", "b.png"], "label": ["cat", "dog"]}),
+        ...     keras_imp.IMPPreprocessor(image=(32, 32)),
+        ...     batch_size=2, target="label", shuffle=False)
+        >>> x, y = data[0]
+        >>> x["image"].shape, y.tolist()
+        ((2, 32, 32, 3), [0, 1])
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        preprocessor: IMPPreprocessor,
+        batch_size: int = 32,
+        *,
+        inputs: tuple[str, ...] | None = None,
+        target: str | None = None,
+        classes: Sequence[str] | None = None,
+        shapes: Sequence[PlannedShape] | None = None,
+        drop_on_host: bool = True,
+        training: bool | None = None,
+        crop: str = "inception",
+        augment: Augment | None = None,
+        shuffle: bool = True,
+        drop_last: bool | None = None,
+        seed: int = 0,
+        quarantine: Quarantine | None = None,
+        workers: int | None = None,
+        host: tuple[int, int] = (0, 1),
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.manifest = manifest
+        self.preprocessor = preprocessor
+        self.target = target
+        self.classes = classes
+        self.shapes = None if shapes is None else tuple(shapes)
+        self.drop_on_host = drop_on_host
+        self.training = shuffle if training is None else training
+        self.augment = augment
+        self.host = _checked_host(host)
+        self.order = self._order(batch_size, shuffle, drop_last, seed)
+        # An empty one is false.
+        self.quarantine = (
+            Quarantine(len(manifest)) if quarantine is None else quarantine
+        )
+        self._readers = [
+            RowReader(manifest, each, inputs, crop)
+            for each in self._preprocessors()
+        ]
+        self._y = target and targets_of(manifest, target, classes)
+        self._weights = _weights(manifest)
+        workers = (
+            min(MOST_WORKERS, os.cpu_count() or 1)
+            if workers is None
+            else workers
+        )
+        check_integer(1, workers=workers)
+        self._pool = ThreadPoolExecutor(workers, "keras_imp.decode")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Modalities of a batch."""
+        return self._readers[0].inputs
+
+    @property
+    def crop(self) -> str:
+        """How images and videos are cut in training."""
+        return self._readers[0].crop
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch, of the largest one if there are several shapes."""
+        return self.order.batch_size
+
+    @property
+    def num_examples(self) -> int:
+        """Rows of the manifest."""
+        return len(self.manifest)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> tuple:
+        return self.batch_at(index)
+
+    def batch_at(self, index: int) -> tuple:
+        """Batch `index`, counted over all passes through the rows.
+
+        Args:
+            index: From 0, without end.
+
+        Returns:
+            `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Raises:
+            TooManyBadFilesError: If too many rows cannot be used.
+        """
+        rows = self._part_of_host(self.order.rows_at(index))
+        shape = self._shape_at(index)
+        read = functools.partial(self._read_or_replace, index, shape)
+        found = list(self._pool.map(read, rows.tolist()))
+        rows = np.array([row for row, _ in found])
+        examples = [example for _, example in found]
+        x = {
+            name: np.stack([example[name] for example in examples])
+            for name in self.inputs
+        }
+        return self._dropped(
+            self._augmented(self._whole(x, rows), rows, index), shape, index
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the batches, for `Backup`: it refuses other data.
+
+        Returns:
+            What JSON can hold.
+        """
+        facts = {
+            "manifest": self.manifest.describe(),
+            "files": describe_files(self.manifest),
+            "preprocessor": describe_array(
+                [repr(sorted(self.preprocessor.get_config().items()))]
+            ),
+            "inputs": list(self.inputs),
+            "target": self.target,
+            "y": None if self._y is None else describe_array(self._y),
+            "training": self.training,
+            "crop": self.crop,
+            "augment": describe_function(self.augment),
+            "batch_size": self.batch_size,
+            "shuffle": self.order.shuffle,
+            "drop_last": self.order.drop_last,
+            "seed": self.order.seed,
+        }
+        if self.shapes is not None:
+            facts["shapes"] = [
+                {
+                    "batch_size": one.batch_size,
+                    "weight": one.shape.weight,
+                    "sizes": one.shape.sizes,
+                    "drop": one.shape.drop,
+                }
+                for one in self.shapes
+            ]
+        return facts
+
+    def _order(self, batch_size, shuffle, drop_last, seed) -> Order:
+        rows, groups = len(self.manifest), self.manifest.groups()
+        if self.shapes is None:
+            return Order(
+                rows,
+                batch_size,
+                shuffle=shuffle,
+                drop_last=drop_last,
+                seed=seed,
+                groups=groups,
+            )
+        return OrderInShapes(
+            rows,
+            [one.batch_size for one in self.shapes],
+            [one.shape.weight for one in self.shapes],
+            seed=seed,
+            groups=groups,
+        )
+
+    def _preprocessors(self) -> list[IMPPreprocessor]:
+        """That of each shape, or the only one."""
+        if self.shapes is None:
+            return [self.preprocessor]
+        return [
+            preprocessor_for(self.preprocessor, one.shape)
+            for one in self.shapes
+        ]
+
+    def _shape_at(self, index: int) -> int:
+        if isinstance(self.order, OrderInShapes):
+            return self.order.shape_at(index)
+        return 0
+
+    def _part_of_host(self, rows: np.ndarray) -> np.ndarray:
+        number, count = self.host
+        return rows[
+            len(rows) * number // count : len(rows) * (number + 1) // count
+        ]
+
+    def _read_or_replace(
+        self, index: int, shape: int, row: int
+    ) -> tuple[int, dict[str, np.ndarray]]:
+        """A row's example; of the next one that can be used, if it is bad."""
+        example = self._read(index, shape, row)
+        if example is not None:
+            return row, example
+        generator = self.order.generator(_REPLACE, index, row)
+        for _ in range(TRIES):
+            other = int(generator.integers(len(self.manifest)))
+            example = self._read(index, shape, other)
+            if example is not None:
+                return other, example
+        raise ValueError(
+            message(
+                "Rows that can be used must be found in the place of a bad "
+                "one.",
+                "Scan the data, and leave out the bad rows.",
+                tries=TRIES,
+                bad=len(self.quarantine),
+                rows=len(self.manifest),
+            )
+        )
+
+    def _read(
+        self, index: int, shape: int, row: int
+    ) -> dict[str, np.ndarray] | None:
+        """A row's example, or None if it cannot be used."""
+        if row in self.quarantine:
+            return None
+        draws = Draws(self.order.seed, index, [row]) if self.training else None
+        try:
+            return self._readers[shape].read(row, draws)[0]
+        except BadFile as error:
+            self.quarantine.add(row, str(self.manifest.where(row)), error)
+            return None
+
+    def _whole(self, x: dict[str, np.ndarray], rows: np.ndarray) -> tuple:
+        batch: tuple[Any, ...] = (x,)
+        if self._y is not None or self._weights is not None:
+            batch += (None if self._y is None else self._y[rows],)
+        if self._weights is not None:
+            batch += (self._weights[rows],)
+        return batch
+
+    def _augmented(self, batch: tuple, rows: np.ndarray, index: int) -> tuple:
+        if self.augment is None:
+            return batch
+        if isinstance(self.augment, Compose):
+            draws = Draws(self.order.seed, index, rows)
+            return self.augment.augment_rows(batch, draws)
+        return self.augment(batch, self.order.generator(_AUGMENT, index))
+
+    def _dropped(self, batch: tuple, shape: int, index: int) -> tuple:
+        if self.shapes is None or not self.drop_on_host:
+            return batch
+        planned = self.shapes[shape]
+        if not planned.shape.drop:
+            return batch
+        generator = self.order.generator(_DROP, index)
+        x = drop_tokens(
+            batch[0], planned.shape.drop, planned.patchings, generator
+        )
+        return (x, *batch[1:])
+
+
+def _weights(manifest: Manifest) -> np.ndarray | None:
+    """Weight of each row; 1 where a row has none."""
+    if "weight" not in manifest.columns:
+        return None
+    column = manifest.column("weight")
+    values = [column[row] for row in range(len(manifest))]
+    return np.array([1.0 if v is None else v for v in values], "float32")
+
+
+def _checked_host(host: tuple[int, int]) -> tuple[int, int]:
+    number, count = host
+    check_integer(1, hosts=count)
+    check_integer(0, host=number)
+    if number >= count:
+        raise ValueError(
+            message(
+                "`host` must be a number and how many there are.", host=host
+            )
+        )
+    return number, count
