@@ -261,8 +261,8 @@ def _apart(
     """All rows in random order, those of a group a batch or more apart.
 
     Rows of a group follow each other in `drawn`, groups in random order, and
-    each is dealt to the next batch, like cards to players. The rest that fills
-    no batch is dealt out of the first rows of as many groups.
+    each row goes to the next batch in turn. The rest that fills no batch has
+    the first rows of as many groups.
     """
     rows = len(groups)
     order = generator.permutation(rows)
@@ -278,5 +278,5 @@ def _apart(
     if missing < 0:  # Fewer groups than the rest has places.
         rest = np.concatenate([rest, others[missing:]])
         others = others[:missing]
-    dealt = drawn[others].reshape(size, batches).T.reshape(-1)
-    return np.concatenate([dealt, drawn[rest]])
+    in_turn = drawn[others].reshape(size, batches).T.reshape(-1)
+    return np.concatenate([in_turn, drawn[rest]])
