@@ -21,7 +21,7 @@ class Problem(NamedTuple):
     Attributes:
         reason: A stable word: `"missing"`, `"not_file"`, `"unreadable"`,
             `"no_label"`, `"no_text"`, `"no_image"`, `"no_video"`,
-            `"no_audio"`, `"duplicate"` or `"long_text"`.
+            `"no_audio"`, `"no_time"`, `"duplicate"` or `"long_text"`.
         outcome: `"skip"` if such a row cannot be used, else `"warn"`.
         column: The column, `""` for the whole row.
         rows: int64, shape `(rows with it,)`: their numbers.
@@ -68,6 +68,7 @@ def find_problems(manifest: "Manifest") -> list[Problem]:
     found = [
         *_bad_files(manifest),
         *_too_little(manifest),
+        *_no_time(manifest),
         *_long_texts(manifest),
         *_duplicates(manifest),
     ]
@@ -126,6 +127,15 @@ def _too_little(manifest: "Manifest") -> list[Problem]:
         )
         few &= ~rows
     return problems
+
+
+def _no_time(manifest: "Manifest") -> list[Problem]:
+    """Rows whose part of a file ends where it starts, or before."""
+    if not {"start", "end"} <= set(manifest.columns):
+        return []
+    start, end = (manifest.column(name).array for name in ("start", "end"))
+    # Missing numbers are NaN, which no comparison holds for.
+    return [Problem("no_time", "skip", "end", np.flatnonzero(end <= start))]
 
 
 def _long_texts(manifest: "Manifest") -> list[Problem]:

@@ -39,6 +39,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "jpg",
         "jpeg",
         "png",
+        "image/encoded",
     ),
     "video": (
         "video",
@@ -78,6 +79,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "utterance",
         "prompt",
         "txt",
+        "image/caption",
     ),
     "label": (
         "label",
@@ -90,6 +92,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "genre",
         "target",
         "cls",
+        "image/class/text",
+        "image/class/label",
     ),
     "group": (
         "group",

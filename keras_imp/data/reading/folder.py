@@ -1,7 +1,6 @@
 """Folders of files without a table: what their names and places say."""
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from keras_imp.data import paths
@@ -33,7 +32,7 @@ from keras_imp.data.reading.scan import (
 SHOWN = 10
 
 
-def read_files(root: Path, options: Options) -> Found:
+def read_files(root: paths.Root, options: Options) -> Found:
     """Read a folder of files.
 
     Folders named for splits give `split`; those below, or else those at the
@@ -68,7 +67,7 @@ def read_files(root: Path, options: Options) -> Found:
     return _found(builder, splits, left_out)
 
 
-def has_media(root: Path, folder: str = "") -> bool:
+def has_media(root: paths.Root, folder: str = "") -> bool:
     """Whether there is an image, a video or audio in a folder, at any depth.
 
     Args:
@@ -85,7 +84,7 @@ def has_media(root: Path, folder: str = "") -> bool:
     )
 
 
-def _split_folders(root: Path) -> dict[str, str]:
+def _split_folders(root: paths.Root) -> dict[str, str]:
     """Split by folder, if all files are in folders named for splits."""
     tops = folders_in(root)
     splits = {top: split for top in tops if (split := split_named(top))}
@@ -96,7 +95,7 @@ def _split_folders(root: Path) -> dict[str, str]:
     return {} if any(has_media(root, top) for top in others) else splits
 
 
-def _are_named_for_kinds(root: Path, top: str) -> bool:
+def _are_named_for_kinds(root: paths.Root, top: str) -> bool:
     tops = [
         canonical(name)
         for name in folders_in(root, top)
@@ -106,7 +105,7 @@ def _are_named_for_kinds(root: Path, top: str) -> bool:
 
 
 def _together(
-    root: Path, top: str, left_out: LeftOut
+    root: paths.Root, top: str, left_out: LeftOut
 ) -> Iterator[tuple[str | None, list[tuple[str, str]]]]:
     """Label, and the stems and paths of files that may belong together."""
     if _are_named_for_kinds(root, top):
@@ -172,11 +171,9 @@ def _ending(path: str) -> str:
     return path.rpartition(".")[2]
 
 
-def _reader(root: Path) -> Any:
-    inside = paths.Root(root)
-
+def _reader(root: paths.Root) -> Callable[[Place], bytes]:
     def read(place: Place) -> bytes:
-        with paths.open_regular(inside.find(place.name), LARGEST) as file:
+        with paths.open_regular(root.find(place.name), LARGEST) as file:
             return file.read()
 
     return read
@@ -206,13 +203,13 @@ def _found(
     return Found(layout, columns, named, left_out.notes(), folder="")
 
 
-def _nothing(root: Path, left_out: LeftOut) -> ReadError:
+def _nothing(root: paths.Root, left_out: LeftOut) -> ReadError:
     names = [*files_in(root), *folders_in(root)]
     return ReadError(
         "empty",
         "A folder must hold images, videos, audio or texts, or a table of "
         "them.",
         " ".join(left_out.notes()),
-        path=paths.shown(root),
+        path=paths.shown(root.root),
         names=[paths.shown(name) for name in names[:SHOWN]],
     )

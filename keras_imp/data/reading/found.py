@@ -174,10 +174,10 @@ def _number(value: Any, name: str, line: int, file: Path) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = float("inf")
-    if number in (float("inf"), float("-inf")):
+    if number == float("inf") or number < 0:
         raise ReadError(
             "columns",
-            f"Values of the column {name!r} must be finite numbers.",
+            f"Values of the column {name!r} must be numbers of at least 0.",
             f"To leave this column out: columns={{{name!r}: None}}.",
             path=str(file),
             line=line,

@@ -17,6 +17,8 @@ from keras_imp.data.reading.found import join as join_parts
 from keras_imp.data.reading.hugging_face import is_saved, read_saved
 from keras_imp.data.reading.scan import files_in, folders_in, join
 from keras_imp.data.reading.tar import read_tar
+from keras_imp.data.reading.tfds import prepared_in, read_prepared, shards_of
+from keras_imp.data.reading.tfrecord import read_tfrecords
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 METADATA = tuple(f"metadata{suffix}" for suffix in TABLES)
@@ -42,7 +44,7 @@ class Part(NamedTuple):
     folder: str = ""
 
 
-def read_folder(root: Path, options: Options, read_file: Reader) -> Found:
+def read_folder(root: paths.Root, options: Options, read_file: Reader) -> Found:
     """Read a folder.
 
     Args:
@@ -57,23 +59,45 @@ def read_folder(root: Path, options: Options, read_file: Reader) -> Found:
         ReadError: If nothing in it can be read.
     """
     files = files_in(root)
-    if is_saved(root):
-        return read_saved(root, options)
-    for layout in (_metadata, _coco):
-        if parts := layout(root, files):
-            return _read_parts(root, parts, options, read_file)
-    if (root / ESC50).is_file():
-        return _esc50(root, options)
-    if TOKENS in files:
-        return read_flickr8k(root / TOKENS)
-    if archives := _shards(root, files, ".tar"):
-        found = [root / part.path for part in archives]
-        return read_tar(found, options, [part.split for part in archives])
-    if parts := _shards(root, files, ".parquet"):
-        return _read_parts(root, parts, options, read_file)
+    for layout in (_known, _sharded):
+        found = layout(root, files, options, read_file)
+        if found is not None:
+            return found
     if tables := [name for name in files if name.endswith(TABLES)]:
         return _tables(root, tables, options, read_file)
     return read_files(root, options)
+
+
+def _known(
+    root: paths.Root, files: Sequence[str], options: Options, read_file: Reader
+) -> Found | None:
+    """Layouts that a file of a certain name tells."""
+    if is_saved(root.root):
+        return read_saved(root.root, options)
+    for layout in (_metadata, _coco):
+        if parts := layout(root, files):
+            return _read_parts(root, parts, options, read_file)
+    if (root.root / ESC50).is_file():
+        return _esc50(root, options)
+    if TOKENS in files:
+        return read_flickr8k(root.root / TOKENS)
+    return None
+
+
+def _sharded(
+    root: paths.Root, files: Sequence[str], options: Options, read_file: Reader
+) -> Found | None:
+    """Archives, Parquet files and TFRecords: all that there are."""
+    if archives := _shards(root, files, ".tar"):
+        found = [root.root / part.path for part in archives]
+        return read_tar(found, options, [part.split for part in archives])
+    if parts := _shards(root, files, ".parquet"):
+        return _read_parts(root, parts, options, read_file)
+    if (version := prepared_in(root)) is not None:
+        return read_prepared(root, version, options)
+    if shards := shards_of(root.root, files):
+        return read_tfrecords(shards, options)
+    return None
 
 
 def split_of(name: str) -> str | None:
@@ -88,7 +112,7 @@ def split_of(name: str) -> str | None:
     return split_named(match[1]) if match else None
 
 
-def _metadata(root: Path, files: Sequence[str]) -> list[Part]:
+def _metadata(root: paths.Root, files: Sequence[str]) -> list[Part]:
     """A table named metadata, at the top or in each folder of a split.
 
     https://huggingface.co/docs/datasets/image_dataset#imagefolder
@@ -101,31 +125,31 @@ def _metadata(root: Path, files: Sequence[str]) -> list[Part]:
         for folder in folders_in(root)
         if (split := split_named(folder))
         for name in METADATA
-        if (root / folder / name).is_file()
+        if (root.root / folder / name).is_file()
     ]
 
 
-def _coco(root: Path, files: Sequence[str]) -> list[Part]:
+def _coco(root: paths.Root, files: Sequence[str]) -> list[Part]:
     """Files of captions in `annotations`, beside a folder for each."""
-    if not (root / "annotations").is_dir():
+    if not (root.root / "annotations").is_dir():
         return []
     parts = []
     for name in files_in(root, "annotations"):
         if match := _COCO.fullmatch(name):
             folders = (match[1], f"images/{match[1]}", "images")
-            there = [f for f in folders if (root / f).is_dir()]
+            there = [f for f in folders if (root.root / f).is_dir()]
             split = split_of(match[1])
             folder = there[0] if there else match[1]
             parts.append(Part(f"annotations/{name}", split, folder))
     return parts
 
 
-def _esc50(root: Path, options: Options) -> Found:
+def _esc50(root: paths.Root, options: Options) -> Found:
     """ESC-50: pieces of one recording are a group.
 
     Piczak (2015), https://github.com/karolpiczak/ESC-50
     """
-    found = read_delimited(root / ESC50, options)
+    found = read_delimited(root.root / ESC50, options)
     found.layout = "ESC-50"
     found.folder = "audio"
     if "split" not in found.columns:
@@ -135,7 +159,7 @@ def _esc50(root: Path, options: Options) -> Found:
     return found
 
 
-def _shards(root: Path, files: Sequence[str], suffix: str) -> list[Part]:
+def _shards(root: paths.Root, files: Sequence[str], suffix: str) -> list[Part]:
     """Files of one kind, at the top, in `data` or in folders of splits."""
     parts = [
         Part(name, split_of(name)) for name in files if name.endswith(suffix)
@@ -155,7 +179,7 @@ def _shards(root: Path, files: Sequence[str], suffix: str) -> list[Part]:
 
 
 def _tables(
-    root: Path, names: Sequence[str], options: Options, read_file: Reader
+    root: paths.Root, names: Sequence[str], options: Options, read_file: Reader
 ) -> Found:
     """Tables at the top: one, or one per split."""
     splits = {name: split_of(name) for name in names}
@@ -164,7 +188,7 @@ def _tables(
             "columns",
             "A folder must have one table, or tables named for splits.",
             "Read one of them by its own path.",
-            path=paths.shown(root),
+            path=paths.shown(root.root),
             tables=list(names),
         )
     parts = [Part(name, splits[name]) for name in names]
@@ -181,7 +205,7 @@ def _tables(
 
 
 def _read_parts(
-    root: Path, parts: Sequence[Part], options: Options, read_file: Reader
+    root: paths.Root, parts: Sequence[Part], options: Options, read_file: Reader
 ) -> Found:
     """Tables as one, row after row, with their splits."""
     founds = [_read_part(root, part, options, read_file) for part in parts]
@@ -195,9 +219,9 @@ def _read_parts(
 
 
 def _read_part(
-    root: Path, part: Part, options: Options, read_file: Reader
+    root: paths.Root, part: Part, options: Options, read_file: Reader
 ) -> Found:
-    found = read_file(root / part.path, options)
+    found = read_file(root.root / part.path, options)
     if part.split and "split" not in found.columns:
         found.columns["split"] = Strings.of([part.split] * len(found))
         found.named["split"] = "name of the part"

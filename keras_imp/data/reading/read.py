@@ -14,6 +14,8 @@ from keras_imp.data.reading.known import read_folder
 from keras_imp.data.reading.objects import read_json, read_json_lines
 from keras_imp.data.reading.parquet import read_parquet
 from keras_imp.data.reading.tar import read_tar
+from keras_imp.data.reading.tfds import is_tfrecord, shards_of
+from keras_imp.data.reading.tfrecord import read_tfrecords
 from keras_imp.data.reading.youtube import find_videos
 
 # Files that may run code when they are opened.
@@ -51,11 +53,13 @@ def read(
     | `.jsonl`, `.json` | objects, or the captions of COCO |
     | `.parquet` | rows; needs the extra `parquet` |
     | `.tar` | samples of a WebDataset, read where they lie |
+    | `.tfrecord` | examples, read where they lie |
     | a folder | what is found first of the list below |
 
     Of a folder: a data set that Hugging Face `datasets` saved; `metadata.csv`
     or another table of that name; COCO captions; ESC-50; Flickr8k; archives;
-    tables; else its files, with folders for splits and for classes, and texts
+    Parquet; TFRecords; what TensorFlow Datasets prepared; tables; else its
+    files, with folders for splits and for classes, and texts
     of the same name as a file.
 
     Columns are found by their names, such as `filepath` or `caption`: those
@@ -105,7 +109,7 @@ def read(
     try:
         is_folder = path.is_dir()
         found = (
-            read_folder(path, options, read_file)
+            read_folder(paths.Root(path, links), options, read_file)
             if is_folder
             else read_file(path, options)
         )
@@ -115,7 +119,7 @@ def read(
             raise ReadError(
                 "missing", "`root` must be a folder.", root=paths.shown(root)
             )
-        find_videos(found, root)
+        find_videos(found, paths.Root(root, links))
     except OSError as error:
         raise unreadable(error.filename or path, error) from error
     return Manifest.of(found, root, links)
@@ -150,13 +154,16 @@ def read_file(path: Path, options: Options) -> Found:
             "Unpack it; an archive may be a plain .tar.",
             path=paths.shown(path),
         )
+    if is_tfrecord(path.name):
+        return read_tfrecords(shards_of(path.parent, [path.name]), options)
     if is_flickr8k(path):
         return read_flickr8k(path)
     if suffix in READERS:
         return READERS[suffix](path, options)
     raise ReadError(
         "unsupported",
-        f"Data is a folder, a .tar or one of {', '.join(READERS)}.",
+        "Data is a folder, a .tar, a .tfrecord or one of "
+        f"{', '.join(READERS)}.",
         path=paths.shown(path),
     )
 

@@ -38,12 +38,13 @@ class LeftOut:
 
 
 def scan(
-    root: Path, folder: str = "", left_out: LeftOut | None = None
+    root: paths.Root, folder: str = "", left_out: LeftOut | None = None
 ) -> Iterator[tuple[str, list[str]]]:
     """Names of the files of a folder and of all folders in it.
 
-    Hidden ones are left out. Links to folders are not followed, so a circle of
-    them is no trap.
+    Hidden ones are left out. A link to a folder is followed if it leads to one
+    outside that is allowed, and not from there on: a circle is no trap. Links
+    to folders inside are left out, since those are gone through anyway.
 
     Args:
         root: Folder of the data.
@@ -60,10 +61,11 @@ def scan(
 
     Example:
         >>> from pathlib import Path
+        >>> from keras_imp.data.paths import Root
         >>> from keras_imp.data.reading.scan import scan
         >>> Path("tree/cat").mkdir(parents=True)
         >>> Path("tree/cat/a.jpg").touch()
-        >>> list(scan(Path("tree")))
+        >>> list(scan(Root("tree")))
         [('', []), ('cat', ['a.jpg'])]
     """
     left_out = LeftOut() if left_out is None else left_out
@@ -80,35 +82,36 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def folders_in(root: Path, folder: str = "") -> list[str]:
+def folders_in(root: paths.Root, folder: str = "") -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones."""
     return _entries(root, folder, LeftOut())[1]
 
 
-def files_in(root: Path, folder: str = "") -> list[str]:
+def files_in(root: paths.Root, folder: str = "") -> list[str]:
     """Names of the files in a folder, sorted, without hidden ones."""
     return _entries(root, folder, LeftOut())[0]
 
 
 def _entries(
-    root: Path, folder: str, left_out: LeftOut
+    root: paths.Root, folder: str, left_out: LeftOut
 ) -> tuple[list[str], list[str]]:
     """Files and folders in a folder."""
     files, folders = [], []
     try:
-        with os.scandir(root / folder) as entries:
+        with os.scandir(root.root / folder) as entries:
             for entry in entries:
                 if paths.is_hidden(entry.name):
                     left_out.add("hidden files and folders")
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                elif _leads_to_folder(entry):
-                    _check_link(root, join(folder, entry.name))
-                    left_out.add("links to folders")
-                else:
+                elif not _leads_to_folder(entry):
                     files.append(entry.name)
+                elif _is_followed(root, join(folder, entry.name)):
+                    folders.append(entry.name)
+                else:
+                    left_out.add("links to folders")
     except OSError as error:
-        raise unreadable(root / folder, error) from error
+        raise unreadable(root.root / folder, error) from error
     return sorted(files), sorted(folders)
 
 
@@ -120,14 +123,23 @@ def _leads_to_folder(link: os.DirEntry) -> bool:
         return False
 
 
-def _check_link(root: Path, path: str) -> None:
+def _is_followed(root: paths.Root, path: str) -> bool:
+    """Whether to go through the folder that a link leads to.
+
+    Raises:
+        ReadError: If it leads out of `root` to what is not allowed.
+    """
     try:
-        paths.Root(root).find(path)
+        link = root.find(path)
     except BadFile as error:
         raise ReadError(
             "outside",
             "Links to folders must stay in the folder of the data.",
-            "Put the files there, or read the folder that has both.",
-            root=paths.shown(root),
+            "Read the folder that has both, or allow it: links=[...].",
+            root=paths.shown(root.root),
             faults=[paths.shown(path)],
         ) from error
+    top = Path(os.path.realpath(root.root))
+    here = Path(os.path.realpath(link.parent))
+    there = Path(os.path.realpath(link))
+    return here.is_relative_to(top) and not there.is_relative_to(top)

@@ -6,10 +6,10 @@ videos, or with the seconds for parts that were cut out.
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
+from keras_imp.data import paths
 from keras_imp.data.manifest.columns import Numbers, StringsBuilder
 from keras_imp.data.reading.aliases import kind_of
 from keras_imp.data.reading.found import Found
@@ -17,7 +17,7 @@ from keras_imp.data.reading.matching import VIDEO_ID
 from keras_imp.data.reading.scan import join, scan
 
 
-def find_videos(found: Found, root: Path) -> None:
+def find_videos(found: Found, root: paths.Root) -> None:
     """Turn a column of numbers at YouTube into one of files, in place.
 
     A part that was cut out needs no `start` and `end`: in its row, they are
@@ -48,7 +48,7 @@ def find_videos(found: Found, root: Path) -> None:
     _drop_times(found, ~whole)
 
 
-def _files_by_stem(root: Path) -> dict[str, str]:
+def _files_by_stem(root: paths.Root) -> dict[str, str]:
     return {
         name.rpartition(".")[0]: join(folder, name)
         for folder, names in scan(root)

@@ -266,3 +266,18 @@ def test_many_rows_take_little_more_than_their_text(tmp_path):
     # Each column has 8 bytes per row, and the lines 8; a file's state is one.
     assert manifest.nbytes < len(text) + 26 * rows
     assert peak < 2 * manifest.nbytes + 2_000_000
+
+
+def test_a_part_that_ends_before_it_starts_is_skipped(tmp_path):
+    touch(tmp_path, "a.wav")
+    manifest = Manifest(
+        {
+            "audio": ["a.wav"] * 4,
+            "text": ["a", "b", "c", "d"],
+            "start": [1, 2, 3, None],
+            "end": [2, 2, None, 3],
+        },
+        tmp_path,
+    )
+    (problem,) = manifest.problems()
+    assert (problem.reason, problem.rows.tolist()) == ("no_time", [1])

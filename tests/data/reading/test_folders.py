@@ -126,6 +126,11 @@ def test_a_link_to_a_folder_outside_is_refused_and_inside_left_out(tmp_path):
     (data / "away").symlink_to(tmp_path / "outside")
     with pytest.raises(ReadError, match="'away'"):
         read(data)
+    # Allowed by name; the circle in there is not followed.
+    (tmp_path / "outside" / "loop").symlink_to(tmp_path / "outside")
+    manifest = read(data, links=[tmp_path / "outside"])
+    assert rows(manifest)[0] == ("away/c.jpg", "away")
+    assert len(manifest.usable()) == 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs permissions")

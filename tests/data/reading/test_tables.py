@@ -98,7 +98,7 @@ def test_seconds_may_be_written_as_a_clock_does(table):
     assert (row["start"], row["end"]) == (62.5, 70.0)
 
 
-@pytest.mark.parametrize("value", ["heavy", "inf", "1:30"])
+@pytest.mark.parametrize("value", ["heavy", "inf", "-inf", "-1", "1:30"])
 def test_a_weight_that_is_no_number_is_named_by_line(table, value):
     error = refusal(table, f"text,weight\na,1\nb,{value}\n")
     assert error.reason == "columns"
