@@ -173,7 +173,9 @@ def _folder(root: Path, columns: Sequence[Strings]) -> str:
     ]
 
     def hits(folder: str) -> int:
-        return sum((root / folder / name).is_file() for name in names)
+        # Not `Path.is_file`, which raises where permission is missing: that is
+        # for the row to say.
+        return sum(os.path.isfile(root / folder / name) for name in names)  # noqa: PTH113
 
     best = max(["", *_folders_in(root)], key=hits)
     return best if hits(best) > hits("") else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from keras_imp.data import paths
 from keras_imp.data.reading.aliases import split_named
 from keras_imp.data.reading.delimited import Options
-from keras_imp.data.reading.errors import ReadError
+from keras_imp.data.reading.errors import ReadError, unreadable
 from keras_imp.data.reading.found import Found
 from keras_imp.data.reading.scan import files_in, folders_in
 from keras_imp.data.reading.tfrecord import Shard, read_tfrecords
@@ -71,11 +71,7 @@ def prepared_in(root: paths.Root) -> str | None:
     """
     level = [""]
     for _ in range(DEPTH + 1):
-        found = [
-            folder
-            for folder in level
-            if (root.root / folder / FEATURES).is_file()
-        ]
+        found = [folder for folder in level if _has_features(root, folder)]
         if len(found) > 1:
             raise ReadError(
                 "columns",
@@ -92,6 +88,14 @@ def prepared_in(root: paths.Root) -> str | None:
             for name in folders_in(root, folder)[:50]
         ]
     return None
+
+
+def _has_features(root: paths.Root, folder: str) -> bool:
+    try:
+        return (root.root / folder / FEATURES).is_file()
+    except OSError as error:
+        # Named by its folder: that file need not be there.
+        raise unreadable(root.root / folder, error) from error
 
 
 def read_prepared(root: paths.Root, folder: str, options: Options) -> Found:

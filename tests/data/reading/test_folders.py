@@ -1,5 +1,7 @@
-import os
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -133,16 +135,51 @@ def test_a_link_to_a_folder_outside_is_refused_and_inside_left_out(tmp_path):
     assert len(manifest.usable()) == 3
 
 
+READ_AS_NOBODY = """
+import os, sys
+from keras_imp.data.reading.read import read
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    manifest = read(sys.argv[1])
+    print([(p.reason, p.rows.tolist()) for p in manifest.problems()])
+except ValueError as error:
+    print(error.reason, error)
+"""
+
+
+@pytest.fixture
+def read_as_nobody():
+    """A folder that one of two readers may enter, and a call to read it.
+
+    Root may read everything, so another user reads, in another process.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        touch(folder, "cat/a.jpg", "dog/b.jpg")
+        (folder / "dog").chmod(0)
+
+        def call(path=""):
+            command = [sys.executable, "-c", READ_AS_NOBODY, folder / path]
+            done = subprocess.run(command, capture_output=True, text=True)
+            return done.stdout.strip() or done.stderr
+
+        yield folder, call
+        (folder / "dog").chmod(0o755)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs permissions")
-def test_a_folder_without_permission_is_named(tmp_path):
-    data = touch(tmp_path, "cat/a.jpg", "dog/b.jpg")
-    (data / "dog").chmod(0)
-    try:
-        if os.access(data / "dog", os.R_OK):
-            pytest.skip("this user may read everything")
-        with pytest.raises(ReadError) as error:
-            read(data)
-    finally:
-        (data / "dog").chmod(0o755)
-    assert error.value.reason == "permission"
-    assert str(data / "dog") in str(error.value)
+def test_a_folder_without_permission_is_named(read_as_nobody):
+    folder, call = read_as_nobody
+    assert call() == (
+        "permission The data must be there, with the permission to read it. "
+        f"Received: path={str(folder / 'dog')!r}. Permission denied."
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs permissions")
+def test_a_file_in_a_folder_without_permission_is_left_out(read_as_nobody):
+    folder, call = read_as_nobody
+    write(folder, {"t.csv": "image,text\ncat/a.jpg,a\ndog/b.jpg,b\n"})
+    assert call("t.csv") == "[('unreadable', [1])]"
