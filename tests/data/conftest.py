@@ -1,13 +1,12 @@
 """Odd and damaged files, made once for all tests that read some."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.data.odd.cases import Case
-from tests.data.odd_files import make_odd_files
+from tests.data.odd_files import data_path, make_odd_files
 
 NUM_MUTANTS = 2000
 
@@ -22,10 +21,9 @@ class OddFiles(NamedTuple):
         """Cases of "image", "audio", "video" or "table"."""
         return [case for case in self.cases if case.modality == modality]
 
-    def name(self, case: Case) -> str:
-        """The path of a case in `data`, as a table would have it."""
-        # The one whose name is no UTF-8 is told by its escape.
-        return case.file.replace("\\xe9", os.fsdecode(b"\xe9"))
+    def path(self, case: Case) -> Path:
+        """The file of a case."""
+        return self.root / "data" / data_path(case)
 
 
 @pytest.fixture(scope="session")

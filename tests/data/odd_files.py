@@ -17,6 +17,7 @@ of them: no crash, no hang, no memory above the cap, the path in the report.
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,12 @@ def make_odd_files(out: Path, mutants: int = 0) -> list[Case]:
     text = json.dumps([c._asdict() for c in cases], indent=1)
     (out / "expected.json").write_text(text + "\n")
     return list(cases)
+
+
+def data_path(case: Case) -> str:
+    """The path of a case in OUT/data, as a table would have it."""
+    # The one whose name is no UTF-8 is told by its escape.
+    return case.file.replace("\\xe9", os.fsdecode(b"\xe9"))
 
 
 def main():

@@ -10,6 +10,8 @@ import pytest
 
 from keras_imp.data import decoding, paths
 from tests.data.conftest import NUM_MUTANTS
+from tests.data.odd.mutants import modality_of
+from tests.data.odd_files import data_path
 from tests.helpers.isolated_decoding import decode, decode_all
 
 pytestmark = [
@@ -20,17 +22,13 @@ pytestmark = [
 
 # Above that of a process that has loaded all decoders.
 MOST_MEGABYTES = 64
-MODALITY_OF_ENDING = {
-    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3", ".opus"), "audio"),
-    **dict.fromkeys((".mp4", ".mkv"), "video"),
-}
 
 
 def outcome(odd_files, case):
     """What a run does with a file: expectation, words, what was decoded."""
     root = paths.Root(odd_files.root / "data")
     try:
-        path = root.find(odd_files.name(case))
+        path = root.find(data_path(case))
         if paths.is_hidden(path.name):
             return "skip", ("hidden",), None
         found = decode(path, case.modality)
@@ -101,7 +99,7 @@ def test_bytes_are_decoded_as_files_are(odd_files, modality):
         _, words, found = outcome(odd_files, case)
         if found is None:
             continue
-        path = odd_files.root / "data" / odd_files.name(case)
+        path = odd_files.path(case)
         function = getattr(decoding, f"decode_{modality}")
         settings = {"seconds": 8.0} if "hours" in case.file else {}
         again = function(path.read_bytes(), name=str(path), **settings)
@@ -113,7 +111,7 @@ def test_bytes_are_decoded_as_files_are(odd_files, modality):
 def test_damaged_bytes_are_refused_as_files_are(odd_files):
     for case in odd_files.cases:
         kind, words, _ = outcome(odd_files, case)
-        path = odd_files.root / "data" / odd_files.name(case)
+        path = odd_files.path(case)
         if kind != "skip" or not path.is_file() or words == ("hidden",):
             continue
         function = getattr(decoding, f"decode_{case.modality}")
@@ -126,15 +124,13 @@ def test_damaged_bytes_are_refused_as_files_are(odd_files):
 def test_no_case_and_no_mutant_crashes_hangs_or_takes_much_memory(odd_files):
     """Each in a process of its own, as in `benchmarks/odd_files.py`."""
     files = [
-        (odd_files.root / "data" / odd_files.name(case), case.modality)
+        (odd_files.path(case), case.modality)
         for case in odd_files.cases
         if case.modality != "table"
     ]
     mutants = sorted((odd_files.root / "fuzz").iterdir())
     assert len(mutants) == NUM_MUTANTS
-    files += [
-        (path, MODALITY_OF_ENDING.get(path.suffix, "image")) for path in mutants
-    ]
+    files += [(path, modality_of(path)) for path in mutants]
     outcomes = decode_all(files)
     assert [one.path for one in outcomes] == [str(path) for path, _ in files]
     assert [one for one in outcomes if one.kind in ("crash", "hang")] == []

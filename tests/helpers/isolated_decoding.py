@@ -1,4 +1,4 @@
-"""Decode files, each in a process of its own with a limit of time.
+"""Decode files, whole and in part, each in a process with a limit of time.
 
     python -m tests.helpers.isolated_decoding < paths
 
@@ -83,6 +83,27 @@ def decode(path: Path, modality: str):
     return decode_video(path)
 
 
+def decode_part(path: Path, modality: str) -> None:
+    """Decode as a step of training would, which may tell another reason."""
+    from keras_imp.data.decoding import (
+        BadFile,
+        decode_audio,
+        decode_image,
+        decode_video,
+    )
+
+    with contextlib.suppress(BadFile):
+        if modality == "image":
+            decode_image(path, (32, 32), lambda h, w: (h / 3, 0, h / 3, w / 2))
+        elif modality == "audio":
+            decode_audio(path, seconds=0.5, place=0.7)
+        else:
+            decode_video(path, 4, (16, 16), place=0.9)
+    if modality == "video":
+        with contextlib.suppress(BadFile):
+            decode_audio(path, seconds=0.5, place=0.9)
+
+
 def _isolated(path: str, modality: str) -> Outcome:
     """Fork, decode there, and read what the child writes before it ends."""
     reading, writing = os.pipe()
@@ -116,6 +137,10 @@ def _decoded(path: str, modality: str) -> list:
         kind, words = "skip", [error.reason]
     except BaseException as error:
         kind, words = "crash", [type(error).__name__]
+    try:
+        decode_part(Path(path), modality)
+    except BaseException as error:
+        kind, words = "crash", [f"{type(error).__name__} in a part"]
     seconds, megabytes = (b - a for a, b in zip(before, _usage()))
     return [kind, words, round(seconds, 4), round(megabytes, 1)]
 

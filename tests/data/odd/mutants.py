@@ -12,6 +12,14 @@ SEEDS = {
 }
 
 
+def modality_of(mutant: Path) -> str:
+    """What a mutant is decoded as, from its name."""
+    seed = mutant.name.partition("_")[2]
+    return next(
+        modality for modality, names in SEEDS.items() if seed in names.split()
+    )
+
+
 def make_mutants(root: Path, number: int, rng: np.random.Generator):
     seeds = [
         root / "data" / modality / name
