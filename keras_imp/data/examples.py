@@ -137,6 +137,25 @@ def several_of(name: str, value: Any) -> list | None:
     return list(value) if is_batch else None
 
 
+def as_text(value: Any) -> str:
+    """One text, checked.
+
+    Args:
+        value: A string.
+
+    Returns:
+        The string.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(
+            message("A text must be a string.", type=type(value).__name__)
+        )
+    return value
+
+
 def with_rate(audio: Any) -> tuple[np.ndarray, int | None]:
     """Samples, and their rate if it is given with them.
 

@@ -158,10 +158,12 @@ def fit_audio(
     samples: int,
     stored_rate: int | None = None,
     place: float = 0.5,
+    dtype: str = "float32",
 ) -> np.ndarray:
     """Bring audio to one channel, a rate and a length.
 
-    What is shorter gets silence at its end. Channels are averaged.
+    What is shorter gets silence at its end. Channels are averaged. Samples
+    beyond [-1, 1] are clipped, as in a player.
 
     Args:
         audio: int16, or float in [-1, 1]; shape `(samples,)` or `(samples,
@@ -171,9 +173,10 @@ def fit_audio(
         stored_rate: Samples per second of `audio`. Defaults to `rate`. Another
             rate needs the package `soxr`.
         place: Which part to keep in time.
+        dtype: `"float32"`, or `"int16"`, to which samples are rounded.
 
     Returns:
-        int16, shape `(samples,)`.
+        float32 in [-1, 1], or int16; shape `(samples,)`.
 
     Raises:
         ValueError: If it is no such array, or has no sample.
@@ -193,10 +196,11 @@ def fit_audio(
     if stored_rate != rate:
         soxr = require("soxr", extra="data")
         mono = soxr.resample(mono, stored_rate, rate)
-    mono = mono[:samples]
-    levels = np.rint(mono * _INT16).clip(-_INT16, _INT16 - 1)
-    fitted = np.zeros(samples, "int16")
-    fitted[: len(mono)] = levels.astype("int16")
+    fitted = np.zeros(samples, "float32")
+    fitted[: min(samples, len(mono))] = mono[:samples].clip(-1.0, 1.0)
+    if dtype == "int16":
+        levels = np.rint(fitted * _INT16).clip(-_INT16, _INT16 - 1)
+        return levels.astype("int16")
     return fitted
 
 

@@ -9,10 +9,22 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_imp._errors import check_integer, check_positive, message, outline
+from keras_imp._errors import (
+    check_choice,
+    check_integer,
+    check_positive,
+    message,
+    outline,
+)
 from keras_imp._files import write_text
 from keras_imp._repr import ShowsArguments
-from keras_imp.data.examples import check_examples, rows_of, size_of, with_rate
+from keras_imp.data.examples import (
+    as_text,
+    check_examples,
+    rows_of,
+    size_of,
+    with_rate,
+)
 from keras_imp.data.fitting import fit_audio, fit_image, fit_video
 from keras_imp.data.text import Tokenizer
 from keras_imp.models.waveforms import samples_per_patch
@@ -36,6 +48,9 @@ class IMPPreprocessor(ShowsArguments):
         video_stride: Frames from one that is taken to the next.
         audio_seconds: Length of audio.
         sampling_rate: Samples per second of audio.
+        audio_dtype: `"float32"`, or `"int16"` for half the bytes. Of audio that
+            was not stored in 16 bits, it rounds to zero what is nearly silent,
+            which the logarithm of a spectrogram shows.
         text: Token ids of a text. Defaults to the tokenizer's length.
         tokenizer: `data.Tokenizer`, for text.
         crop_to_aspect_ratio: Whether to cut off the edges of images and videos
@@ -55,10 +70,10 @@ class IMPPreprocessor(ShowsArguments):
         generator: `numpy.random.Generator` that draws it.
 
     Returns:
-        A dict with the same modalities: `image` and `video` uint8, `audio`
-        int16, `(samples,)`, with silence at the end of what is short, `text`
-        int32, `(length,)`, 0 = padding. With a batch axis first if `x` has
-        several examples.
+        A dict with the same modalities: `image` and `video` uint8, `audio` in
+        `audio_dtype`, `(samples,)`, with silence at the end of what is short,
+        `text` int32, `(length,)`, 0 = padding. With a batch axis first if `x`
+        has several examples.
 
     Raises:
         TypeError: If `x` is no dict, or a text no string.
@@ -87,18 +102,21 @@ class IMPPreprocessor(ShowsArguments):
         video_stride: int = 1,
         audio_seconds: float | None = None,
         sampling_rate: int = 16_000,
+        audio_dtype: str = "float32",
         text: int | None = None,
         tokenizer: Tokenizer | None = None,
         crop_to_aspect_ratio: bool = True,
     ):
-        self.image = size_of("image", image, ("height", "width"))
-        self.video = size_of("video", video, ("frames", "height", "width"))
+        self.image: Any = size_of("image", image, ("height", "width"))
+        self.video: Any = size_of("video", video, ("frames", "height", "width"))
         check_integer(video_stride=video_stride, sampling_rate=sampling_rate)
         self.video_stride = video_stride
         self.sampling_rate = sampling_rate
         if audio_seconds is not None:
             check_positive(audio_seconds=audio_seconds)
         self.audio_seconds = audio_seconds
+        check_choice(("float32", "int16"), audio_dtype=audio_dtype)
+        self.audio_dtype = audio_dtype
         if text is not None and tokenizer is None:
             raise ValueError(
                 message(
@@ -113,7 +131,7 @@ class IMPPreprocessor(ShowsArguments):
             text = tokenizer.length if text is None else text
             tokenizer = Tokenizer(tokenizer.tokenizer, text)
         self.text = text
-        self.tokenizer = tokenizer
+        self.tokenizer: Any = tokenizer
         self.crop_to_aspect_ratio = crop_to_aspect_ratio
         if not self.modalities:
             raise ValueError(
@@ -186,7 +204,7 @@ class IMPPreprocessor(ShowsArguments):
         forms: dict[str, tuple[tuple[int, ...], str]] = {
             "image": ((*(self.image or ()), 3), "uint8"),
             "video": ((*(self.video or ()), 3), "uint8"),
-            "audio": ((self.audio_samples,), "int16"),
+            "audio": ((self.audio_samples,), self.audio_dtype),
             "text": ((self.text or 0,), "int32"),
         }
         return {
@@ -269,6 +287,7 @@ class IMPPreprocessor(ShowsArguments):
             "video_stride": self.video_stride,
             "audio_seconds": self.audio_seconds,
             "sampling_rate": self.sampling_rate,
+            "audio_dtype": self.audio_dtype,
             "text": self.text,
             "tokenizer": tokenizer and tokenizer.tokenizer.to_str(),
             "crop_to_aspect_ratio": self.crop_to_aspect_ratio,
@@ -353,37 +372,27 @@ class IMPPreprocessor(ShowsArguments):
         """Fit one example; the middle is kept unless something draws."""
         # In time, along the height, along the width: all three are drawn, so
         # that what an image becomes does not depend on the audio beside it.
-        draws = [0.5] * 3 if generator is None else generator.random(3).tolist()
-        return {name: self._fitted(name, x[name], draws) for name in x}
+        middle = (0.5, 0.5, 0.5)
+        place = middle if generator is None else tuple(generator.random(3))
+        return {name: self._fitted(name, x[name], place) for name in x}
 
-    def _fitted(self, name: str, value: Any, place: list[float]) -> np.ndarray:
-        time, down, right = place
+    def _fitted(
+        self, name: str, value: Any, place: tuple[float, float, float]
+    ) -> np.ndarray:
         crop = self.crop_to_aspect_ratio
         if name == "image":
-            size = self._given(name)
-            return fit_image(np.asarray(value), size, crop, (down, right))
+            return fit_image(np.asarray(value), self.image, crop, place[1:])
         if name == "video":
-            size, stride = self._given(name), self.video_stride
-            return fit_video(
-                np.asarray(value), size, stride, crop, (time, down, right)
-            )
+            stride = self.video_stride
+            return fit_video(np.asarray(value), self.video, stride, crop, place)
         if name == "audio":
             audio, rate = with_rate(value)
             return fit_audio(
-                audio, self.sampling_rate, self.audio_samples, rate, time
+                audio,
+                self.sampling_rate,
+                self.audio_samples,
+                rate,
+                place[0],
+                self.audio_dtype,
             )
-        return self._ids(value)
-
-    def _given(self, name: str) -> Any:
-        """An argument that the modality of an example has."""
-        return getattr(self, name)
-
-    def _ids(self, text: Any) -> np.ndarray:
-        if not isinstance(text, str):
-            raise TypeError(
-                message(
-                    "A text must be a string.",
-                    type=type(text).__name__,
-                )
-            )
-        return self._given("tokenizer")([text])[0]
+        return self.tokenizer([as_text(value)])[0]

@@ -224,6 +224,7 @@ def test_the_model_is_saved_before_it_is_evaluated(runs):
     assert runs.before_evaluation >= {
         "model.keras",
         "encoder/config.json",
+        "encoder/preprocessor.json",
         "encoder/tokenizer.json",
     }
     assert "results.json" not in runs.before_evaluation
@@ -367,6 +368,18 @@ def test_the_tokenizer_is_with_the_encoder(folder):
     assert beside.length == playground_run.RECIPE.text_length
     of_run = Tokenizer.load(folder / "tokenizer.json")
     np.testing.assert_array_equal(beside(texts), of_run(texts))
+
+
+def test_waveforms_are_served_as_spectrograms_were_trained_on(folder):
+    encoder = keras_imp.IMPEncoder.from_preset(str(folder / "encoder"))
+    preprocessor = keras_imp.IMPPreprocessor.from_preset(folder / "encoder")
+    waveforms = playground.load("test").sounds.waveforms[:4]
+    x = preprocessor({"audio": list(waveforms)})
+    served, trained = (
+        encoder.predict({"audio": audio}, verbose=0)["audio"]["pooled_output"]
+        for audio in (x["audio"], splits.log_mel(waveforms))
+    )
+    np.testing.assert_allclose(served, trained, rtol=1e-3, atol=1e-4)
 
 
 # What is refused ------------------------------------------------------------

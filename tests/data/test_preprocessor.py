@@ -74,6 +74,14 @@ def test_a_batch_has_the_shapes_and_dtypes_that_are_told(preprocessor, rng):
     assert list(x) == list(preprocessor.modalities)
 
 
+def test_audio_may_be_int16_for_half_the_bytes(rng):
+    made = keras_imp.IMPPreprocessor(audio_seconds=0.01, audio_dtype="int16")
+    x = made({"audio": rng.uniform(-1, 1, 160)})
+    assert x["audio"].dtype == made.input_specs["audio"].dtype == "int16"
+    with refused("`audio_dtype` must be one of ('float32', 'int16')."):
+        keras_imp.IMPPreprocessor(audio_seconds=1.0, audio_dtype="float16")
+
+
 def test_one_example_is_a_row_of_the_batch(preprocessor, rng):
     several = examples(rng)
     batch = preprocessor(several)
@@ -119,14 +127,14 @@ def test_video_and_audio_are_cut_at_one_proportion(preprocessor):
     # Frame i and sample i say when they are.
     video = np.arange(100, dtype="uint8")[:, None, None, None]
     video = np.broadcast_to(video, (100, 16, 16, 3))
-    audio = np.arange(20_000, dtype="int16")
+    audio = np.arange(20_000, dtype="int16")  # Times 32768 below.
     generator = np.random.default_rng(3)
     spare_frames, spare_samples = 100 - 7, 20_000 - 4096
     for _ in range(5):
         x = preprocessor(
             {"video": video, "audio": audio}, True, generator=generator
         )
-        proportion = x["audio"][0] / spare_samples
+        proportion = 32768 * x["audio"][0] / spare_samples
         start = x["video"][0, 0, 0, 0] / spare_frames
         assert start == pytest.approx(proportion, abs=0.006)
 

@@ -104,14 +104,16 @@ class PlaygroundRun:
             raise RunError(str(error)) from error
 
     def save(self) -> None:
-        """Save the model, and the encoder as a preset with its tokenizer."""
+        """Save the model, and the encoder with its preprocessor, as presets."""
         self.model.save(self.folder / "model.keras")
         encoder = self.folder / "encoder"
         self.model.encoder.save_to_preset(str(encoder))
-        self.tokenizer.save(encoder / "tokenizer.json")
+        tasks.make_preprocessor(
+            self.model.encoder, self.tokenizer
+        ).save_to_preset(encoder)
         self.written |= {
             "model.keras": "the model, for keras.models.load_model",
-            "encoder/": "the encoder and its tokenizer, for from_preset",
+            "encoder/": "the encoder and its preprocessor, for from_preset",
         }
 
     def evaluate(self) -> list[dict[str, Any]]:

@@ -7,6 +7,17 @@ import numpy as np
 
 from keras_imp.data import LogMel, playground
 
+# Arguments of the spectrograms, for the encoder too: it then takes waveforms.
+# The floor is ln(1e-6) = -13.8, loud bands reach about 4.
+LOG_MEL = {
+    "sampling_rate": playground.SAMPLING_RATE,
+    "frame_length": 1024,
+    "frame_step": 256,
+    "num_mel_bins": 64,
+    "mean": -5.0,
+    "std": 9.0,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -79,9 +90,7 @@ def log_mel(waveforms: np.ndarray) -> np.ndarray:
     Returns:
         float32, shape `(clips, 64, 64)`.
     """
-    layer = LogMel(frame_length=1024, frame_step=256, num_mel_bins=64)
-    # The layer's floor is ln(1e-6) = -13.8; loud bands reach about 4.
-    return (np.asarray(layer(waveforms)) + 5.0) / 9.0
+    return np.asarray(LogMel(**LOG_MEL)(waveforms))
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp.data import Arrays, ResizedArrays, Tokenizer, playground
+from keras_imp.data.preprocessor import IMPPreprocessor
 from keras_imp.data.shapes.plan import Plan
 from keras_imp.evaluation.playground.recipe import (
     OBJECTIVES,
@@ -14,7 +15,7 @@ from keras_imp.evaluation.playground.recipe import (
     Recipe,
 )
 from keras_imp.evaluation.playground.sources import training_sources
-from keras_imp.evaluation.playground.splits import Split, kinds
+from keras_imp.evaluation.playground.splits import LOG_MEL, Split, kinds
 from keras_imp.models.imp_encoder import IMPEncoder
 from keras_imp.tasks import Classification, Combined, Contrastive, Task
 from keras_imp.training.alternating_model import AlternatingModel
@@ -62,6 +63,7 @@ def build_model(
         # 16 tokens for an image or a sound, 32 for a video: fast on a CPU.
         patch_size=(4, 8, 8),
         audio_patch_size=(16, 16),
+        log_mel=LOG_MEL,
         dropout=recipe.dropout,
         **options,
     )
@@ -268,6 +270,27 @@ def evaluated_captions(of: str, captions: list[list[str]]) -> list[str]:
         One caption for each example.
     """
     return [several[EVALUATED_CAPTION[of]] for several in captions]
+
+
+def make_preprocessor(
+    encoder: IMPEncoder, tokenizer: Tokenizer
+) -> IMPPreprocessor:
+    """What turns a user's own images, audio and texts into inputs.
+
+    Args:
+        encoder: The encoder of `build_model`.
+        tokenizer: From captions to ids.
+
+    Returns:
+        The preprocessor, of the sizes of the playground.
+    """
+    return IMPPreprocessor.for_encoder(
+        encoder,
+        image=(32, 32),
+        video=(8, 32, 32),
+        audio_seconds=1.024,
+        tokenizer=tokenizer,
+    )
 
 
 def test_inputs(split: Split, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
