@@ -90,7 +90,7 @@ def test_a_batch_has_all_modalities_with_their_labels(manifest):
     x, y = data.batch_at(3)
     assert {name: (v.shape, v.dtype.name) for name, v in x.items()} == {
         "image": ((5, 16, 24, 3), "uint8"),
-        "audio": ((5, 4000), "int16"),
+        "audio": ((5, 4000), "float32"),
         "text": ((5, 6), "int32"),
     }
     # The channel that is full says which class an image is of.
@@ -121,7 +121,7 @@ def test_an_evaluation_has_each_row_once_as_a_server_makes_it(manifest):
     )
     np.testing.assert_array_equal(x["image"][3], served["image"])
     np.testing.assert_array_equal(x["text"][3], served["text"])
-    np.testing.assert_allclose(x["audio"][3], served["audio"], atol=1)
+    np.testing.assert_allclose(x["audio"][3], served["audio"], atol=1e-4)
 
 
 def test_training_draws_captions_and_parts(manifest):
@@ -139,8 +139,8 @@ def test_start_and_end_choose_a_part_of_a_file(folder):
     )
     preprocessor = make_preprocessor(audio_seconds=0.2)
     audio = Records(manifest, preprocessor, 4, shuffle=False)[0][0]["audio"]
-    whole, _ = soundfile.read(folder / "5.wav", dtype="int16")
-    np.testing.assert_allclose(audio[0], whole[1600:3200], atol=1)
+    whole, _ = soundfile.read(folder / "5.wav", dtype="float32")
+    np.testing.assert_allclose(audio[0], whole[1600:3200], atol=1e-4)
 
 
 def test_rows_of_a_group_do_not_meet(folder):
