@@ -226,6 +226,18 @@ def empty(path: Path) -> ReadError:
     return ReadError("empty", "A table must have rows.", path=str(path))
 
 
+def check_no_columns(path: Path, options: Options) -> None:
+    """Refuse wanted columns of a format that has its own."""
+    if options.columns:
+        raise ReadError(
+            "columns",
+            "Captions of a known format have fixed columns.",
+            "Leave `columns` out.",
+            path=str(path),
+            columns=options.columns,
+        )
+
+
 def undecodable(path: Path, encoding: str) -> ReadError:
     """The error that names the first byte that an encoding does not have."""
     line, byte = _first_bad(path, encoding)

@@ -12,7 +12,13 @@ import numpy as np
 from keras_imp.data.manifest.columns import Lists, Strings
 from keras_imp.data.manifest.origins import Origins
 from keras_imp.data.reading.aliases import split_named
-from keras_imp.data.reading.delimited import empty, encoding_of, undecodable
+from keras_imp.data.reading.delimited import (
+    Options,
+    check_no_columns,
+    empty,
+    encoding_of,
+    undecodable,
+)
 from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.found import Found
 
@@ -31,22 +37,24 @@ def is_flickr8k(path: Path) -> bool:
     return _LINE.match(first) is not None
 
 
-def read_flickr8k(path: Path) -> Found:
+def read_flickr8k(path: Path, options: Options) -> Found:
     """Read captions of Flickr8k, one row per image.
 
     Args:
         path: The file of captions. Lists of splits beside it, such as
             `Flickr_8k.trainImages.txt`, give the column `split`.
+        options: How to read it; it has no other columns.
 
     Returns:
         Its columns.
 
     Raises:
-        ReadError: If a line has another form.
+        ReadError: If a line has another form, or columns are wanted.
     """
     captions: dict[str, list[str]] = {}
     lines = array("q")
-    encoding = encoding_of(path)
+    check_no_columns(path, options)
+    encoding = options.encoding or encoding_of(path)
     try:
         with path.open(encoding=encoding) as file:
             for number, line in enumerate(file, 1):

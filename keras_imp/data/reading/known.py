@@ -80,7 +80,7 @@ def _known(
     if (root.root / ESC50).is_file():
         return _esc50(root, options)
     if TOKENS in files:
-        return read_flickr8k(root.root / TOKENS)
+        return read_flickr8k(root.root / TOKENS, options)
     return None
 
 

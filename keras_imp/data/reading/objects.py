@@ -12,6 +12,7 @@ from keras_imp.data.manifest.columns import ListsBuilder, StringsBuilder
 from keras_imp.data.manifest.origins import Origins
 from keras_imp.data.reading.delimited import (
     Options,
+    check_no_columns,
     empty,
     encoding_of,
     undecodable,
@@ -71,6 +72,7 @@ def read_json(path: Path, options: Options) -> Found:
             return read_json_lines(path, options)
         raise _no_json(path, getattr(error, "lineno", 1), error) from error
     if isinstance(data, Mapping) and {"images", "annotations"} <= set(data):
+        check_no_columns(path, options)
         return _coco(path, data)
     if isinstance(data, list):
         return collect(

@@ -1,9 +1,11 @@
 """`read`: what kind of data a path leads to, and which reader takes it."""
 
+import codecs
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from keras_imp._errors import message
 from keras_imp.data import paths
 from keras_imp.data.manifest.manifest import Manifest
 from keras_imp.data.reading.delimited import Columns, Options, read_delimited
@@ -82,6 +84,7 @@ def read(
         The rows.
 
     Raises:
+        ValueError: If `separator` is not one character.
         ReadError: A `ValueError` with a `reason`, if there is nothing to read,
             a table has a fault, columns are not known, or a path leaves
             `root`. It names the file and the line.
@@ -106,6 +109,7 @@ def read(
     """
     path = Path(path)
     options = Options(columns, encoding, separator, label_separator)
+    _check_options(options)
     try:
         is_folder = path.is_dir()
         found = (
@@ -157,7 +161,7 @@ def read_file(path: Path, options: Options) -> Found:
     if is_tfrecord(path.name):
         return read_tfrecords(shards_of(path.parent, [path.name]), options)
     if is_flickr8k(path):
-        return read_flickr8k(path)
+        return read_flickr8k(path, options)
     if suffix in READERS:
         return READERS[suffix](path, options)
     raise ReadError(
@@ -166,6 +170,26 @@ def read_file(path: Path, options: Options) -> Found:
         f"{', '.join(READERS)}.",
         path=paths.shown(path),
     )
+
+
+def _check_options(options: Options) -> None:
+    if options.separator is not None and len(options.separator) != 1:
+        raise ValueError(
+            message(
+                "`separator` must be one character.",
+                separator=options.separator,
+            )
+        )
+    if options.encoding is not None:
+        try:
+            codecs.lookup(options.encoding)
+        except LookupError as error:
+            raise ReadError(
+                "encoding",
+                "`encoding` must be one that Python knows.",
+                "Take a name such as 'utf-8', 'latin-1' or 'shift_jis'.",
+                encoding=options.encoding,
+            ) from error
 
 
 def _pickled(path: Path) -> ReadError:

@@ -6,7 +6,7 @@ holds for the members of a WebDataset and for the files of a folder.
 
 import json
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,11 +24,14 @@ from keras_imp.data.reading.aliases import (
 from keras_imp.data.reading.delimited import Options
 from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.found import RowsBuilder
+from keras_imp.data.reading.matching import nearest
 
 # Columns that a text beside a file can give.
 BESIDE = tuple(name for name in COLUMNS if name not in MEDIA)
 # Bytes of the largest text, label or JSON of a sample.
 LARGEST = 1 << 24
+# Names of keys and endings that are remembered.
+MOST_NAMES = 1000
 
 
 class Place(NamedTuple):
@@ -113,6 +116,8 @@ class SamplesBuilder:
         self._read = read
         self._tell = tell
         self._wanted = dict(options.wanted or {})
+        # Endings of files and keys of JSON.
+        self._seen: set[str] = set()
         self._rows = RowsBuilder(BESIDE, options.label_separator)
         self.places = {name: PlacesBuilder() for name in MEDIA}
 
@@ -130,17 +135,41 @@ class SamplesBuilder:
             ReadError: If it has two files of one kind, or a text that cannot
                 be read.
         """
+        self._see(parts)
         media = self._media(parts)
-        row = {**self._beside(parts), **given}
+        # What stands beside a file says more of it than its folder.
+        row = {**given, **self._beside(parts)}
         place = next(iter(parts.values()))
         self._rows.append(row, 0, Path(self._tell(place)))
         for name in MEDIA:
             self.places[name].append(media.get(name))
 
     def finish(self) -> dict[str, Any]:
-        """Columns that are not files, those that have values."""
+        """Columns that are not files, those that have values.
+
+        Raises:
+            ReadError: If a wanted key or ending is in no sample.
+        """
+        for name in self._wanted.values():
+            if name and name not in self._seen:
+                raise ReadError(
+                    "columns",
+                    "No sample has such a key or ending.",
+                    nearest(name, sorted(self._seen)),
+                    columns=self._wanted,
+                )
         columns = self._rows.finish()[0]
         return {n: c for n, c in columns.items() if c.is_filled().any()}
+
+    def _see(self, names: Iterable[str]) -> None:
+        """Remember names, to tell of them if one is wanted that is not there.
+
+        Identifiers may be keys too, so there is a limit.
+        """
+        if len(self._seen) < MOST_NAMES:
+            self._seen.update(names)
+        else:
+            self._seen.update(set(names) & set(self._wanted.values()))
 
     def _media(self, parts: Mapping[str, Place]) -> dict[str, Place]:
         """The file of each column of files."""
@@ -195,6 +224,7 @@ class SamplesBuilder:
             ) from error
         if not isinstance(values, Mapping):
             return {}
+        self._see(values)
         keys = {canonical(key): key for key in reversed(list(values))}
         row = {}
         for name in BESIDE:

@@ -90,6 +90,11 @@ def test_a_json_beside_a_file_gives_columns_by_their_aliases(tmp_path):
     assert rows(read(tmp_path))[0] == ("a.jpg", "one", "x")
 
 
+def test_a_label_beside_a_file_comes_before_its_folder(tmp_path):
+    write(tmp_path, {"part 1/a.cls": "dog", "part 1/a.jpg": b""})
+    assert rows(read(tmp_path)) == [("part 1/a.jpg", "dog")]
+
+
 def test_texts_alone_are_read_whole(tmp_path):
     write(tmp_path, {"pos/1.txt": "good\nvery good", "neg/1.txt": "bad"})
     assert rows(read(tmp_path)) == [

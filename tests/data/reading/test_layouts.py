@@ -80,6 +80,12 @@ def test_flickr8k_has_one_row_per_image_and_its_splits(tmp_path):
     assert not manifest.problems()
 
 
+def test_known_captions_have_fixed_columns(tmp_path):
+    write(tmp_path, {"tokens.txt": "a.jpg#0\tone\n"})
+    with pytest.raises(ReadError, match="Leave `columns` out"):
+        read(tmp_path / "tokens.txt", columns={"label": "x"})
+
+
 def test_a_broken_line_of_flickr8k_is_named(tmp_path):
     write(tmp_path, {"tokens.txt": "a.jpg#0\tone\nb.jpg two\n"})
     with pytest.raises(ReadError, match="line=2"):

@@ -218,3 +218,39 @@ def test_a_name_that_is_not_utf_8_leads_to_its_file(odd):
     line = manifest.select([row]).summary().lines[0]
     assert "\\udce9" in line.example
     assert np.isfinite(manifest.groups()[row])
+
+
+def mutant(data, how, rng):
+    """A file with flipped bits, cut, with random bytes, or with one sign."""
+    data = bytearray(data)
+    if how == 0:
+        for at in rng.integers(0, len(data), 1 + len(data) // 100):
+            data[at] ^= 1 << rng.integers(8)
+    elif how == 1:
+        del data[rng.integers(1, len(data)) :]
+    elif how == 2:
+        at = rng.integers(0, len(data))
+        data[at : at + 20] = rng.bytes(20)
+    else:
+        data[rng.integers(0, len(data))] = rng.choice([0, 10, 13, 34, 44, 255])
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.csv", "utf16.csv", "tab.tsv", "lines.jsonl"]
+)
+def test_a_mutant_of_a_table_is_read_or_refused_with_a_reason(odd, name, rng):
+    whole = (odd[0] / "tables" / name).read_bytes()
+    path = odd[0] / "tables" / f"mutant-{name}"
+    reasons = set()
+    for number in range(200):
+        path.write_bytes(mutant(whole, number % 4, rng))
+        try:
+            manifest = read(path, root=odd[0] / "data")
+        except ReadError as error:
+            reasons.add(error.reason)
+        else:
+            assert len(str(manifest.summary()).splitlines()) > 2
+    path.unlink()
+    assert reasons <= {"columns", "empty", "encoding", "outside", "syntax"}
+    assert len(reasons) > 1

@@ -39,6 +39,12 @@ def test_another_separator_can_be_given(table):
     assert manifest.row(0) == {"text": "a", "label": "cat"}
 
 
+def test_options_that_cannot_be_are_refused(table):
+    with pytest.raises(ValueError, match="`separator` must be one character"):
+        table("text\na\n", separator="||")
+    assert refusal(table, "text\na\n", encoding="utf-9").reason == "encoding"
+
+
 def test_a_column_that_does_not_exist_is_told_with_the_nearest_name(table):
     error = refusal(
         table, "text,category\na,b\n", columns={"label": "categroy"}

@@ -91,6 +91,13 @@ def test_json_gives_columns_and_texts_come_first(tmp_path):
     assert list(keyed.values("label")) == ["7", "7"]
 
 
+def test_a_wanted_key_that_no_sample_has_is_told(tmp_path):
+    values = json.dumps({"category": "cat"}).encode()
+    path = pack(tmp_path / "a.tar", [("1.png", png("red")), ("1.json", values)])
+    with pytest.raises(ReadError, match="Did you mean 'category'"):
+        read(path, columns={"label": "categroy"})
+
+
 def test_of_two_images_one_must_be_named(tmp_path):
     path = pack(
         tmp_path / "a.tar",
