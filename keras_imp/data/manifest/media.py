@@ -287,8 +287,10 @@ class _Look:
         return self._carefully(name)
 
     def _checked(self, folder: str) -> str | None:
+        if not folder:
+            return str(self._root.root)
         try:
-            return str(self._root.find(folder or "."))
+            return str(self._root.find(folder))
         except BadFile:
             return None
 

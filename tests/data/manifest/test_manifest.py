@@ -8,7 +8,7 @@ import pytest
 import rich.protocol
 from rich.console import Console
 
-from keras_imp.data import Manifest, read
+from keras_imp.data import Manifest, paths, read
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.reading import ReadError
 from tests.helpers.files import touch, write
@@ -63,6 +63,22 @@ def test_a_source_is_a_path_in_the_folder(manifest, tmp_path):
     with pytest.raises(BadFile) as error:
         manifest.source(1, "image")
     assert error.value.reason == "missing"
+
+
+@pytest.mark.parametrize("folder", ["", "deep/er/"])
+def test_plain_files_are_looked_at_by_one_call_each(
+    tmp_path, monkeypatch, folder
+):
+    names = [f"{folder}{number}.jpg" for number in range(50)]
+    touch(tmp_path, *names)
+    found = []
+    find = paths.Root.find
+    monkeypatch.setattr(
+        paths.Root, "find", lambda self, p: found.append(p) or find(self, p)
+    )
+    manifest = Manifest({"image": [*names, f"{folder}none.jpg"]}, tmp_path)
+    assert found in ([], ["deep/er"])
+    assert manifest.column("image").states.tolist() == [0] * 50 + [1]
 
 
 def test_a_row_without_a_file_has_no_source(tmp_path):
@@ -258,7 +274,8 @@ def test_many_rows_take_little_more_than_their_text(tmp_path):
     text = "".join(
         f"{n:06}.jpg,a caption of some words number {n}\n" for n in range(rows)
     )
-    write(tmp_path, {"t.csv": "image,text\n" + text})
+    write(tmp_path, {"t.csv": "image,text\n" + text, "few.csv": "text\na\n"})
+    read(tmp_path / "few.csv")  # What is imported now is not counted below.
     tracemalloc.start()
     manifest = read(tmp_path / "t.csv")
     _, peak = tracemalloc.get_traced_memory()
