@@ -177,10 +177,13 @@ def _blocks(audio: Any, first: int, count: int) -> Iterator[np.ndarray]:
 
 def _not_opened(kind: str, error: Exception) -> str:
     """Why libsndfile does not open a file that starts as some kind."""
-    # It says so of a header without a rate or channels that could be.
-    if kind in _READ_HERE and "SF_INFO" not in str(error):
-        return "damaged"
-    return "not_audio"
+    text = str(error)
+    if "unimplemented format" in text:
+        return "unsupported"
+    # It names this of a header whose rate or channels no recording has.
+    if kind not in _READ_HERE or "SF_INFO" in text:
+        return "not_audio"
+    return "damaged"
 
 
 def _is_at_end(file: BinaryIO) -> bool:

@@ -209,6 +209,12 @@ def test_a_rate_that_no_recording_has_is_refused(rate):
     assert reason(encoded(np.zeros(100), rate)) == "not_audio"
 
 
+def test_samples_of_a_size_that_is_not_read_are_unsupported():
+    data = bytearray(encoded(tone(1, RATE), RATE))
+    data[34:36] = struct.pack("<H", 53)  # Bits of a sample.
+    assert reason(bytes(data)) == "unsupported"
+
+
 def test_a_flac_file_that_is_cut_is_told_from_one_that_is_damaged(rng):
     data = encoded(rng.normal(size=60 * RATE) * 0.1, RATE, "FLAC")
     assert reason(data[: len(data) // 2]) == "truncated"

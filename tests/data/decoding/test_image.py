@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from keras_imp.data.augment import Draws, crops
-from keras_imp.data.decoding import BadFile, decode_image
+from keras_imp.data.decoding import BadFile, decode_image, image
 
 pytestmark = pytest.mark.one_backend
 
@@ -167,6 +167,20 @@ def test_a_large_jpeg_is_not_decoded_at_full_size(rng, monkeypatch):
     decode_image(data, (224, 224))
     decode_image(data, (224, 224), box=(0, 0, 448, 448))
     assert sizes == [(1000, 750), (2000, 1500)]
+
+
+def test_an_image_that_is_halved_less_is_nearer_to_the_filter_alone(
+    rng, monkeypatch
+):
+    data = encoded(texture(1500, 2000, rng), "JPEG")
+    distances = []
+    with Image.open(io.BytesIO(data)) as opened:
+        expected = opened.resize((224, 224), Image.Resampling.BILINEAR)
+    for factor in (1, 2):
+        monkeypatch.setattr(image, "DRAFT_FACTOR", factor)
+        found = decode_image(data, (224, 224)).values
+        distances.append(distance(found, expected))
+    assert distances[1] < distances[0]
 
 
 def test_several_boxes_are_cut_out_of_one_image():
