@@ -10,7 +10,18 @@ from keras_imp.data.decoding.errors import BadFile
 
 
 class TooManyBadFilesError(ValueError):
-    """Raised when more of the rows cannot be used than is allowed."""
+    """Raised when more of the rows cannot be used than is allowed.
+
+    Example:
+        >>> from keras_imp.data.decoding import BadFile
+        >>> from keras_imp.data import records
+        >>> quarantine = records.Quarantine(rows=100, strict=True)
+        >>> try:
+        ...     quarantine.add(7, "a.csv, line 9", BadFile("empty", "a.jpg"))
+        ... except records.TooManyBadFilesError:
+        ...     print(len(quarantine))
+        1
+    """
 
 
 class Quarantine:
@@ -35,7 +46,7 @@ class Quarantine:
         >>> from keras_imp.data.decoding import BadFile
         >>> from keras_imp.data.records import Quarantine
         >>> quarantine = Quarantine(rows=100)
-        >>> quarantine.add(7, "photos.csv, line 9", BadFile("empty", "a.jpg"))
+        >>> quarantine.add(7, "a.csv, line 9", BadFile("empty", "a.jpg"))
         >>> 7 in quarantine, len(quarantine), quarantine.reasons
         (True, 1, {'empty': 1})
     """
