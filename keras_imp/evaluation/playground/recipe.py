@@ -41,6 +41,11 @@ class Recipe:
             the gradients of all tasks have the same length, and a task's
             fraction of the steps is its weight. A contrastive gradient is
             several times a classifier's, and the optimizer's state is shared.
+        match_kinds: Whether an image matches the captions of all emoji of its
+            subcategory, and a recording those of its family; else its own
+            only. The loss asks for the best match, so names still count. Else
+            it would push apart what looks and sounds alike, and of concepts
+            that are new that is what can be known.
         kinds_weight: Weight of the classification of an emoji's subcategory,
             beside its contrast with captions.
         families_weight: Weight of the classification of a recording's family.
@@ -69,6 +74,7 @@ class Recipe:
     warmup: float = 0.05
     weight_decay: float = 0.1
     clip_norm: float = 0.1
+    match_kinds: bool = True
     kinds_weight: float = 1.0
     families_weight: float = 1.0
     dropout: float = 0.0

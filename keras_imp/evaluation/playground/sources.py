@@ -1,5 +1,6 @@
 """What the playground's tasks train on: batches that are drawn anew."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -69,8 +70,22 @@ def _parts(task: str, objectives: tuple[str, ...]) -> list[str]:
     return [part or name for name, _, part in names if name == task]
 
 
-def _targets(parts: list[str], **targets: np.ndarray) -> dict[str, Any] | None:
-    """Targets of the parts of a combined task that are learned."""
+def targets_of(
+    recipe: Recipe, parts: Collection[str], **kinds: np.ndarray
+) -> dict[str, Any] | None:
+    """Targets of the parts of a combined task that are learned.
+
+    Args:
+        recipe: Says whether texts match by kind.
+        parts: Names of the parts.
+        **kinds: Name of the part that classifies, and the classes, int, shape
+            `(examples,)`.
+
+    Returns:
+        Targets by part, or None without any.
+    """
+    (classes,) = kinds.values()
+    targets = {**kinds, "texts": classes} if recipe.match_kinds else kinds
     return {k: v for k, v in targets.items() if k in parts} or None
 
 
@@ -91,7 +106,7 @@ def _captions(split, tokenizer, recipe, *, parts, batch_size, seed) -> Arrays:
     drawings = _Drawings(emoji, recipe.own_style)
     return Arrays(
         {"image": rows, "text": rows},
-        _targets(parts, kinds=split.kinds),
+        targets_of(recipe, parts, kinds=split.kinds),
         batch_size=batch_size,
         augment=Compose(
             image=[
@@ -126,7 +141,11 @@ def _sounds(split, tokenizer, recipe, *, parts, batch_size, seed) -> Arrays:
     captions = np.array(sounds.captions * copies)
     return Arrays(
         {"audio": audio, "text": captions},
-        _targets(parts, families=np.tile(sounds.family_labels, copies)),
+        targets_of(
+            recipe,
+            parts,
+            families=np.tile(sounds.family_labels, copies),
+        ),
         batch_size=batch_size,
         augment=Compose(
             audio=[

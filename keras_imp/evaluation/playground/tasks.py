@@ -14,7 +14,10 @@ from keras_imp.evaluation.playground.recipe import (
     RECIPE,
     Recipe,
 )
-from keras_imp.evaluation.playground.sources import training_sources
+from keras_imp.evaluation.playground.sources import (
+    targets_of,
+    training_sources,
+)
 from keras_imp.evaluation.playground.splits import LOG_MEL, Split, kinds
 from keras_imp.models.imp_encoder import IMPEncoder
 from keras_imp.tasks import Classification, Combined, Contrastive, Task
@@ -56,16 +59,18 @@ def build_model(
     Returns:
         The model.
     """
+    settings: dict[str, Any] = {
+        "vocabulary_size": tokenizer.vocabulary_size,
+        # 16 tokens for an image or a sound, 32 for a video: fast on a CPU.
+        "patch_size": (4, 8, 8),
+        "audio_patch_size": (16, 16),
+        "log_mel": LOG_MEL,
+        "dropout": recipe.dropout,
+    }
     encoder = IMPEncoder.from_preset(
         preset,
         modalities=("image", "video", "audio", "text"),
-        vocabulary_size=tokenizer.vocabulary_size,
-        # 16 tokens for an image or a sound, 32 for a video: fast on a CPU.
-        patch_size=(4, 8, 8),
-        audio_patch_size=(16, 16),
-        log_mel=LOG_MEL,
-        dropout=recipe.dropout,
-        **options,
+        **(settings | options),
     )
     if dense_twin:
         encoder = encoder.dense_twin()
@@ -181,7 +186,7 @@ def resized_mixture(
     return TaskMixture(
         {
             name: ResizedArrays(x, y, shapes=plan[name], seed=seed)
-            for name, (x, y) in arrays_by_task(split, tokenizer).items()
+            for name, (x, y) in arrays_by_task(split, tokenizer, recipe).items()
         },
         schedule=Weighted(dict(recipe.weights)),
         seed=seed,
@@ -213,19 +218,20 @@ def evaluation_mixture(
                 shuffle=False,
                 drop_last=True,
             )
-            for name, (x, y) in arrays_by_task(split, tokenizer).items()
+            for name, (x, y) in arrays_by_task(split, tokenizer, recipe).items()
         }
     )
 
 
 def arrays_by_task(
-    split: Split, tokenizer: Tokenizer
+    split: Split, tokenizer: Tokenizer, recipe: Recipe = RECIPE
 ) -> dict[str, tuple[dict[str, np.ndarray], Any]]:
     """The examples of each task as they are evaluated.
 
     Args:
         split: A split.
         tokenizer: From captions to ids.
+        recipe: Says which captions match.
 
     Returns:
         Inputs and targets by task.
@@ -244,7 +250,7 @@ def arrays_by_task(
                 "image": emoji.images,
                 "text": tokenizer(evaluated_captions("emoji", emoji.captions)),
             },
-            {"kinds": split.kinds},
+            targets_of(recipe, ("texts", "kinds"), kinds=split.kinds),
         ),
         "sounds": (
             {
@@ -253,7 +259,9 @@ def arrays_by_task(
                     evaluated_captions("sounds", sounds.captions)
                 ),
             },
-            {"families": sounds.family_labels},
+            targets_of(
+                recipe, ("texts", "families"), families=sounds.family_labels
+            ),
         ),
         "clips": ({"video": video, "text": tokenizer(clips)}, None),
     }

@@ -51,15 +51,23 @@ def test_inputs_are_what_the_encoder_takes(made):
 
 def test_parts_have_their_targets(made, split):
     (_, y) = made["captions"].batch_at(0)
-    assert set(y) == {"kinds"}
+    assert set(y) == {"kinds", "texts"}
     assert set(y["kinds"]) <= set(split.kinds)
+    # Texts match by kind.
+    assert np.array_equal(y["kinds"], y["texts"])
     (_, y) = made["sounds"].batch_at(0)
-    assert set(y) == {"families"}
+    assert set(y) == {"families", "texts"}
+
+
+def test_texts_may_match_their_own_example_only(split):
+    recipe = dataclasses.replace(QUICK, match_kinds=False)
+    made = sources.training_sources(split, ids, recipe, seed=0)
+    assert set(made["captions"].batch_at(0)[1]) == {"kinds"}
 
 
 @pytest.mark.parametrize(
     ("objectives", "targets"),
-    [(("captions/texts",), None), (("captions/kinds",), {"kinds"})],
+    [(("captions/texts",), {"texts"}), (("captions/kinds",), {"kinds"})],
 )
 def test_only_what_is_learned_is_there(split, objectives, targets):
     (source,) = sources.training_sources(

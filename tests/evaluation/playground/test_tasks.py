@@ -29,3 +29,8 @@ def test_the_playground_decays_what_it_always_has(preset):
     assert decayed == [v.path for v in variables if before._use_weight_decay(v)]
     assert 0 < len(decayed) < len(variables)
     assert all(optimizer.rule(v).factor == 1.0 for v in variables)
+
+
+def test_an_option_replaces_the_patches_of_the_playground():
+    model = build_model(Tokens(), steps=100, patch_size=(4, 4, 4))
+    assert model.encoder.patchings["image"].patch_size[-2:] == (4, 4)
