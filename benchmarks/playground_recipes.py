@@ -9,11 +9,14 @@ all folds of the training and validation data but fold k, and is measured on
 fold k: `keras_imp.data.playground.load(..., fold=k)`. The test split is not
 read. Differences to the recipe are paired by fold, with 95 % intervals.
 
+The arms with AdamW take more steps, so that they have as much processor time.
+
 Runs go on side by side, each on one core; a finished one is kept, so that the
 same command goes on where it stopped. Writes results/playground_recipes.json.
 """
 
 import dataclasses
+import functools
 import statistics
 import time
 from typing import Any
@@ -23,13 +26,18 @@ import numpy as np
 from _timing import table, write_json
 
 PLAIN = "plain"
+# As much processor time as with Muon: results/muon_jax.json, dense.
+ADAMW = {"optimizer": "AdamW", "steps": 1.09}
 # Changes of the recipe, and of the model's encoder and optimizer, by arm.
 ARMS: dict[str, dict[str, Any]] = {
     PLAIN: {},
-    "AdamW, rate 1e-3": {"optimizer": "AdamW", "learning_rate": 1e-3},
-    "AdamW, rate 2e-3": {"optimizer": "AdamW", "learning_rate": 2e-3},
+    "AdamW, rate 5e-4": {**ADAMW, "learning_rate": 5e-4},
+    "AdamW, rate 1e-3": {**ADAMW, "learning_rate": 1e-3},
+    "AdamW, rate 2e-3": {**ADAMW, "learning_rate": 2e-3},
     "Muon, rate 1e-3": {"learning_rate": 1e-3},
     "Muon, rate 2.5e-3": {"learning_rate": 2.5e-3},
+    "texts match their own": {"match_kinds": False},
+    "weights averaged": {"average": 0.99},
     "no kinds": {"without": "captions/kinds"},
     "no families": {"without": "sounds/families"},
     "kinds x3": {"kinds_weight": 3.0},
@@ -53,7 +61,6 @@ def work(job: dict) -> dict:
     """Be one run: train an arm without one fold, and measure it on the fold."""
     import keras
 
-    import keras_imp
     from keras_imp.evaluation.playground import captions, measures, tasks
     from keras_imp.evaluation.playground.recipe import OBJECTIVES, RECIPE
     from keras_imp.evaluation.playground.splits import load_split
@@ -61,7 +68,8 @@ def work(job: dict) -> dict:
     fold = job["seed"]
     keras.utils.set_random_seed(fold)
     changes = dict(ARMS[job["arm"]])
-    optimizer = changes.pop("optimizer", None)
+    steps = round(job["steps"] * changes.pop("steps", 1.0))
+    make_optimizer = make_optimizer_of(changes)
     encoder = changes.pop("encoder", {})
     without = changes.pop("without", None)
     objectives = tuple(name for name in OBJECTIVES if name != without)
@@ -75,21 +83,37 @@ def work(job: dict) -> dict:
     tokenizer = captions.train_tokenizer(train.source, recipe)
     model = tasks.build_model(
         tokenizer,
-        job["steps"],
+        steps,
         recipe=recipe,
         objectives=objectives,
-        make_optimizer=optimizer and getattr(keras_imp.optimizers, optimizer),
+        make_optimizer=make_optimizer,
         **encoder,
     )
     mixture = tasks.training_mixture(train, tokenizer, fold, recipe, objectives)
     started = time.process_time()
-    model.fit(mixture, steps_per_epoch=job["steps"], verbose=0)
+    model.fit(mixture, steps_per_epoch=steps, verbose=0)
     seconds = time.process_time() - started
     rows = measures.measure(model, held_out, tokenizer)
     return {
         "scores": {row.what: round(row.value, 4) for row in rows},
         "processor_seconds": round(seconds, 1),
     }
+
+
+def make_optimizer_of(changes: dict[str, Any]) -> Any:
+    """From a learning rate to an arm's optimizer; takes its own changes out."""
+    import keras_imp
+
+    name = changes.pop("optimizer", "Muon")
+    average = changes.pop("average", None)
+    options: dict[str, Any] = {}
+    if name == "Muon":
+        from keras_imp.evaluation.playground.recipe import RECIPE
+
+        options["update_rms"] = RECIPE.update_rms
+    if average is not None:
+        options |= {"use_ema": True, "ema_momentum": average}
+    return functools.partial(getattr(keras_imp.optimizers, name), **options)
 
 
 def shuffle_answers(split: Any, seed: int) -> Any:
