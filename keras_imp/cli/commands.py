@@ -5,19 +5,22 @@ it failed; with 130 or 143 where it was stopped by Ctrl-C or SIGTERM.
 """
 
 import os
-import shlex
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 import keras_imp
-from keras_imp.cli import run_options
+from keras_imp.cli import own_data, run_options
 from keras_imp.cli.native_notes import load_tensorflow
+from keras_imp.cli.own_data import DataOptions
 from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
 from keras_imp.models.presets import PRESETS
+
+# Heading of the options of own data in the help.
+OWN_DATA = "Your own data"
 
 app = typer.Typer(
     help="One Transformer encoder on images, video, audio and text.",
@@ -94,8 +97,87 @@ def train(
             "Default: imp_tiny.",
         ),
     ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Your own data: a table, a folder or an archive. Repeat it "
+            "for several tasks of one encoder.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="A recipe to follow, such as the recipe.toml of a run.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=NAME",
+            help="What the data calls a column: --column label=species.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show what was understood, write recipe.toml, and stop.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = False,
+    overfit: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="EXAMPLES",
+            help="Only learn this many examples of each task by heart, such "
+            "as 64, and say what is wrong if that fails.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = None,
+    max_bad: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=0.999,
+            help="Fraction of the rows whose files may be bad. Default: 0.01.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Stop at the first file that cannot be used.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = False,
+    scan_rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Rows of each task that are decoded before training; of the "
+            "others, the first bytes are read. Default: 2000.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = None,
 ) -> None:
-    """Train one encoder on the bundled playground, four tasks in turn."""
+    """Train one encoder on your own data, or on the bundled playground."""
+    own = DataOptions(
+        tuple(data or ()),
+        recipe,
+        tuple(column or ()),
+        dry_run,
+        overfit,
+        max_bad,
+        strict,
+        scan_rows,
+    )
     given = {
         "backend": backend and backend.value,
         "steps": steps,
@@ -103,11 +185,17 @@ def train(
         "encoder": encoder,
     }
     try:
+        if own_data.is_own(own, resume):
+            if resume is not None:
+                own_data.resume(resume, own, given, out)
+            else:
+                own_data.start(own, given, out)
+            return
         options, folder = _options_and_folder(given, out, resume)
     except UsageError as error:
-        _fail(str(error), code=2)
+        run_options.fail(str(error), code=2)
     except ImportError as error:
-        _fail(str(error), code=1)
+        run_options.fail(str(error), code=1)
     # Keras is imported from here on.
     os.environ["KERAS_BACKEND"] = options.backend
     # TensorFlow's notes about the CPU say nothing to act on.
@@ -116,7 +204,9 @@ def train(
         load_tensorflow(options.backend)
         _run(options, folder)
     except KeyboardInterrupt:
-        _fail(f"Stopped by SIGINT. {_to_continue(folder)}", code=130)
+        run_options.fail(
+            f"Stopped by SIGINT. {run_options.to_continue(folder)}", code=130
+        )
 
 
 def _options_and_folder(
@@ -124,10 +214,7 @@ def _options_and_folder(
 ) -> tuple[run_options.RunOptions, Path]:
     """Look at all that can be wrong, then make the folder of a new run."""
     if resume is not None and out is not None:
-        raise UsageError(
-            "A run that is resumed stays in its folder. Received: "
-            f"--resume {resume} --out {out}. Leave --out out."
-        )
+        raise run_options.stays(resume, out)
     if resume is not None:
         options = run_options.of_resumed_run(resume, given)
     else:
@@ -142,8 +229,9 @@ def _options_and_folder(
 
 def _run(options: run_options.RunOptions, folder: Path) -> None:
     from keras_imp.callbacks import StoppedBySignal
-    from keras_imp.evaluation.playground import report
-    from keras_imp.evaluation.playground.run import PlaygroundRun, RunError
+    from keras_imp.evaluation.playground.run import PlaygroundRun
+    from keras_imp.evaluation.run_folder import RunError
+    from keras_imp.evaluation.run_report import table
 
     typer.echo(
         f"keras-imp {keras_imp.__version__}, {options.encoder} on "
@@ -161,19 +249,15 @@ def _run(options: run_options.RunOptions, folder: Path) -> None:
         run.save()
         lines = run.evaluate()
     except RunError as error:
-        _fail(str(error), code=1)
+        run_options.fail(str(error), code=1)
     except StoppedBySignal as stop:
-        _fail(
+        run_options.fail(
             f"Stopped by {stop.signal} after step {stop.step}. "
-            f"{_to_continue(folder)}",
+            f"{run_options.to_continue(folder)}",
             code=stop.code,
         )
-    Console().print(report.table(lines))
-    typer.echo(f"Trained for {run.seconds:.0f} s. In {folder}:")
-    for name, what in run.written.items():
-        typer.echo(f"  {name:24}{what}")
-    logs = shlex.quote(str(folder / "logs"))
-    typer.echo(f"Curves: tensorboard --logdir {logs}")
+    Console().print(table(lines, "Test split, unseen concepts"))
+    run_options.echo_written(folder, run.seconds, run.written)
 
 
 @app.command()
@@ -196,13 +280,3 @@ def presets() -> None:
             f"{preset['encoder_parameters']:,}",
         )
     Console().print(table)
-
-
-def _to_continue(folder: Path) -> str:
-    return f"To continue: keras-imp train --resume {shlex.quote(str(folder))}"
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    # Neither wrapped nor read as markup: a command in it can be copied.
-    typer.secho(text, fg="red", err=True)
-    raise typer.Exit(code)

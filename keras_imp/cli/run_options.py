@@ -5,8 +5,11 @@ import enum
 import importlib.util
 import json
 import os
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import typer
 
 from keras_imp._errors import message
 from keras_imp._files import write_text
@@ -87,7 +90,7 @@ def of_new_run(given: dict[str, Any]) -> RunOptions:
     values = {
         "steps": 2000,
         "seed": 0,
-        "backend": os.environ.get("KERAS_BACKEND") or _installed(),
+        "backend": default_backend(),
         "encoder": "imp_tiny",
     }
     return RunOptions(**{**values, **_not_none(given)})
@@ -110,37 +113,106 @@ def of_resumed_run(folder: Path, given: dict[str, Any]) -> RunOptions:
         saved = json.loads((folder / FILE).read_text("utf-8"))
         options = RunOptions(**saved)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            message(
-                "The folder must hold a run that was started before, with its "
-                f"{FILE}.",
-                "Start a new run without --resume.",
-                resume=str(folder),
-                error=str(error),
-            )
-        ) from error
+        raise no_run(folder, error) from error
     for name, value in _not_none(given).items():
         if value != getattr(options, name):
-            raise UsageError(
-                message(
-                    f"A run keeps the --{name} that it was started with.",
-                    f"Leave --{name} out, or start a new run without --resume.",
-                    **{name: value, "started_with": getattr(options, name)},
-                )
-            )
+            refuse_other(name, given, dataclasses.asdict(options))
     return options
 
 
-def check_installed(backend: str) -> None:
+def no_run(folder: Path, error: Exception) -> UsageError:
+    """The error of a folder that holds no run to resume.
+
+    Args:
+        folder: The folder.
+        error: What is wrong with its files.
+
+    Returns:
+        The error to raise.
+    """
+    return UsageError(
+        message(
+            "The folder must hold a run that was started before, with its "
+            f"{FILE}.",
+            "Start a new run without --resume.",
+            resume=str(folder),
+            error=str(error),
+        )
+    )
+
+
+def stays(folder: Path, out: Path) -> UsageError:
+    """The error of a run that is to be resumed in another folder.
+
+    Args:
+        folder: The folder of the run.
+        out: The other one.
+
+    Returns:
+        The error to raise.
+    """
+    return UsageError(
+        "A run that is resumed stays in its folder. Received: "
+        f"--resume {folder} --out {out}. Leave --out out."
+    )
+
+
+def refuse_other(
+    name: str, given: dict[str, Any], saved: dict[str, Any]
+) -> NoReturn:
+    """Raise since a run cannot be resumed with another value.
+
+    Args:
+        name: Name of the option.
+        given: Values of the command, by name.
+        saved: Those that the run was started with.
+
+    Raises:
+        UsageError: Always.
+    """
+    raise UsageError(
+        message(
+            f"A run keeps the --{name} that it was started with.",
+            f"Leave --{name} out, or start a new run without --resume.",
+            **{name: given[name], "started_with": saved[name]},
+        )
+    )
+
+
+def default_backend() -> str:
+    """The Keras backend of a run that names none."""
+    return os.environ.get("KERAS_BACKEND") or _installed()
+
+
+def check_backend(backend: str) -> None:
+    """Raise unless a backend is one that keras-imp runs on.
+
+    Args:
+        backend: Its name.
+
+    Raises:
+        UsageError: If it is another one.
+    """
+    if backend not in tuple(Backend):
+        raise UsageError(
+            message(
+                f"`backend` must be one of {', '.join(Backend)}.",
+                backend=backend,
+            )
+        )
+
+
+def check_installed(backend: str, more: tuple[str, ...] = ()) -> None:
     """Raise unless all is there that a run needs until its end.
 
     Args:
         backend: Keras backend.
+        more: Packages to import beside those of every run.
 
     Raises:
         ImportError: If a package is missing.
     """
-    for names, extra in (((backend,), backend), (PACKAGES, "data")):
+    for names, extra in (((backend,), backend), (PACKAGES + more, "data")):
         missing = [n for n in names if importlib.util.find_spec(n) is None]
         if missing:
             raise ImportError(
@@ -152,11 +224,12 @@ def check_installed(backend: str) -> None:
             )
 
 
-def new_folder(out: Path | None) -> Path:
+def new_folder(out: Path | None, name: str = "playground") -> Path:
     """Make the folder of a new run.
 
     Args:
         out: The folder; None for a new one in `runs/`.
+        name: What a new one is named after.
 
     Returns:
         The folder.
@@ -166,7 +239,7 @@ def new_folder(out: Path | None) -> Path:
     """
     try:
         if out is None:
-            return _next_folder(Path("runs"))
+            return _next_folder(Path("runs"), name)
         out.mkdir(parents=True, exist_ok=True)
         in_use = any(out.iterdir())
     except OSError as error:
@@ -189,12 +262,44 @@ def new_folder(out: Path | None) -> Path:
     return out
 
 
-def _next_folder(parent: Path) -> Path:
-    """The first `playground-<number>` that can be made: two may start."""
+def to_continue(folder: Path) -> str:
+    """How to continue a run, as a sentence."""
+    return f"To continue: keras-imp train --resume {shlex.quote(str(folder))}"
+
+
+def echo_written(folder: Path, seconds: float, written: dict[str, str]) -> None:
+    """Tell what a run has written.
+
+    Args:
+        folder: Its folder.
+        seconds: Seconds of training.
+        written: What each file is for, by its name.
+    """
+    typer.echo(f"Trained for {seconds:.0f} s. In {folder}:")
+    for name, what in written.items():
+        typer.echo(f"  {name:24}{what}")
+    logs = shlex.quote(str(folder / "logs"))
+    typer.echo(f"Curves: tensorboard --logdir {logs}")
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """Tell why a command ends, and end it.
+
+    Args:
+        text: Why.
+        code: Exit code.
+    """
+    # Neither wrapped nor read as markup: a command in it can be copied.
+    typer.secho(text, fg="red", err=True)
+    raise typer.Exit(code)
+
+
+def _next_folder(parent: Path, name: str) -> Path:
+    """The first `<name>-<number>` that can be made: two may start."""
     parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
-        folder = parent / f"playground-{number}"
+        folder = parent / f"{name}-{number}"
         try:
             folder.mkdir()
         except FileExistsError:

@@ -25,8 +25,8 @@ from keras_imp.cli.commands import app
 from keras_imp.cli.native_notes import without_notes
 from keras_imp.cli.run_options import RunOptions
 from keras_imp.data import Tokenizer, playground
+from keras_imp.evaluation import run_folder, run_report
 from keras_imp.evaluation.playground import measures, splits
-from keras_imp.evaluation.playground import report as playground_report
 from keras_imp.evaluation.playground import run as playground_run
 from keras_imp.evaluation.playground import tasks as playground_tasks
 from keras_imp.evaluation.playground.plots import PLOTS
@@ -171,7 +171,7 @@ def runs(tmp_path_factory):
         build = eagerly(playground_tasks.build_model)
         patch.setattr(playground_tasks, "build_model", build)
         with pytest.MonkeyPatch.context() as stop:
-            stop.setattr(playground_run, "Backup", StoppedInTheMiddle)
+            stop.setattr(run_folder, "Backup", StoppedInTheMiddle)
             stopped = invoke(
                 "train", *options, "--backend", BACKEND, "--out", folder
             )
@@ -606,7 +606,7 @@ def test_a_name_with_brackets_is_shown_whole():
         "keras_imp": 0.1,
     }
     console = Console(record=True, width=80, file=io.StringIO())
-    console.print(playground_report.table([line]))
+    console.print(run_report.table([line], ""))
     shown = console.export_text()
     assert "[red]clips" in shown
     assert "top-1 [of 5]" in shown

@@ -2,8 +2,11 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_imp._errors import check_rate, message
 from keras_imp.data.decoding.errors import BadFile
@@ -38,6 +41,8 @@ class Quarantine:
             it has is read. Defaults to none.
         max_bad: Fraction of the rows that may be bad.
         strict: Whether the first bad row is one too many.
+        **labels: What its lines say besides, such as `task="captions"`.
+            Several quarantines then have one file; each reads its own lines.
 
     Raises:
         ValueError: If the file has a line that is none.
@@ -57,16 +62,18 @@ class Quarantine:
         path: str | Path | None = None,
         max_bad: float = 0.01,
         strict: bool = False,
+        **labels: str,
     ):
         check_rate(max_bad=max_bad)
         self.rows = rows
         self.path = None if path is None else Path(path)
         self.max_bad = max_bad
         self.strict = strict
+        self.labels = labels
         self._lock = threading.Lock()
         self._bad: dict[int, dict[str, Any]] = {}
         if self.path is not None and self.path.exists():
-            self._bad = _read(self.path)
+            self._bad = _read(self.path, labels)
 
     def __len__(self) -> int:
         return len(self._bad)
@@ -87,6 +94,24 @@ class Quarantine:
         """Numbers of the rows, in order."""
         return sorted(self._bad)
 
+    def first(self, most: int) -> list[str]:
+        """A sentence for each of the first rows of each reason.
+
+        Args:
+            most: How many rows of a reason to name.
+
+        Returns:
+            Sentences such as `"photos.csv, line 9: empty, 'a.jpg'"`.
+        """
+        named: dict[str, list[str]] = {}
+        for row in self.bad_rows:
+            line = self._bad[row]
+            text = (
+                f"{line.get('where')}: {line['reason']}, {line.get('file')!r}"
+            )
+            named.setdefault(line["reason"], []).append(text)
+        return [text for texts in named.values() for text in texts[:most]]
+
     def add(self, row: int, where: str, error: BadFile) -> None:
         """Note that a row cannot be used.
 
@@ -102,6 +127,7 @@ class Quarantine:
             if row in self._bad:
                 return
             line = {
+                **self.labels,
                 "row": row,
                 "where": where,
                 "file": error.name,
@@ -113,6 +139,17 @@ class Quarantine:
                     file.write(json.dumps(line) + "\n")
             self._bad[row] = line
         self._check(where, error)
+
+    def part(self, rows: Sequence[int] | np.ndarray) -> "QuarantinePart":
+        """The same for some of the rows, such as those of a split.
+
+        Args:
+            rows: Numbers of the rows, in the order of the part.
+
+        Returns:
+            A quarantine whose rows are numbered from 0.
+        """
+        return QuarantinePart(self, np.asarray(rows))
 
     def _check(self, where: str, error: BadFile) -> None:
         if self.strict:
@@ -134,16 +171,61 @@ class Quarantine:
             ) from error
 
 
-def _read(path: Path) -> dict[int, dict[str, Any]]:
-    """The lines of a file. A last one that a kill cut off is left out."""
+class QuarantinePart:
+    """Some of the rows of a quarantine, with numbers of their own.
+
+    Args:
+        whole: The quarantine.
+        rows: Number in it of each row here.
+
+    Example:
+        >>> from keras_imp.data.decoding import BadFile
+        >>> from keras_imp.data.records import Quarantine
+        >>> quarantine = Quarantine(rows=100)
+        >>> part = quarantine.part([7, 8])
+        >>> part.add(0, "photos.csv, line 9", BadFile("empty", "a.jpg"))
+        >>> 0 in part, 1 in part, quarantine.bad_rows
+        (True, False, [7])
+    """
+
+    def __init__(self, whole: Quarantine, rows: np.ndarray):
+        self._whole = whole
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return sum(row in self for row in range(len(self._rows)))
+
+    def __contains__(self, row: int) -> bool:
+        return int(self._rows[row]) in self._whole
+
+    def add(self, row: int, where: str, error: BadFile) -> None:
+        """Note that a row cannot be used, as `Quarantine.add`.
+
+        Args:
+            row: Its number in this part.
+            where: File and line that it is from.
+            error: Why.
+
+        Raises:
+            TooManyBadFilesError: If there are too many then.
+        """
+        self._whole.add(int(self._rows[row]), where, error)
+
+
+def _read(path: Path, labels: dict[str, str]) -> dict[int, dict[str, Any]]:
+    """The lines that have some labels, by row.
+
+    A last one that a kill cut off is removed.
+    """
     lines = path.read_text("utf-8").split("\n")
     whole, cut = lines[:-1], lines[-1]
     bad = {}
     for number, text in enumerate(whole, 1):
         try:
             line = json.loads(text)
-            bad[int(line["row"])] = {"reason": str(line["reason"]), **line}
-        except (ValueError, TypeError, KeyError) as error:
+            if labels.items() <= line.items():
+                bad[int(line["row"])] = {"reason": str(line["reason"]), **line}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 message(
                     "A line of a quarantine must be a JSON object with `row` "

@@ -20,7 +20,7 @@ from keras_imp.data.manifest import Manifest
 from keras_imp.data.order import Order, OrderInShapes
 from keras_imp.data.preprocessor import IMPPreprocessor
 from keras_imp.data.records.files import describe_files
-from keras_imp.data.records.quarantine import Quarantine
+from keras_imp.data.records.quarantine import Quarantine, QuarantinePart
 from keras_imp.data.records.row_reader import RowReader
 from keras_imp.data.records.shapes import preprocessor_for
 from keras_imp.data.records.targets import targets_of
@@ -53,7 +53,7 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         batch_size: Rows of a batch.
         inputs: Modalities to read. Defaults to those of the preprocessor that
             the manifest has.
-        target: `"label"`, `"labels"`, `"number"` or `"group"`; see
+        target: `"label"`, `"labels"`, `"number"`, `"group"` or `"file"`; see
             `keras_imp.data.records.targets.targets_of`. Defaults to no target.
         classes: Names of the classes, in order. Defaults to all labels.
         shapes: Several sizes in place of the preprocessor's: `plan[task]` of a
@@ -112,7 +112,7 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         shuffle: bool = True,
         drop_last: bool | None = None,
         seed: int = 0,
-        quarantine: Quarantine | None = None,
+        quarantine: Quarantine | QuarantinePart | None = None,
         workers: int | None = None,
         host: tuple[int, int] = (0, 1),
         **kwargs: Any,

@@ -6,9 +6,10 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.data.manifest import Manifest
+from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.data.reading.matching import nearest
 
-TARGETS = ("label", "labels", "number", "group")
+TARGETS = ("label", "labels", "number", "group", "file")
 
 
 def class_names(manifest: Manifest) -> list[str]:
@@ -45,12 +46,13 @@ def targets_of(
         manifest: The rows.
         target: `"label"`, one of the classes; `"labels"`, any number of them;
             `"number"`, the label as a number; `"group"`, for a contrastive
-            task, in which rows of a group match each other.
+            task, in which rows of a group match each other; `"file"`, the
+            same with rows of one file, such as an image with several captions.
         classes: Names of the classes, in order. Defaults to those of the rows.
 
     Returns:
-        int32 of shape `(rows,)` for a label or a group; float32 of shape
-        `(rows, classes)` for labels, and `(rows, 1)` for numbers.
+        int32 of shape `(rows,)` for a label, a group or a file; float32 of
+        shape `(rows, classes)` for labels, and `(rows, 1)` for numbers.
 
     Raises:
         ValueError: If a row has no label, or one that is no class or no
@@ -70,6 +72,9 @@ def targets_of(
         )
     if target == "group":
         return manifest.groups().astype("int32")
+    if target == "file":
+        files = [name for name in MEDIA if name in manifest.columns]
+        return manifest.groups(files[0] if files else None).astype("int32")
     if target == "number":
         return np.array(
             [[_number(manifest, row)] for row in range(len(manifest))],

@@ -1,7 +1,5 @@
 """Plots of a run: how it learned, and what its model does with test data."""
 
-import csv
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +21,7 @@ from keras_imp.evaluation.playground.tasks import (
     evaluated_captions,
     test_inputs,
 )
+from keras_imp.evaluation.run_folder import read_history
 from keras_imp.training.alternating_model import AlternatingModel
 
 GALLERY_QUERIES = 8
@@ -106,7 +105,7 @@ def draw_plots(
         The names of the files that were drawn, of `PLOTS`.
     """
     plot_learning_curves(
-        _read_history(folder / "history.csv"),
+        read_history(folder / "history.csv"),
         folder / "learning_curves.png",
         steps_per_epoch,
         chance_losses(model, recipe.batch_sizes),
@@ -166,17 +165,3 @@ def draw_confusion(
     """
     labels, predicted, names = classified(model, test, objective)
     plot_confusion(labels, predicted, names, path)
-
-
-def _read_history(path: Path) -> dict[str, list[float]]:
-    """Columns of the CSV log; an empty cell is NaN."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        name: [_number(row[name]) for row in rows]
-        for name in (rows[0] if rows else {})
-    }
-
-
-def _number(cell: str) -> float:
-    return float(cell) if cell else math.nan

@@ -3,9 +3,6 @@
 import json
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from keras_imp.data import playground
 from keras_imp.evaluation.playground.measures import Row
 
@@ -39,40 +36,5 @@ def with_baselines(rows: list[Row]) -> list[dict[str, Any]]:
     return lines
 
 
-def table(lines: list[dict[str, Any]]) -> Table:
-    """The lines as a table for the terminal.
-
-    Args:
-        lines: From `with_baselines`.
-
-    Returns:
-        A rich table; a figure that beats the linear baseline is green, or
-        one that beats chance where there is none.
-    """
-    result = Table(title="Test split, unseen concepts")
-    for column in ("task", "what"):
-        result.add_column(column)
-    for column in ("chance", "linear", "plain Keras", "keras-imp"):
-        result.add_column(column, justify="right")
-    for line in lines:
-        linear = line["linear"]
-        beaten = line["keras_imp"] > (linear or line["chance"])
-        color = "green" if beaten else "yellow"
-        result.add_row(
-            # As text: in markup, brackets in a name would be lost.
-            Text(line["task"]),
-            Text(line["what"]),
-            f"{line['chance']:.3f}",
-            _shown(linear),
-            _shown(line["keras"]),
-            Text(f"{line['keras_imp']:.3f}", style=color),
-        )
-    return result
-
-
 def _best_of(models: dict[str, dict[str, Any]] | None) -> float | None:
     return max(m["mean"] for m in models.values()) if models else None
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

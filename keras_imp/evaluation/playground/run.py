@@ -1,32 +1,27 @@
 """One run of the playground from start to finish, into one folder."""
 
-import json
-import time
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_imp._errors import message
-from keras_imp._files import write_text
-from keras_imp._keras_private import log_writers
-from keras_imp.callbacks import Backup, ResumableCSVLogger
 from keras_imp.data import Tokenizer
-from keras_imp.evaluation import RoutingHeatMap
 from keras_imp.evaluation.playground import measures, plots, report, tasks
 from keras_imp.evaluation.playground.captions import train_tokenizer
 from keras_imp.evaluation.playground.recipe import RECIPE, Recipe
-from keras_imp.evaluation.playground.run_page import settings_of, write_run_page
+from keras_imp.evaluation.playground.run_page import write_run_page
 from keras_imp.evaluation.playground.splits import Split, load_split
+from keras_imp.evaluation.run_folder import (
+    EPOCHS,
+    RunError,
+    Stopwatch,
+    load_tokenizer,
+    run_callbacks,
+    write_json,
+)
+from keras_imp.evaluation.run_report import settings_of
 from keras_imp.training.checkpoint.backup import BackupError
 from keras_imp.training.checkpoint.lock import FolderInUseError
-
-EPOCHS = 10
-BACKUP_SECONDS = 60.0
-
-
-class RunError(ValueError):
-    """Raised when the files in its folder do not let a run continue."""
 
 
 class PlaygroundRun:
@@ -55,7 +50,7 @@ class PlaygroundRun:
         self.seed = seed
         self.preset = preset
         self.recipe = RECIPE
-        self._stopwatch = _Stopwatch(folder / "time.json")
+        self._stopwatch = Stopwatch(folder / "time.json")
         self.splits = {
             name: load_split(name) for name in ("train", "validation", "test")
         }
@@ -98,7 +93,11 @@ class PlaygroundRun:
                     ),
                     epochs=-(-self.steps // self.steps_per_epoch),
                     steps_per_epoch=self.steps_per_epoch,
-                    callbacks=self._callbacks(),
+                    callbacks=run_callbacks(
+                        self.folder,
+                        self._stopwatch,
+                        bool(self.model.encoder.num_experts),
+                    ),
                 )
         except (BackupError, FolderInUseError) as error:
             raise RunError(str(error)) from error
@@ -128,7 +127,7 @@ class PlaygroundRun:
         lines = report.with_baselines(rows)
         seconds = round(self.seconds, 1)
         results = {"seconds": seconds, "rows": lines}
-        _write_json(folder / "results.json", results)
+        write_json(folder / "results.json", results)
         self.written["results.json"] = "the table above"
         drawn = plots.draw_plots(
             *subject, folder, self.steps_per_epoch, self.recipe
@@ -136,7 +135,8 @@ class PlaygroundRun:
         self.written |= {name: plots.PLOTS[name].summary for name in drawn}
         settings = settings_of(
             self.model,
-            self.recipe,
+            self.recipe.weights,
+            self.recipe.batch_sizes,
             self.preset,
             self.steps,
             self.seed,
@@ -146,106 +146,11 @@ class PlaygroundRun:
         self.written["report.html"] = "all of this on one page"
         return lines
 
-    def _callbacks(self) -> list[keras.callbacks.Callback]:
-        callbacks = [
-            ResumableCSVLogger(self.folder / "history.csv"),
-            _TensorBoard(str(self.folder / "logs")),
-            self._stopwatch.callback(),
-            Backup(
-                self.folder / "backup",
-                seconds=BACKUP_SECONDS,
-                signals=("SIGTERM", "SIGINT"),
-            ),
-        ]
-        if self.model.encoder.num_experts:
-            callbacks.append(RoutingHeatMap(self.folder / "logs"))
-        return callbacks
-
-
-class _Stopwatch:
-    """Seconds of training over all processes of a run, kept in a file.
-
-    Args:
-        path: The file. A process that is killed loses its time since the last
-            epoch.
-    """
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._before = _read_seconds(path)
-        self._started: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Seconds until now."""
-        if self._started is None:
-            return self._before
-        return self._before + time.perf_counter() - self._started
-
-    def callback(self) -> keras.callbacks.Callback:
-        """A callback that writes the file after each epoch."""
-        return keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self._write()
-        )
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self._before, self._started = self.seconds, None
-        self._write()
-
-    def _write(self) -> None:
-        _write_json(self._path, {"training_seconds": round(self.seconds, 1)})
-
-
-class _TensorBoard(keras.callbacks.TensorBoard):
-    """Keras', which keeps events for minutes before it writes them.
-
-    An epoch that is repeated after a kill writes the same values at the same
-    place of the curves.
-    """
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        for writer in log_writers(self):
-            writer.flush()
-
 
 def _tokenizer(path: Path, train: Split, recipe: Recipe) -> Tokenizer:
     """The run's tokenizer; one that is resumed reads what it began with."""
-    if not path.exists():
-        tokenizer = train_tokenizer(train.source, recipe)
-        tokenizer.save(path)
-        return tokenizer
-    try:
-        return Tokenizer.load(path, recipe.text_length)
-    except Exception as error:  # The library has no class for it.
-        raise RunError(
-            message(
-                "The tokenizer of a run must be the one that it wrote.",
-                "Start a new run.",
-                file=str(path),
-                error=str(error),
-            )
-        ) from error
-
-
-def _read_seconds(path: Path) -> float:
-    if not path.exists():
-        return 0.0
-    try:
-        return float(json.loads(path.read_text("utf-8"))["training_seconds"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(
-            message(
-                "The file must have the seconds of training so far.",
-                "Remove it, and the time is counted from here.",
-                file=str(path),
-                error=str(error),
-            )
-        ) from error
-
-
-def _write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    if path.exists():
+        return load_tokenizer(path, recipe.text_length)
+    tokenizer = train_tokenizer(train.source, recipe)
+    tokenizer.save(path)
+    return tokenizer

@@ -1,0 +1,387 @@
+"""`keras-imp train` on own data: `--data`, `--recipe`, and their resume."""
+
+import dataclasses
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import keras_imp
+from keras_imp._errors import message
+from keras_imp._files import write_text
+from keras_imp.cli import run_options
+from keras_imp.cli.native_notes import load_tensorflow
+from keras_imp.cli.run_options import UsageError
+from keras_imp.models.presets import PRESETS
+
+if TYPE_CHECKING:
+    from keras_imp.data.manifest import Manifest
+    from keras_imp.evaluation.own_data.recipe import DataRecipe
+
+RECIPE = "recipe.toml"
+# What a run needs by its end, beside what the playground needs.
+PACKAGES = ("soxr", "tomli_w")
+# How many sentences on the rows the terminal shows; the page has more.
+SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """What the command line says about own data.
+
+    Attributes:
+        data: Tables, folders and archives.
+        recipe: A recipe to follow.
+        columns: Columns as `NAME=NAME IN THE DATA`.
+        dry_run: Whether to stop before files are opened.
+        overfit: How many examples to learn by heart, if any.
+        max_bad: Fraction of the rows whose files may be bad.
+        strict: Whether the first bad file stops the run.
+        scan_rows: Rows of a task to decode before training.
+    """
+
+    data: tuple[Path, ...] = ()
+    recipe: Path | None = None
+    columns: tuple[str, ...] = ()
+    dry_run: bool = False
+    overfit: int | None = None
+    max_bad: float | None = None
+    strict: bool = False
+    scan_rows: int | None = None
+
+    def given(self) -> list[str]:
+        """The options that were given, as they are typed."""
+        return [
+            f"--{field.name.rstrip('s').replace('_', '-')}"
+            if field.name == "columns"
+            else f"--{field.name.replace('_', '-')}"
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) not in (None, False, ())
+        ]
+
+
+def is_own(options: DataOptions, resume: Path | None) -> bool:
+    """Whether a command is about own data.
+
+    Args:
+        options: What was given.
+        resume: Folder of a run to resume, if any.
+
+    Returns:
+        False for the playground.
+
+    Raises:
+        UsageError: If options of own data are given without data.
+    """
+    if resume is not None and (resume / RECIPE).exists():
+        return True
+    if options.data or options.recipe is not None:
+        return True
+    if options.given():
+        raise UsageError(
+            message(
+                "These options are for data of your own.",
+                "Name it: --data PATH, or --recipe FILE.",
+                options=options.given(),
+            )
+        )
+    return False
+
+
+def start(
+    options: DataOptions, given: dict[str, Any], out: Path | None
+) -> None:
+    """Understand data, show what was understood, and train.
+
+    Args:
+        options: What was given about the data.
+        given: Backend, steps, seed and encoder, None where not given.
+        out: Folder of the run; None for a new one.
+    """
+    try:
+        _check(options, given)
+        backend = given["backend"] or run_options.default_backend()
+        _begin(backend)
+        recipe, manifests = _understood(options, given)
+        first = next(iter(recipe.tasks))
+        _show(recipe, manifests)
+        folder = run_options.new_folder(out, first)
+    except UsageError as error:
+        run_options.fail(str(error), code=2)
+    except ImportError as error:
+        run_options.fail(str(error), code=1)
+    recipe.save(folder / RECIPE)
+    limits = {
+        "max_bad": 0.01 if options.max_bad is None else options.max_bad,
+        "strict": options.strict,
+        "scanned": options.scan_rows or 2000,
+    }
+    config = {"backend": backend, **limits, "overfit": options.overfit}
+    write_text(folder / run_options.FILE, json.dumps(config, indent=2) + "\n")
+    typer.echo(f"Folder of the run: {folder}, with its {RECIPE}")
+    if options.dry_run:
+        command = (
+            f"keras-imp train --recipe {shlex.quote(str(folder / RECIPE))}"
+        )
+        typer.echo(f"Nothing was trained. To train: {command}")
+        return
+    _run(folder, recipe, manifests, limits, options.overfit)
+
+
+def resume(
+    folder: Path, options: DataOptions, given: dict[str, Any], out: Path | None
+) -> None:
+    """Continue a run on own data.
+
+    Args:
+        folder: Its folder.
+        options: What was given about the data: limits may change.
+        given: Backend, steps, seed and encoder, None where not given.
+        out: Must not be given.
+    """
+    try:
+        config = _read_config(folder)
+        _check_resume(folder, options, config, out)
+        if given["backend"] not in (None, config["backend"]):
+            run_options.refuse_other("backend", given, config)
+        _begin(config["backend"])
+        recipe, manifests = _resumed(folder, given)
+    except UsageError as error:
+        run_options.fail(str(error), code=2)
+    except ImportError as error:
+        run_options.fail(str(error), code=1)
+    limits = {name: config[name] for name in ("max_bad", "strict", "scanned")}
+    if options.max_bad is not None:
+        limits["max_bad"] = options.max_bad
+    limits["strict"] = limits["strict"] or options.strict
+    typer.echo(f"Folder of the run: {folder}")
+    _run(folder, recipe, manifests, limits, None)
+
+
+def _check(options: DataOptions, given: dict[str, Any]) -> None:
+    for text in options.columns:
+        if "=" not in text:
+            raise UsageError(
+                message(
+                    "A column is named as --column label=NAME.", column=text
+                )
+            )
+    if options.columns and not options.data:
+        raise UsageError(
+            message(
+                "--column is for --data.",
+                "In a recipe, columns are named in [tasks.NAME.columns].",
+                column=list(options.columns),
+            )
+        )
+    if given["encoder"] not in (None, *PRESETS):
+        raise UsageError(
+            message(
+                f"`encoder` must be one of {', '.join(PRESETS)}.",
+                encoder=given["encoder"],
+            )
+        )
+    if given["backend"] is None:
+        run_options.check_backend(run_options.default_backend())
+
+
+def _begin(backend: str) -> None:
+    """Choose the backend, and load it: Keras is imported from here on."""
+    run_options.check_installed(backend, PACKAGES)
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    load_tensorflow(backend)
+
+
+def _understood(
+    options: DataOptions, given: dict[str, Any]
+) -> tuple["DataRecipe", dict[str, "Manifest"]]:
+    from keras_imp.data.reading.errors import ReadError
+    from keras_imp.evaluation.own_data import inference, overfit
+    from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
+    from keras_imp.evaluation.own_data.run import understand
+
+    rows_of = inference.RowsOfTasks()
+    columns = dict(text.split("=", 1) for text in options.columns)
+    chosen = {
+        name: given[name]
+        for name in ("steps", "seed", "encoder")
+        if given[name] is not None
+    }
+    try:
+        recipe = DataRecipe()
+        if options.recipe is not None:
+            recipe = DataRecipe.read(options.recipe)
+        recipe = inference.add_paths(recipe, options.data, columns, rows_of)
+        recipe = dataclasses.replace(recipe, **chosen)
+        recipe, manifests = understand(recipe, rows_of)
+    except (RecipeError, ReadError) as error:
+        raise UsageError(str(error)) from error
+    if options.overfit is not None:
+        recipe = overfit.steps_for(recipe, given["steps"])
+    return recipe, manifests
+
+
+def _resumed(
+    folder: Path, given: dict[str, Any]
+) -> tuple["DataRecipe", dict[str, "Manifest"]]:
+    from keras_imp.data.reading.errors import ReadError
+    from keras_imp.evaluation.own_data.inference import RowsOfTasks
+    from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
+    from keras_imp.evaluation.own_data.run import understand
+
+    try:
+        recipe = DataRecipe.read(folder / RECIPE)
+        for name in ("steps", "seed", "encoder"):
+            saved = getattr(recipe, name)
+            if given[name] not in (None, saved):
+                run_options.refuse_other(name, given, {name: saved})
+        return understand(recipe, RowsOfTasks())
+    except (RecipeError, ReadError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _show(recipe: "DataRecipe", manifests: dict[str, "Manifest"]) -> None:
+    from keras_imp.evaluation.own_data import show
+
+    console = Console()
+    shown: list[Any] = []
+    for manifest in manifests.values():
+        if not any(manifest is each for each in shown):
+            console.print(manifest.summary())
+            shown.append(manifest)
+    console.print(show.recipe_table(recipe, manifests))
+    typer.echo(show.sizes_of(recipe))
+
+
+def _run(
+    folder: Path,
+    recipe: "DataRecipe",
+    manifests: dict[str, "Manifest"],
+    limits: dict[str, Any],
+    overfit: int | None,
+) -> None:
+    from keras_imp.callbacks import StoppedBySignal
+    from keras_imp.evaluation.own_data.rows import Limits
+    from keras_imp.evaluation.run_folder import RunError
+
+    typer.echo(
+        f"keras-imp {keras_imp.__version__}, {recipe.encoder}, "
+        f"{recipe.steps} steps, seed {recipe.seed}. Looking at the files ..."
+    )
+    try:
+        if overfit is not None:
+            _overfit(folder, recipe, manifests, Limits(**limits), overfit)
+        else:
+            _train(folder, recipe, manifests, Limits(**limits))
+    except RunError as error:
+        run_options.fail(str(error), code=1)
+    except StoppedBySignal as stop:
+        run_options.fail(
+            f"Stopped by {stop.signal} after step {stop.step}. "
+            f"{run_options.to_continue(folder)}",
+            code=stop.code,
+        )
+    except KeyboardInterrupt:
+        run_options.fail(
+            f"Stopped by SIGINT. {run_options.to_continue(folder)}", code=130
+        )
+
+
+def _train(folder: Path, recipe: Any, manifests: Any, limits: Any) -> None:
+    from keras_imp.evaluation.own_data import show
+    from keras_imp.evaluation.own_data.run import OwnDataRun
+    from keras_imp.evaluation.run_report import table
+
+    run = OwnDataRun(folder, recipe, manifests, limits)
+    console = Console()
+    console.print(show.rows_table(run.tasks))
+    for sentence in run.told[:SHOWN]:
+        # Not wrapped: a path in it can be copied.
+        typer.echo(sentence)
+    if len(run.told) > SHOWN:
+        typer.echo(f"... and {len(run.told) - SHOWN} more, in report.html")
+    run.fit()
+    run.save()
+    lines = run.evaluate()
+    console.print(table(lines, "Rows that are held out"))
+    run_options.echo_written(folder, run.seconds, run.written)
+
+
+def _overfit(
+    folder: Path, recipe: Any, manifests: Any, limits: Any, examples: int
+) -> None:
+    from keras_imp.evaluation.own_data.overfit import overfit
+
+    lines = overfit(folder, recipe, manifests, limits, examples)
+    result = Table(title="Learned by heart?", title_justify="left")
+    for column in ("task", "examples", "loss", "of guessing", "learned"):
+        result.add_column(column)
+    for line in lines:
+        result.add_row(
+            Text(line["task"]),
+            str(line["examples"]),
+            f"{line['loss']:.3f}",
+            f"{line['chance']:.3f} = {line['chance_is']}",
+            "yes" if line["learned"] else "no",
+        )
+    Console().print(result)
+    for line in lines:
+        for cause in line["causes"]:
+            typer.echo(f"Task {line['task']!r}: {cause}")
+    if not all(line["learned"] for line in lines):
+        run_options.fail(
+            "Not all tasks learned their examples by heart.", code=1
+        )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / run_options.FILE).read_text("utf-8"))
+        run_options.check_backend(config["backend"])
+        return {
+            "backend": config["backend"],
+            "max_bad": float(config["max_bad"]),
+            "strict": bool(config["strict"]),
+            "scanned": int(config["scanned"]),
+            "overfit": config["overfit"],
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise run_options.no_run(folder, error) from error
+
+
+def _check_resume(
+    folder: Path,
+    options: DataOptions,
+    config: dict[str, Any],
+    out: Path | None,
+) -> None:
+    if out is not None:
+        raise run_options.stays(folder, out)
+    kept = [
+        name
+        for name in options.given()
+        if name not in ("--max-bad", "--strict")
+    ]
+    if kept:
+        raise UsageError(
+            message(
+                "A run keeps the data and the recipe that it was started with.",
+                f"Leave {', '.join(kept)} out.",
+                resume=str(folder),
+            )
+        )
+    if config["overfit"] is not None:
+        raise UsageError(
+            message(
+                "A run with --overfit is not resumed: it takes a minute.",
+                "Start it anew.",
+                resume=str(folder),
+            )
+        )

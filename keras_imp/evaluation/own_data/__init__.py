@@ -1,0 +1,1 @@
+"""Training on a person's own files: recipe, scan, run and report."""

@@ -1,0 +1,167 @@
+"""Sizes that fit the data and the encoder, where a recipe has none."""
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_imp.data.decoding import (
+    BadFile,
+    decode_audio,
+    decode_image,
+    decode_video,
+)
+from keras_imp.data.manifest import Manifest
+from keras_imp.data.records.row_reader import FRAME_SECONDS
+from keras_imp.evaluation.own_data.recipe import DataRecipe, Sizes, TaskRecipe
+from keras_imp.models.presets import PRESETS
+
+# Files that are opened, and texts that are counted, of each task.
+SAMPLED_FILES, SAMPLED_TEXTS = 16, 2000
+# An encoder with patches of this size or more is meant for photographs.
+LARGE_PATCH = 14
+# Patches of small encoders: 64 tokens for an image, 128 for a video.
+PATCH, AUDIO_PATCH = (4, 8, 8), (16, 16)
+SMALL_SIDE, SIDE, LARGE_SIDE = 32, 64, 224
+FRAMES, VIDEO_SECONDS = 8, 4.0
+AUDIO_SECONDS = 8.0
+TEXT_STEP, MOST_TEXT = 8, 64
+# Token ids of a word of a caption, in the mean, of a small vocabulary.
+IDS_OF_WORD = 1.5
+
+
+def choose_sizes(
+    recipe: DataRecipe, manifests: Mapping[str, Manifest]
+) -> DataRecipe:
+    """A recipe with the sizes of all modalities that its tasks have.
+
+    Args:
+        recipe: Its tasks have their inputs.
+        manifests: Rows by task.
+
+    Returns:
+        The recipe. Sizes that it has stay.
+    """
+    config = PRESETS[recipe.encoder]["config"]
+    patch = config.get("patch_size", (4, 16, 16))
+    is_small = patch[1] < LARGE_PATCH
+    samples = _Samples(recipe.tasks, manifests)
+    chosen: dict[str, Any] = {}
+    modalities = {
+        n for task in recipe.tasks.values() for n in task.inputs or ()
+    }
+    if modalities & {"image", "video"}:
+        chosen["patch"] = PATCH if is_small else tuple(patch)
+    if "image" in modalities:
+        side = LARGE_SIDE
+        if is_small:
+            side = _side(samples.facts("image", decode_image))
+        chosen["image"] = (side, side)
+    if "video" in modalities:
+        side = SIDE if is_small else LARGE_SIDE
+        chosen["video"] = (FRAMES, side, side)
+        decode = functools.partial(decode_video, frames=1)
+        chosen["video_stride"] = _stride(samples.facts("video", decode))
+    if "audio" in modalities:
+        given = config.get("audio_patch_size", (16, 16))
+        chosen["audio_patch"] = AUDIO_PATCH if is_small else tuple(given)
+        decode = functools.partial(decode_audio, seconds=0.01)
+        chosen["audio_seconds"] = _seconds(samples.facts("audio", decode))
+    if "text" in modalities:
+        chosen["text"] = _length(samples.texts())
+    given = {k: v for k, v in dataclasses.asdict(recipe.sizes).items() if v}
+    return dataclasses.replace(recipe, sizes=Sizes(**{**chosen, **given}))
+
+
+class _Samples:
+    """Some files and texts of all tasks."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, TaskRecipe],
+        manifests: Mapping[str, Manifest],
+    ):
+        self._tasks = tasks
+        self._manifests = manifests
+
+    def facts(
+        self, modality: str, decode: Callable[..., Any]
+    ) -> list[dict[str, Any]]:
+        """What headers of files say. The scan tells of those that are bad."""
+        found = []
+        for manifest, rows in self._rows(modality, SAMPLED_FILES):
+            is_own = modality in manifest.columns
+            column = modality if is_own else "video"
+            for row in rows:
+                try:
+                    source = manifest.source(row, column)
+                    if source is not None:
+                        found.append(decode(source).facts)
+                except BadFile:
+                    continue
+        return found
+
+    def texts(self) -> list[str]:
+        texts = []
+        for manifest, rows in self._rows("text", SAMPLED_TEXTS):
+            for row in rows:
+                text = manifest.column("text")[row]
+                texts += [text] if isinstance(text, str) else list(text or ())
+        return texts
+
+    def _rows(
+        self, modality: str, most: int
+    ) -> Iterator[tuple[Manifest, list[int]]]:
+        for name, task in self._tasks.items():
+            if modality in (task.inputs or ()):
+                manifest = self._manifests[name]
+                yield manifest, spread(len(manifest), most).tolist()
+
+
+def spread(rows: int, most: int) -> np.ndarray:
+    """Some rows, evenly over all.
+
+    Args:
+        rows: How many there are.
+        most: How many to take.
+
+    Returns:
+        int64, shape `(min(rows, most),)`, in order.
+
+    Example:
+        >>> from keras_imp.evaluation.own_data.choices import spread
+        >>> spread(10, 4).tolist()
+        [0, 3, 6, 9]
+    """
+    return np.linspace(0, rows - 1, min(rows, most)).astype("int64")
+
+
+def _side(facts: list[dict[str, Any]]) -> int:
+    sides = [min(each["height"], each["width"]) for each in facts]
+    return (
+        SMALL_SIDE if sides and np.median(sides) <= SMALL_SIDE * 1.5 else SIDE
+    )
+
+
+def _stride(facts: list[dict[str, Any]]) -> int:
+    """Frames from one to the next, so that all cover a video, or seconds."""
+    seconds = [each["seconds"] for each in facts if each["seconds"]]
+    covered = min(float(np.median(seconds)) if seconds else 0, VIDEO_SECONDS)
+    return max(1, int(covered / FRAME_SECONDS / FRAMES))
+
+
+def _seconds(facts: list[dict[str, Any]]) -> float:
+    seconds = [each["seconds"] for each in facts if each["seconds"]]
+    longest = max(seconds, default=AUDIO_SECONDS)
+    return min(math.ceil(longest * 10) / 10, AUDIO_SECONDS)
+
+
+def _length(texts: list[str]) -> int:
+    words = [len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
+    most = np.percentile(words, 95) * IDS_OF_WORD if words else 0
+    steps = max(2, math.ceil(most / TEXT_STEP))
+    return min(steps * TEXT_STEP, MOST_TEXT)

@@ -1,0 +1,279 @@
+"""The rows of each task, fixed before training: scanned, split, checked."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_imp._errors import message
+from keras_imp.data.manifest import Manifest
+from keras_imp.data.records import Quarantine, TooManyBadFilesError
+from keras_imp.data.records.targets import class_names, targets_of
+from keras_imp.evaluation.own_data import scan as scanning
+from keras_imp.evaluation.own_data.recipe import DataRecipe, TaskRecipe
+from keras_imp.evaluation.own_data.scan import Scan
+from keras_imp.evaluation.own_data.splits import split_rows
+from keras_imp.evaluation.run_folder import RunError
+
+# What `Records` takes for the targets of each kind.
+TARGETS = {
+    "classification": "label",
+    "multi-label": "labels",
+    "regression": "number",
+}
+
+
+class Limits(NamedTuple):
+    """What a scan may find, and how much of the data it decodes.
+
+    Attributes:
+        max_bad: Fraction of the rows of a task whose files may be bad.
+        strict: Whether the first bad file stops the run.
+        scanned: Rows of a task to decode.
+    """
+
+    max_bad: float = 0.01
+    strict: bool = False
+    scanned: int = scanning.SCANNED
+
+
+class Part(NamedTuple):
+    """Some rows of a task.
+
+    Attributes:
+        manifest: The rows.
+        numbers: Number of each in all rows of the data.
+    """
+
+    manifest: Manifest
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskRows:
+    """The rows of one task.
+
+    Attributes:
+        name: Name of the task.
+        recipe: How it is trained.
+        scan: What was found in its files.
+        train: Rows to train on.
+        validation: Rows that are held out.
+        split: Where the split is from, as a sentence.
+        quarantine: Rows that cannot be used.
+        classes: Names of the classes; empty for other kinds.
+        mean: Mean of the numbers to predict, in training.
+        std: Their standard deviation.
+    """
+
+    name: str
+    recipe: TaskRecipe
+    scan: Scan
+    train: Part
+    validation: Part
+    split: str
+    quarantine: Quarantine
+    classes: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Modalities of a batch."""
+        return self.recipe.inputs or ()
+
+    @property
+    def kind(self) -> str:
+        """What is learned."""
+        return self.recipe.kind or ""
+
+    @property
+    def target(self) -> str:
+        """What `Records` is told to take as targets."""
+        return TARGETS.get(self.kind, self.recipe.match)
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch: not more than there are."""
+        return min(self.recipe.batch_size, len(self.train))
+
+    @property
+    def validation_batch_size(self) -> int:
+        """Rows of a batch of the validation: not more than there are."""
+        return min(self.batch_size, len(self.validation))
+
+
+def fix_rows(
+    recipe: DataRecipe,
+    manifests: Mapping[str, Manifest],
+    folder: Path,
+    limits: Limits,
+) -> dict[str, TaskRows]:
+    """Scan the files of all tasks, unless it was done; split what is left.
+
+    Args:
+        recipe: Its tasks have kind and inputs.
+        manifests: Rows by task.
+        folder: Folder of the run, for the scan and the quarantine.
+        limits: What the scan may find.
+
+    Returns:
+        The rows by task.
+
+    Raises:
+        RunError: If there are too many bad files, or what is left cannot be
+            trained on.
+    """
+    quarantines = {
+        name: Quarantine(
+            len(manifest),
+            folder / scanning.QUARANTINE,
+            limits.max_bad,
+            limits.strict,
+            task=name,
+        )
+        for name, manifest in manifests.items()
+    }
+    scans = scanning.read_scan(folder)
+    if scans is None:
+        scans = {
+            name: _scan(
+                name, recipe, manifests[name], quarantines[name], limits
+            )
+            for name in recipe.tasks
+        }
+        scanning.save_scan(folder, scans)
+    return {
+        name: _rows(
+            name, recipe, manifests[name], scans[name], quarantines[name]
+        )
+        for name in recipe.tasks
+    }
+
+
+def _scan(
+    name: str,
+    recipe: DataRecipe,
+    manifest: Manifest,
+    quarantine: Quarantine,
+    limits: Limits,
+) -> Scan:
+    try:
+        return scanning.scan_task(
+            recipe.tasks[name],
+            manifest,
+            recipe.sizes,
+            quarantine,
+            limits.scanned,
+        )
+    except TooManyBadFilesError as error:
+        raise RunError(f"Task {name!r}: {error}") from error
+
+
+def _rows(
+    name: str,
+    recipe: DataRecipe,
+    manifest: Manifest,
+    scan: Scan,
+    quarantine: Quarantine,
+) -> TaskRows:
+    task = recipe.tasks[name]
+    complete, _, _ = scanning.complete_rows(task, manifest)
+    usable = np.setdiff1d(complete, scan.bad)
+    if not len(usable):
+        raise RunError(
+            message(
+                f"Task {name!r} has no row that can be used. The first ones: "
+                f"{'; '.join(scan.first)}.",
+                "Mend the data, or name other columns in a recipe.",
+                rows=scan.rows,
+                **scan.incomplete,
+                **scan.reasons,
+            )
+        )
+    split = split_rows(
+        name,
+        manifest,
+        usable,
+        recipe.validation_fraction,
+        recipe.seed,
+        labeled=task.kind in ("classification", "multi-label"),
+    )
+    train, validation = (
+        Part(manifest.select(numbers), numbers)
+        for numbers in (split.train, split.validation)
+    )
+    rows = TaskRows(name, task, scan, train, validation, split.told, quarantine)
+    return _with_targets(rows)
+
+
+def _with_targets(rows: TaskRows) -> TaskRows:
+    """The same with what the targets are, checked."""
+    manifest = rows.train.manifest
+    if rows.kind == "contrastive":
+        _check_pairs(rows)
+        return rows
+    if rows.kind == "regression":
+        try:
+            numbers = targets_of(manifest, "number")
+            targets_of(rows.validation.manifest, "number")
+        except ValueError as error:
+            raise RunError(f"Task {rows.name!r}: {error}") from error
+        mean, std = float(numbers.mean()), float(numbers.std())
+        if std == 0:
+            raise RunError(
+                message(
+                    f"Task {rows.name!r} needs different numbers to predict.",
+                    all_are=mean,
+                )
+            )
+        return dataclasses.replace(rows, mean=mean, std=std)
+    classes = tuple(class_names(manifest))
+    if len(classes) < 2:
+        raise RunError(
+            message(
+                f"Task {rows.name!r} needs two classes or more in its training "
+                "rows.",
+                "Name another column: [tasks.NAME.columns] label = NAME.",
+                classes=list(classes),
+                rows=len(rows.train),
+            )
+        )
+    try:
+        for part in (rows.train, rows.validation):
+            targets_of(part.manifest, rows.target, classes)
+    except ValueError as error:
+        raise RunError(f"Task {rows.name!r}: {error}") from error
+    return dataclasses.replace(rows, classes=classes)
+
+
+def _check_pairs(rows: TaskRows) -> None:
+    if "text" in rows.inputs:
+        texts = set(rows.train.manifest.values("text"))
+        if len(texts) < 2:
+            raise RunError(
+                message(
+                    f"Task {rows.name!r} needs different texts to tell apart.",
+                    all_are=next(iter(texts)),
+                )
+            )
+    for part, what in (
+        (rows.train, "training rows"),
+        (rows.validation, "validation rows"),
+    ):
+        targets = targets_of(part.manifest, rows.target)
+        if len(np.unique(targets)) < 2 or rows.batch_size < 2:
+            raise RunError(
+                message(
+                    f"Task {rows.name!r} contrasts rows of a batch, so its "
+                    f"{what} must be two or more, of different files.",
+                    "Add rows, or use a larger batch_size.",
+                    rows=len(part),
+                    batch_size=rows.batch_size,
+                )
+            )
