@@ -139,7 +139,7 @@ def test_every_fence_is_closed_and_known():
         fences = re.findall(r"^\s*```", path.read_text(), re.MULTILINE)
         assert len(fences) == 2 * len(blocks(path)), name_of(path)
         languages = {block.language for block in blocks(path)}
-        assert languages <= {"", "python"}, name_of(path)
+        assert languages <= {"", "python", "toml"}, name_of(path)
 
 
 def anchors(path: Path) -> set[str]:

@@ -172,6 +172,15 @@ def _check(options: DataOptions, given: dict[str, Any]) -> None:
                     "A column is named as --column label=NAME.", column=text
                 )
             )
+    for path in options.data:
+        if path.suffix == ".toml":
+            raise UsageError(
+                message(
+                    "A recipe is given by --recipe.",
+                    f"Use --recipe {path}.",
+                    data=str(path),
+                )
+            )
     if options.columns and not options.data:
         raise UsageError(
             message(

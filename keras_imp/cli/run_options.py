@@ -276,8 +276,9 @@ def echo_written(folder: Path, seconds: float, written: dict[str, str]) -> None:
         written: What each file is for, by its name.
     """
     typer.echo(f"Trained for {seconds:.0f} s. In {folder}:")
+    width = max(24, 2 + max(map(len, written)))
     for name, what in written.items():
-        typer.echo(f"  {name:24}{what}")
+        typer.echo(f"  {name:{width}}{what}")
     logs = shlex.quote(str(folder / "logs"))
     typer.echo(f"Curves: tensorboard --logdir {logs}")
 

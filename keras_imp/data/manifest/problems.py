@@ -66,7 +66,7 @@ def find_problems(manifest: "Manifest") -> list[Problem]:
         Those that make a row unusable first.
     """
     found = [
-        *_bad_files(manifest),
+        *bad_files(manifest),
         *_too_little(manifest),
         *_no_time(manifest),
         *_long_texts(manifest),
@@ -92,7 +92,15 @@ def skipped(problems: list[Problem], rows: int) -> np.ndarray:
     return bad
 
 
-def _bad_files(manifest: "Manifest") -> list[Problem]:
+def bad_files(manifest: "Manifest") -> list[Problem]:
+    """The rows whose files are not there, or are none.
+
+    Args:
+        manifest: The rows.
+
+    Returns:
+        The problems, by column and reason.
+    """
     return [
         Problem(REASONS[state], "skip", name, np.flatnonzero(states == state))
         for name, states in _states(manifest).items()

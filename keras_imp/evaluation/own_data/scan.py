@@ -15,9 +15,8 @@ from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.decoding.source import kind_of, opened
 from keras_imp.data.manifest import Manifest
-from keras_imp.data.manifest.problems import Problem
+from keras_imp.data.manifest.problems import Problem, bad_files
 from keras_imp.data.preprocessor import IMPPreprocessor
-from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.data.records import Quarantine, RowReader
 from keras_imp.evaluation.own_data.choices import spread
 from keras_imp.evaluation.own_data.recipe import Sizes, TaskRecipe
@@ -30,8 +29,6 @@ SCANNED = 2000
 MOST_WORKERS = 4
 # Rows that are named for each reason.
 NAMED = 3
-# States of files, as `Manifest.problems` tells them without opening any.
-OF_FILES = ("missing", "not_file", "unreadable", "hidden")
 
 
 class Scan(NamedTuple):
@@ -255,8 +252,4 @@ def _is_filled(manifest: Manifest, name: str) -> np.ndarray:
 
 def _missing_files(manifest: Manifest, files: list[str]) -> list[Problem]:
     columns = {"video" if f not in manifest.columns else f for f in files}
-    return [
-        problem
-        for problem in manifest.problems()
-        if problem.reason in OF_FILES and problem.column in columns & {*MEDIA}
-    ]
+    return [p for p in bad_files(manifest) if p.column in columns]

@@ -126,13 +126,15 @@ def _seen_labels(
     manifest: Manifest, rows: np.ndarray, hashes: np.ndarray, is_out: np.ndarray
 ) -> tuple[np.ndarray, int]:
     """Bring groups back to training that have a label of their own."""
-    labels = [labels_of(manifest, row) for row in rows.tolist()]
-    seen = {x for each, out in zip(labels, is_out) if not out for x in each}
+    seen: set[str] = set()
+    for row in rows[~is_out].tolist():
+        seen |= labels_of(manifest, row)
     back = []
     for place in np.flatnonzero(is_out).tolist():
-        if not labels[place] <= seen:
+        labels = labels_of(manifest, int(rows[place]))
+        if not labels <= seen:
             back.append(hashes[place])
-            seen |= labels[place]
+            seen |= labels
     return is_out & ~np.isin(hashes, back), int(np.isin(hashes, back).sum())
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,19 @@ def test_what_is_wrong_is_told_with_file_and_key(tmp_path, text, told):
 def test_a_recipe_that_is_not_there_is_told(tmp_path):
     with pytest.raises(RecipeError, match="No such file"):
         DataRecipe.read(tmp_path / "none.toml")
+
+
+def test_the_recipe_of_the_guide_can_be_read(tmp_path):
+    guide = Path(__file__).parents[3] / "docs" / "guides" / "own_data.md"
+    (text,) = re.findall(r"```toml\n(.*?)```", guide.read_text(), re.DOTALL)
+    recipe = read(tmp_path, text)
+    assert list(recipe.tasks) == ["photos", "audio", "species"]
+    assert recipe.weights == {"photos": 4, "audio": 1, "species": 1.0}
+
+
+def test_the_guide_names_every_key():
+    guide = Path(__file__).parents[3] / "docs" / "guides" / "own_data.md"
+    section = guide.read_text().split("### The recipe")[1].split("###")[0]
+    for of in (DataRecipe, TaskRecipe, Sizes):
+        for field in dataclasses.fields(of):
+            assert re.search(rf"\b{field.name}\b", section), field.name
