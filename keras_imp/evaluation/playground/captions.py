@@ -12,12 +12,12 @@ from keras_imp.evaluation.playground.recipe import Recipe
 # a name with its subcategory, is the most frequent. Categories are asked for
 # alone, as the names of classes, so some captions are a category alone.
 FORMS = (
-    ("{name}, {subcategory}", 0.50),
-    ("{name}, {category}", 0.15),
-    ("{keywords}, {subcategory}", 0.15),
-    ("{name}", 0.10),
-    ("{category}", 0.05),
-    ("{subcategory}", 0.05),
+    ("{name}, {subcategory}", 0.42),
+    ("{name}, {category}", 0.20),
+    ("{keywords}, {subcategory}", 0.12),
+    ("{name}", 0.06),
+    ("{category}", 0.12),
+    ("{subcategory}", 0.08),
 )
 # Probability of the short name of CLDR instead of the one of Unicode.
 SHORT_NAME = 0.4

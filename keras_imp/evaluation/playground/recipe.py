@@ -64,7 +64,7 @@ class Recipe:
     """
 
     weights: Mapping[str, float] = _fixed(
-        objects=7.0, captions=7.0, sounds=4.5, clips=2.5
+        objects=5.5, captions=9.0, sounds=4.5, clips=2.0
     )
     batch_sizes: Mapping[str, int] = _fixed(
         objects=64, captions=96, sounds=64, clips=48
@@ -80,7 +80,7 @@ class Recipe:
     dropout: float = 0.0
     projection_dim: int = 128
     temperature: float = 0.1
-    text_length: int = 16
+    text_length: int = 12
     vocabulary_size: int = 2000
     own_style: float = 0.5
     dropped_words: float = 0.2
