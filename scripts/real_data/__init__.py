@@ -1,0 +1,1 @@
+"""What `scripts/fetch_real_data.py` makes of its packages."""

@@ -1,0 +1,165 @@
+"""Animations of a game: what a unit does, as a video with sound and a text."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from real_data import wml
+from real_data.encoding import write_video
+
+PACKAGES = ("wesnoth-1.16-data",)
+CORE = "usr/share/games/wesnoth/1.16/data/core"
+_SOUND = re.compile(r"[\w\-/\[\]~,]+\.(?:ogg|wav)")
+_LIST = re.compile(r"\{(SOUND_LIST:[A-Z_0-9]+)\}")
+# What a tag is called, and how a text says it.
+ACTIONS = {
+    "death": ("death", "{unit} dies"),
+    "defend": ("defense", "{unit} is struck"),
+    "idle_anim": ("idle", "{unit} waits"),
+    "standing_anim": ("standing", "{unit} stands"),
+}
+# The image when a unit is struck, and the one before and after it.
+_DEFENSE = re.compile(r'\{DEFENSE_ANIM(?:_RANGE)? "([^"]+)" "([^"]+)"(.*)')
+_FRAME_MILLISECONDS = 100
+
+
+class Animation(NamedTuple):
+    """What a unit does.
+
+    Attributes:
+        unit: Its name.
+        label: The kind of action.
+        text: What happens, in words.
+        frames: Images, with milliseconds.
+        sound: The first of its sounds, or None.
+    """
+
+    unit: str
+    label: str
+    text: str
+    frames: list[tuple[Path, int]]
+    sound: Path | None
+
+
+def write(root: Path, out: Path) -> tuple[Path, int]:
+    """Write the videos and `battles.csv`.
+
+    Args:
+        root: Where the package is unpacked.
+        out: Folder to write.
+
+    Returns:
+        The table and the number of its rows.
+    """
+    core = root / CORE
+    lists = wml.sound_lists(core / "macros")
+    path, count = out / "battles.csv", 0
+    (out / "battles").mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video", "text", "label", "group"])
+        for source in sorted((core / "units").rglob("*.cfg")):
+            for animation in animations(source, core, lists):
+                name = f"battles/{count:04}.mp4"
+                write_video(out / name, animation.frames, animation.sound)
+                writer.writerow(
+                    [name, animation.text, animation.label, animation.unit]
+                )
+                count += 1
+    return path, count
+
+
+def animations(
+    source: Path, core: Path, lists: dict[str, str]
+) -> Iterator[Animation]:
+    """The animations of a unit that have at least two different images."""
+    for unit in wml.read(source).all("unit_type"):
+        # "female^Elvish Shaman": what is before is for translators.
+        name = unit.values.get("name", "").rpartition("^")[2]
+        ranges = {
+            attack.values.get("name", ""): attack.values.get("range", "")
+            for attack in unit.all("attack")
+        }
+        seen = set()
+        for node in (*unit.all("attack_anim", *ACTIONS), *_defenses(unit)):
+            said = _said(node, name, ranges)
+            frames = list(_frames(node, core / "images"))
+            shown = tuple(frames)
+            # The same images in another direction are mirrored by the game.
+            if not said or len({f for f, _ in frames}) < 2 or shown in seen:
+                continue
+            seen.add(shown)
+            yield Animation(name, *said, frames, _sound(node, core, lists))
+
+
+def _defenses(unit: wml.Node) -> Iterator[wml.Node]:
+    """What most units have by a macro: they are struck."""
+    for macro in unit.macros:
+        found = _DEFENSE.match(macro)
+        if found:
+            reaction, base, sound = found.groups()
+            frames = [
+                wml.Node("frame", {"image": f"{image}:{length}"}, [], [])
+                for image, length in ((base, 100), (reaction, 250), (base, 100))
+            ]
+            yield wml.Node("defend", {}, [sound], frames)
+
+
+def _said(
+    node: wml.Node, unit: str, ranges: dict[str, str]
+) -> tuple[str, str] | None:
+    """Label and text of an animation; None for an attack that is unknown."""
+    if not unit:
+        return None
+    if node.tag in ACTIONS:
+        label, text = ACTIONS[node.tag]
+        return label, text.format(unit=unit)
+    weapon = next(
+        (f.values.get("name", "") for f in node.all("filter_attack")), ""
+    )
+    reach = ranges.get(weapon)
+    if not reach:
+        return None
+    return f"{reach} attack", f"{unit} attacks with {weapon}"
+
+
+def _frames(node: wml.Node, images: Path) -> Iterator[tuple[Path, int]]:
+    """Images of the frames, with how long each is shown."""
+    for child in node.children:
+        if child.tag in ("if", "frame"):
+            yield from _frames_of(child, images)
+            yield from _frames(child, images)
+
+
+def _frames_of(frame: wml.Node, images: Path) -> Iterator[tuple[Path, int]]:
+    pattern = frame.values.get("image", "")
+    for shown in wml.expand(pattern) if pattern else ():
+        name, _, milliseconds = shown.partition(":")
+        path = images / name.split("~")[0]
+        if path.suffix == ".png" and path.is_file():
+            length = frame.values.get("duration", milliseconds)
+            yield (
+                path,
+                int(length) if length.isdecimal() else _FRAME_MILLISECONDS,
+            )
+
+
+def _sound(node: wml.Node, core: Path, lists: dict[str, str]) -> Path | None:
+    """The first sound of an animation that is there."""
+    texts = [each.values.get("sound", "") for each in _all(node)]
+    texts += [macro for each in _all(node) for macro in each.macros]
+    for text in texts:
+        text = _LIST.sub(lambda found: lists.get(found[1], ""), text)
+        for pattern in _SOUND.findall(text):
+            path = core / "sounds" / wml.expand(pattern.lstrip(","))[0]
+            if path.is_file():
+                return path
+    return None
+
+
+def _all(node: wml.Node) -> Iterator[wml.Node]:
+    yield node
+    for child in node.children:
+        yield from _all(child)
