@@ -26,6 +26,7 @@ def write(root: Path, out: Path) -> tuple[Path, int]:
     Returns:
         The table and the number of its rows.
     """
+    out.mkdir(parents=True, exist_ok=True)
     path, count = out / "prompts.csv", 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
