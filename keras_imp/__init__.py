@@ -41,6 +41,7 @@ _MODULES = {
     "schedules": "keras_imp.training.schedules",
     "tasks": "keras_imp.tasks",
     "training": "keras_imp.training",
+    "validation": "keras_imp.validation",
 }
 
 __all__ = sorted([*_HOMES, *_MODULES])

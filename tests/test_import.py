@@ -35,6 +35,7 @@ PUBLIC_NAMES = [
     "tasks",
     "training",
     "upcycle",
+    "validation",
 ]
 
 

@@ -1,0 +1,258 @@
+"""What is told of one file: numbers, words, a hash of what it shows."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_imp.data.decoding import (
+    BadFile,
+    Decoded,
+    decode_audio,
+    decode_image,
+    decode_video,
+)
+
+# Of a video: frames, spread evenly, and their height and width. A video of any
+# length then takes little memory, and damage anywhere is met.
+FRAMES = 16
+FRAME_SIZE = (64, 64)
+# Of audio: seconds that are decoded, 64 MiB of float32 at 16 kHz.
+MOST_SECONDS = 1000.0
+RATE = 16_000
+# Level of silence, in decibels of full scale: below the least of 16 bits.
+_SILENCE = -100.0
+
+# How a feature's values are compared with those of the training data. `scale`:
+# positive, by ratio. `level`: by difference. `category`: by name.
+KINDS: dict[str, str] = {
+    "image_height": "scale",
+    "image_width": "scale",
+    "image_aspect": "scale",
+    "image_bytes": "scale",
+    "image_brightness": "level",
+    "image_contrast": "level",
+    "image_format": "category",
+    "image_mode": "category",
+    "video_height": "scale",
+    "video_width": "scale",
+    "video_bytes": "scale",
+    "video_seconds": "scale",
+    "video_rate": "scale",
+    "video_brightness": "level",
+    "video_contrast": "level",
+    "video_motion": "level",
+    "video_format": "category",
+    "video_has_audio": "category",
+    "audio_bytes": "scale",
+    "audio_seconds": "scale",
+    "audio_rate": "category",
+    "audio_channels": "category",
+    "audio_level": "level",
+    "audio_format": "category",
+    "text_words": "scale",
+    "text_characters": "scale",
+    "label": "label",
+    "label_number": "level",
+    "weight": "level",
+}
+
+# How numbers that are categories are written.
+_WORDS = {"rate": "{} Hz", "channels": "{} channels", "has_audio": "audio: {}"}
+
+
+def features_of(
+    source: Path | bytes,
+    column: str,
+    start: float = 0.0,
+    end: float | None = None,
+    name: str = "",
+) -> dict[str, Any]:
+    """Decode a file, and say what it is.
+
+    Args:
+        source: A path, or the bytes of a file.
+        column: `"image"`, `"video"` or `"audio"`.
+        start: Where the segment that is meant starts, in seconds.
+        end: Where it ends; None for the end of the file.
+        name: The file as it is shown.
+
+    Returns:
+        `reason` and `detail` of a file that cannot be used; else `features`,
+        by names of `KINDS`, `notes` of the decoder, and `hash`, hexadecimal
+        digits of what was decoded: equal for files that show the same.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> from keras_imp.validation.features import features_of
+        >>> file = io.BytesIO()
+        >>> Image.new("RGB", (80, 60), "white").save(file, "PNG")
+        >>> found = features_of(file.getvalue(), "image")
+        >>> found["notes"], found["features"]["image_brightness"]
+        (['blank'], 255.0)
+        >>> features_of(b"GIF87a", "image")["reason"]
+        'damaged'
+    """
+    try:
+        if column == "image":
+            found = _told("image", decode_image(source, name=name), _look)
+        elif column == "audio":
+            found = _audio(source, start, end, name)
+        else:
+            found = _video(source, start, end, name)
+    except BadFile as error:
+        return {"reason": error.reason, "detail": error.detail}
+    found["features"][f"{column}_bytes"] = _bytes_of(source)
+    return found
+
+
+def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
+    """What is told of the captions of a row.
+
+    Args:
+        texts: The captions, at least one.
+
+    Returns:
+        Features by name; words and characters are those of the longest one.
+
+    Example:
+        >>> from keras_imp.validation.features import features_of_text
+        >>> features_of_text(("a heart", "red"))
+        {'text_words': 2, 'text_characters': 7}
+    """
+    return {
+        "text_words": max(len(text.split()) for text in texts),
+        "text_characters": max(map(len, texts)),
+    }
+
+
+def hash_of_text(text: str) -> str:
+    """A hash of a text, whatever its case, spaces and last stop.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Hexadecimal digits.
+
+    Example:
+        >>> from keras_imp.validation.features import hash_of_text
+        >>> hash_of_text("A heart.") == hash_of_text(" a  heart")
+        True
+    """
+    plain = " ".join(text.casefold().split()).rstrip(" .!")
+    return _digest(plain.encode("utf-8", "surrogatepass"))
+
+
+def _audio(
+    source: Path | bytes, start: float, end: float | None, name: str
+) -> dict[str, Any]:
+    last = start + MOST_SECONDS
+    audio = decode_audio(
+        source,
+        RATE,
+        start=start,
+        end=last if end is None else min(end, last),
+        name=name,
+    )
+    return _told("audio", audio, _listen)
+
+
+def _video(
+    source: Path | bytes, start: float, end: float | None, name: str
+) -> dict[str, Any]:
+    video = decode_video(
+        source,
+        FRAMES,
+        FRAME_SIZE,
+        interval=None,
+        start=start,
+        end=end,
+        name=name,
+    )
+    found = _told("video", video, _watch)
+    if video.facts["has_audio"]:
+        try:
+            heard = _audio(source, start, end, name)
+        except BadFile as error:
+            # The images may be fine: a task without audio can use them.
+            found["notes"].append(f"audio_{error.reason}")
+        else:
+            found["features"].update(heard["features"])
+            found["notes"] += [
+                f"audio_{note}"
+                for note in heard["notes"]
+                if note not in ("extension", "truncated")
+            ]
+    return found
+
+
+def _told(
+    column: str, decoded: Decoded, measure: Callable[[np.ndarray], dict]
+) -> dict[str, Any]:
+    values = decoded.values
+    facts = {**decoded.facts, **measure(values)}
+    if "height" in facts:
+        facts["aspect"] = facts["width"] / facts["height"]
+    features: dict[str, Any] = {}
+    for fact, value in facts.items():
+        name = f"{column}_{fact}"
+        kind = KINDS.get(name)
+        if kind == "category":
+            # Never numerals alone: TFDV would take them for numbers.
+            features[name] = _WORDS.get(fact, "{}").format(value)
+        elif kind is not None:
+            features[name] = _number(value)
+    digest = _digest(
+        repr((values.shape, str(values.dtype))).encode(),
+        np.ascontiguousarray(values),
+    )
+    return {
+        "features": features,
+        "notes": list(decoded.notes),
+        "hash": digest,
+    }
+
+
+def _look(image: np.ndarray) -> dict[str, float]:
+    return {
+        "brightness": float(image.mean()),
+        "contrast": float(image.mean(-1).std()),
+    }
+
+
+def _watch(video: np.ndarray) -> dict[str, float]:
+    # Of frames that follow each other; one frame does not move.
+    steps = np.abs(np.diff(video.astype("int16"), axis=0))
+    return {
+        **_look(video),
+        "motion": float(steps.mean()) if len(steps) else 0.0,
+    }
+
+
+def _listen(audio: np.ndarray) -> dict[str, float]:
+    power = float(np.mean(np.square(audio, dtype="float64")))
+    return {"level": _decibels(power**0.5)}
+
+
+def _decibels(amplitude: float) -> float:
+    least = 10 ** (_SILENCE / 20)
+    return round(20 * float(np.log10(max(amplitude, least))), 3)
+
+
+def _number(value: Any) -> int | float:
+    return int(value) if isinstance(value, int) else round(float(value), 4)
+
+
+def _bytes_of(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
+def _digest(*parts: Any) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,254 @@
+"""Flags: what is wrong with a row, as it stands among all others.
+
+Statistics of a data set cannot see a row twice: two sets that share nothing
+look as unlike as two that share all. So copies are found by hashes, and labels
+by their sets.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.validation.findings import ERROR, WARNING, Finding
+from keras_imp.validation.rows import RowKeys
+
+# Flag to its severity and its meaning. The words are written to reports and
+# compared by scripts: add, never rename.
+FLAGS: dict[str, tuple[str, str]] = {
+    "unreadable": (ERROR, "A file that cannot be used."),
+    "incomplete": (ERROR, "A row without what makes it an example."),
+    "leak_image": (ERROR, "The image is one of another split, too."),
+    "leak_video": (ERROR, "The video is one of another split, too."),
+    "leak_audio": (ERROR, "The audio is one of another split, too."),
+    "leak_group": (ERROR, "The group has rows in another split, too."),
+    "leak_text": (
+        ERROR,
+        "A text is one of another split, too; a warning where rows have files.",
+    ),
+    "label_unseen": (ERROR, "The label is not in the training data."),
+    "label_conflict": (WARNING, "The same content has another label, too."),
+    "duplicate": (WARNING, "A copy of another row or file of its split."),
+    "blank": (WARNING, "An image or a video of one color."),
+    "silent": (WARNING, "Audio of silence."),
+    "damaged": (WARNING, "Parts are repaired, left out or cut off."),
+    "short": (WARNING, "Less than a tenth of a second."),
+    "tiny": (WARNING, "Less than 8 pixels on each side."),
+    "aspect": (WARNING, "One side is more than 20 times the other."),
+    "clipped": (WARNING, "More than 1 % of the samples at full scale."),
+    "several_images": (WARNING, "Pages or frames, of which one is used."),
+    "long_text": (WARNING, "A text of more than 20,000 bytes."),
+}
+# Notes of the decoders, which are flags by another name; `extension` is none.
+_OF_NOTES = {
+    "animated": "several_images",
+    "pages": "several_images",
+    "truncated": "damaged",
+}
+
+
+def find_flags(
+    keys: RowKeys,
+    faults: Mapping[int, Sequence[Sequence[str]]],
+    notes: Mapping[int, Sequence[str]],
+) -> list[Finding]:
+    """All flags of some rows.
+
+    Args:
+        keys: What identifies the rows.
+        faults: Column and reason of what is wrong with single rows.
+        notes: Words of the decoders about single rows.
+
+    Returns:
+        The flags, errors first.
+
+    Example:
+        >>> from keras_imp.validation.flags import find_flags
+        >>> from keras_imp.validation.rows import Part, RowKeys
+        >>> keys = RowKeys()
+        >>> keys.parts = [Part("train", True), Part("test", False)]
+        >>> same = {"places": {}, "is_segment": False, "texts": [],
+        ...         "labels": [], "hashes": {"image": "00000000000000ff"}}
+        >>> for part in (0, 1):
+        ...     keys.add(part, same)
+        >>> finding, = find_flags(keys, {}, {})
+        >>> finding.flag, finding.row, finding.other
+        ('leak_image', 1, 0)
+    """
+    found = [
+        *_of_faults(faults),
+        *_of_notes(notes),
+        *_leaks(keys),
+        *_duplicates(keys),
+        *_unseen_labels(keys),
+        *_conflicts(keys),
+    ]
+    order = {flag: number for number, flag in enumerate(FLAGS)}
+    # A row has a flag once for each column.
+    unique = {(f.flag, f.row, f.column): f for f in reversed(found)}
+    return sorted(unique.values(), key=lambda f: (order[f.flag], f.row))
+
+
+def text_severity(keys: RowKeys) -> str:
+    """Severity of a text in two splits: an error where rows are texts alone.
+
+    Two images may have one caption, and neither tells of the other.
+
+    Args:
+        keys: What identifies the rows.
+
+    Returns:
+        `"error"` or `"warning"`.
+    """
+    has_files = any(keys.array_of("files", name).any() for name in MEDIA)
+    return WARNING if has_files else ERROR
+
+
+def are_numbers(labels: Sequence[str]) -> bool:
+    """Whether labels are numbers to be predicted, and no classes.
+
+    Args:
+        labels: All different labels.
+
+    Returns:
+        True if all are finite numbers, and one has a decimal point.
+
+    Example:
+        >>> from keras_imp.validation.flags import are_numbers
+        >>> are_numbers(["1", "2"]), are_numbers(["0.5", "2"])
+        (False, True)
+    """
+    try:
+        numbers = [float(label) for label in labels]
+    except ValueError:
+        return False
+    has_point = any("." in label or "e" in label for label in labels)
+    return has_point and bool(np.isfinite(numbers).all())
+
+
+def _of_faults(
+    faults: Mapping[int, Sequence[Sequence[str]]],
+) -> Iterator[Finding]:
+    for row, own in faults.items():
+        for column, reason in own:
+            flag = "unreadable"
+            if reason.startswith("no_") and reason not in (
+                "no_audio",
+                "no_video",
+            ):
+                flag = "incomplete"
+            elif reason in FLAGS:
+                flag = reason
+            yield Finding(row, flag, FLAGS[flag][0], column, reason)
+
+
+def _of_notes(notes: Mapping[int, Sequence[str]]) -> Iterator[Finding]:
+    for row, own in notes.items():
+        for note in own:
+            word = note.removeprefix("audio_")
+            flag = _OF_NOTES.get(word, word)
+            if flag in FLAGS:
+                yield Finding(row, flag, FLAGS[flag][0], "", note)
+            elif word != "extension":
+                # The audio of a video, which its images do without.
+                yield Finding(row, "damaged", WARNING, "audio", word)
+
+
+def _leaks(keys: RowKeys) -> Iterator[Finding]:
+    part = keys.array_of("part")
+    for name in MEDIA:
+        for key in ("media", "recordings"):
+            yield from _shared(
+                f"leak_{name}", keys.array_of(key, name), part, column=name
+            )
+    yield from _shared("leak_group", keys.array_of("group"), part, "group")
+    rows, texts = map(np.asarray, keys.texts)
+    severity = text_severity(keys)
+    for finding in _shared("leak_text", texts, part[rows], "text"):
+        yield finding._replace(
+            row=int(rows[finding.row]),
+            other=int(rows[finding.other]),
+            severity=severity,
+        )
+
+
+def _shared(
+    flag: str, values: np.ndarray, part: np.ndarray, column: str
+) -> Iterator[Finding]:
+    """Rows with a value that a part before theirs has too."""
+    first = _first_of(values, part)
+    for row in np.flatnonzero(first != np.arange(len(values))):
+        if values[row] and part[first[row]] != part[row]:
+            yield Finding(
+                int(row), flag, FLAGS[flag][0], column, other=int(first[row])
+            )
+
+
+def _first_of(values: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """The first row, in the order of the parts, that has each row's value."""
+    if not len(values):
+        return np.zeros(0, "int64")
+    order = np.lexsort((np.arange(len(values)), part, values))
+    ranked = values[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    lengths = np.diff(np.r_[starts, len(ranked)])
+    first = np.empty(len(values), "int64")
+    first[order] = np.repeat(order[starts], lengths)
+    return first
+
+
+def _duplicates(keys: RowKeys) -> Iterator[Finding]:
+    """Files that show what another file of their part shows."""
+    part = keys.array_of("part").astype("uint64")
+    for name in MEDIA:
+        content = keys.array_of("media", name)
+        files = keys.array_of("files", name)
+        # Equal content in one part; a file with several rows is no copy.
+        mixed = np.where(content, content * np.uint64(31) + part, 0)
+        first = _first_of(mixed, np.zeros(len(mixed), "int64"))
+        again = (mixed != 0) & (files != files[first])
+        for row in np.flatnonzero(again):
+            yield Finding(
+                int(row), "duplicate", WARNING, name, other=int(first[row])
+            )
+
+
+def _unseen_labels(keys: RowKeys) -> Iterator[Finding]:
+    names = list(keys.label_names)
+    reference = [i for i, part in enumerate(keys.parts) if part.is_reference]
+    if not reference or len(keys.parts) == 1 or are_numbers(names):
+        return
+    rows, labels = map(np.asarray, keys.labels)
+    trained = np.isin(keys.array_of("part")[rows], reference)
+    seen = np.zeros(len(names), bool)
+    seen[labels[trained]] = True
+    if not seen.any():
+        return
+    for place in np.flatnonzero(~seen[labels]):
+        yield Finding(
+            int(rows[place]),
+            "label_unseen",
+            ERROR,
+            "label",
+            names[labels[place]],
+        )
+
+
+def _conflicts(keys: RowKeys) -> Iterator[Finding]:
+    """Rows whose content has another label in an earlier row."""
+    if are_numbers(list(keys.label_names)):
+        return
+    rows, labels = map(np.asarray, keys.labels)
+    # Rows with one label each: of several, each may be true.
+    single = np.full(len(keys), -1)
+    single[rows] = labels
+    single[np.bincount(rows, minlength=len(keys)) > 1] = -1
+    for name in MEDIA:
+        content = keys.array_of("media", name)
+        first = _first_of(content, np.zeros(len(content), "int64"))
+        for row in np.flatnonzero((content != 0) & (single >= 0)):
+            other = first[row]
+            if single[other] >= 0 and single[other] != single[row]:
+                yield Finding(
+                    int(row), "label_conflict", WARNING, name, other=int(other)
+                )

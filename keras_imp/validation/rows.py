@@ -1,0 +1,155 @@
+"""What flags are found by: parts, hashes and labels of all rows, as arrays."""
+
+from array import array
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_imp.data.manifest import Manifest
+from keras_imp.data.manifest.groups import hashes
+from keras_imp.data.reading.aliases import MEDIA
+
+# The part of rows that have no split.
+ALL = "all"
+AGAINST = "against"
+
+
+class Part(NamedTuple):
+    """Rows that are compared with others as a whole, such as a split.
+
+    Attributes:
+        name: Its name.
+        is_reference: Whether it is what the others are compared with.
+    """
+
+    name: str
+    is_reference: bool
+
+
+def parts_of(
+    manifest: Manifest, has_against: bool = False
+) -> tuple[list[Part], np.ndarray]:
+    """The parts of some data.
+
+    Args:
+        manifest: The rows.
+        has_against: Whether other data is what they are compared with.
+
+    Returns:
+        The parts, the reference first: the split `"train"`, else the largest
+        one, unless there is other data; and the part of each row, int64, shape
+        `(rows,)`.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.validation.rows import parts_of
+        >>> parts, numbers = parts_of(keras_imp.data.Manifest(
+        ...     {"text": ["a", "b"], "split": ["test", "train"]}))
+        >>> [part.name for part in parts], numbers.tolist()
+        (['train', 'test'], [1, 0])
+    """
+    if "split" not in manifest.columns:
+        splits = [ALL] * len(manifest)
+    else:
+        splits = [value or ALL for value in manifest.column("split")]
+    names, numbers, counts = np.unique(
+        np.array(splits, object), return_inverse=True, return_counts=True
+    )
+    order = {"train": 0, "validation": 1, "test": 2}
+    largest = names[counts.argmax()]
+    first = "train" if "train" in names else largest
+    ranked = sorted(names, key=lambda name: (name != first, order.get(name, 3)))
+    place = {name: number for number, name in enumerate(ranked)}
+    parts = [Part(name, name == first and not has_against) for name in ranked]
+    return parts, np.array([place[names[n]] for n in numbers.reshape(-1)])
+
+
+class RowKeys:
+    """What identifies the content of rows, by number.
+
+    Attributes:
+        parts: The parts, of all data that was added.
+        part: The part of each row.
+        media: By column: a hash of what each row shows there, 0 for none.
+        files: By column: a hash of the file's place, 0 for none.
+        recordings: The same of rows that are a segment of their file.
+        texts: Rows and hashes of all captions.
+        labels: Rows and numbers of all labels.
+        label_names: Labels by number.
+        group: A hash of the group of each row, 0 for none.
+
+    Example:
+        >>> from keras_imp.validation.rows import RowKeys
+        >>> keys = RowKeys()
+        >>> keys.names
+        []
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.part = array("q")
+        self.media = {name: array("Q") for name in MEDIA}
+        self.files = {name: array("Q") for name in MEDIA}
+        self.recordings = {name: array("Q") for name in MEDIA}
+        self.texts = array("q"), array("Q")
+        self.labels = array("q"), array("q")
+        self.label_names: dict[str, int] = {}
+        self.group = array("Q")
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the parts."""
+        return [part.name for part in self.parts]
+
+    def add_groups(self, manifest: Manifest) -> None:
+        """Note the groups of rows that are added next, where data has any.
+
+        Args:
+            manifest: The rows.
+        """
+        if "group" not in manifest.columns:
+            self.group.extend([0] * len(manifest))
+            return
+        found = hashes(manifest, "group")
+        found[~manifest.column("group").is_filled()] = 0
+        self.group.extend(found.tolist())
+
+    def add(self, part: int, record: dict[str, Any]) -> None:
+        """Note the next row.
+
+        Args:
+            part: Number of its part.
+            record: What the scan has of it.
+        """
+        row = len(self.part)
+        self.part.append(part)
+        for name in MEDIA:
+            digest = record["hashes"].get(name)
+            self.media[name].append(int(digest[:16], 16) if digest else 0)
+            place = record["places"].get(name)
+            file = hash(place) & (2**64 - 1) if place else 0
+            self.files[name].append(file)
+            self.recordings[name].append(file if record["is_segment"] else 0)
+        for digest in record["texts"]:
+            self.texts[0].append(row)
+            self.texts[1].append(int(digest[:16], 16))
+        for label in record["labels"]:
+            self.labels[0].append(row)
+            number = self.label_names.setdefault(label, len(self.label_names))
+            self.labels[1].append(number)
+
+    def array_of(self, name: str, column: str = "") -> np.ndarray:
+        """One kind of key of all rows, as an array.
+
+        Args:
+            name: Name of the attribute.
+            column: The column, for those that have one array for each.
+
+        Returns:
+            Shape `(rows,)`.
+        """
+        values = getattr(self, name)
+        return np.asarray(values[column] if column else values)

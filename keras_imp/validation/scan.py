@@ -1,0 +1,335 @@
+"""Every file of a manifest, decoded once: features, hashes, faults by row."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_imp._files import commit, unfinished
+from keras_imp.data import paths
+from keras_imp.data.decoding.errors import BadFile
+from keras_imp.data.manifest import Manifest
+from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.validation.features import features_of_text, hash_of_text
+from keras_imp.validation.findings import Finding
+from keras_imp.validation.flags import FLAGS, are_numbers, find_flags
+from keras_imp.validation.isolated import Answer, Call, call_isolated
+from keras_imp.validation.rows import AGAINST, Part, RowKeys, parts_of
+
+TARGET = "keras_imp.validation.features:features_of"
+FILE = "features.jsonl"
+_SCANNED = "scanned.jsonl"
+
+
+class Scan(NamedTuple):
+    """What a scan found.
+
+    Attributes:
+        path: `features.jsonl`: a line of JSON for each row, with `part`,
+            `kind` (the files that it has, such as `"image"`), `group`,
+            `features` and `flags`.
+        parts: The parts of the rows, the reference first.
+        rows: Number of rows by part.
+        kinds: Kinds of rows.
+        findings: What is wrong, by row.
+
+    Example:
+        >>> from PIL import Image
+        >>> import keras_imp
+        >>> for name in ("a.png", "b.png"):
+        ...     Image.new("RGB", (32, 32), "red").save(name)
+        >>> scan = keras_imp.validation.scan_and_flag(
+        ...     keras_imp.data.Manifest({"image": ["a.png", "b.png"]}), ".")
+        >>> scan.counts()
+        {'duplicate': 1, 'blank': 2}
+    """
+
+    path: Path
+    parts: list[Part]
+    rows: dict[str, int]
+    kinds: list[str]
+    findings: list[Finding]
+
+    def counts(self, severity: str | None = None) -> dict[str, int]:
+        """How many rows have each flag.
+
+        Args:
+            severity: `"error"` or `"warning"`. Defaults to both.
+
+        Returns:
+            Numbers of rows by flag, errors first.
+        """
+        found = dict.fromkeys(FLAGS, 0)
+        for finding in self.findings:
+            if severity in (None, finding.severity):
+                found[finding.flag] += 1
+        return {flag: number for flag, number in found.items() if number}
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The rows, one after another, as `features.jsonl` has them."""
+        return _lines(self.path)
+
+
+def scan_and_flag(
+    manifest: Manifest,
+    folder: str | Path,
+    *,
+    against: Manifest | None = None,
+    workers: int | None = None,
+    seconds: float = 30.0,
+    target: str = TARGET,
+) -> Scan:
+    """Decode every file of some data, and flag what is wrong with its rows.
+
+    Files are decoded by processes that may be lost, so one that crashes a
+    decoder, or never ends, is one more file that cannot be used.
+
+    Args:
+        manifest: The rows.
+        folder: Where to write `features.jsonl`.
+        against: The data that is trained on, if it is another one.
+        workers: Number of processes. Defaults to the number of cores.
+        seconds: Time for one file.
+        target: The function that decodes; see `features.features_of`.
+
+    Returns:
+        The path of the features, the parts of the data, and the findings.
+
+    Raises:
+        ValueError: If a number is out of its range.
+        OSError: If the folder cannot be written.
+
+    Example:
+        >>> import keras_imp
+        >>> from pathlib import Path
+        >>> _ = Path("a.png").write_bytes(b"no image")
+        >>> scan = keras_imp.validation.scan_and_flag(
+        ...     keras_imp.data.Manifest({"image": ["a.png"]}), ".")
+        >>> scan.findings[0].flag, scan.findings[0].detail
+        ('unreadable', 'not_image')
+    """
+    folder = Path(folder)
+    keys = RowKeys()
+    scanned = folder / _SCANNED
+    bad: dict[int, list[tuple[str, str]]] = {}
+    notes: dict[int, list[str]] = {}
+    kinds = set()
+    with scanned.open("w", encoding="utf-8") as file:
+        for data, is_against in ((against, True), (manifest, False)):
+            if data is None:
+                continue
+            for record in _scan(
+                data, keys, is_against, against is not None,
+                call_isolated(target, _calls(data), workers, seconds),
+            ):  # fmt: skip
+                row = len(keys) - 1
+                kinds.add(record["kind"])
+                if record["faults"]:
+                    bad[row] = record["faults"]
+                if record["notes"]:
+                    notes[row] = record["notes"]
+                file.write(json.dumps(record) + "\n")
+    findings = find_flags(keys, bad, notes)
+    path = folder / FILE
+    numbers = bool(keys.label_names) and are_numbers(list(keys.label_names))
+    _write_with_flags(scanned, path, findings, numbers)
+    scanned.unlink()
+    skipped = 0 if against is None else len(against)
+    counts = np.bincount(keys.array_of("part"), minlength=len(keys.parts))
+    return Scan(
+        path,
+        keys.parts,
+        dict(zip(keys.names, counts.tolist())),
+        sorted(kinds),
+        # Of the data that is asked about; the other is only compared with.
+        [f for f in findings if f.row >= skipped],
+    )
+
+
+def _scan(
+    manifest: Manifest,
+    keys: RowKeys,
+    is_against: bool,
+    has_against: bool,
+    answers: Iterator[Answer],
+) -> Iterator[dict[str, Any]]:
+    """The records of rows; each is also noted in `keys`."""
+    offset = len(keys.parts)
+    if is_against:
+        chosen = [Part(AGAINST, True)]
+        part_of = np.zeros(len(manifest), int)
+    else:
+        chosen, part_of = parts_of(manifest, has_against)
+    keys.parts += chosen
+    keys.add_groups(manifest)
+    groups = manifest.groups()
+    problems = _problems(manifest)
+    for row in range(len(manifest)):
+        record = _record(manifest, row, answers)
+        record["part"] = chosen[part_of[row]].name
+        record["group"] = f"{int(is_against)}-{groups[row]}"
+        known = {name for name, _ in record["faults"]}
+        record["faults"] += [
+            fault for fault in problems.get(row, ()) if fault[0] not in known
+        ]
+        keys.add(offset + int(part_of[row]), record)
+        yield record
+
+
+def _problems(manifest: Manifest) -> dict[int, list[tuple[str, str]]]:
+    """Column and reason of what shows without decoding, by row."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for problem in manifest.problems():
+        for row in problem.rows.tolist():
+            found.setdefault(row, []).append((problem.column, problem.reason))
+    return found
+
+
+def _calls(manifest: Manifest) -> Iterator[Call]:
+    """One call for each file of each row that can be opened."""
+    for row in range(len(manifest)):
+        for column in _media(manifest, row):
+            try:
+                source = manifest.source(row, column)
+            except BadFile:
+                continue
+            name = paths.shown(manifest.column(column)[row])
+            span = span_of(manifest, row) if column != "image" else {}
+            key = (column, name, *span.values())
+            yield Call(
+                source, {"column": column, "name": name, **span}, key
+            )  # fmt: skip
+
+
+def _record(
+    manifest: Manifest, row: int, answers: Iterator[Answer]
+) -> dict[str, Any]:
+    media = _media(manifest, row)
+    record: dict[str, Any] = {
+        "row": row,
+        "where": paths.shown(str(manifest.where(row))),
+        "kind": "+".join(media) or "text",
+        "files": {},
+        "places": {},
+        "hashes": {},
+        "texts": [],
+        "labels": [],
+        "notes": [],
+        "faults": [],
+        "features": {},
+    }
+    for column in media:
+        record["files"][column] = paths.shown(manifest.column(column)[row])
+        try:
+            place = _place(manifest, row, column)
+        except BadFile as error:
+            record["faults"].append((column, error.reason))
+            continue
+        record["places"][column] = place
+        _take(record, column, next(answers))
+    record["is_segment"] = bool(span_of(manifest, row))
+    _add_text(record, manifest, row)
+    _add_labels(record, manifest, row)
+    return record
+
+
+def _place(manifest: Manifest, row: int, column: str) -> str:
+    """Where a file is: shards may have members of one name."""
+    source = manifest.source(row, column)
+    if isinstance(source, Path):
+        return paths.shown(source)
+    return paths.shown(f"{manifest.where(row)}: {manifest.column(column)[row]}")
+
+
+def _take(record: dict[str, Any], column: str, answer: Answer) -> None:
+    """Put what was found of a file into the record of its row."""
+    if answer.fault:
+        record["faults"].append((column, answer.fault))
+        return
+    found = answer.value
+    if "reason" in found:
+        record["faults"].append((column, found["reason"]))
+        return
+    # Audio of a video gives way to a file of its own.
+    record["features"] = {**record["features"], **found["features"]}
+    record["notes"] += found["notes"]
+    record["hashes"][column] = found["hash"]
+
+
+def _add_text(record: dict[str, Any], manifest: Manifest, row: int) -> None:
+    texts = _several(manifest, row, "text")
+    if texts:
+        record["features"].update(features_of_text(texts))
+        record["texts"] = [hash_of_text(text) for text in texts]
+
+
+def _add_labels(record: dict[str, Any], manifest: Manifest, row: int) -> None:
+    record["labels"] = labels = list(_several(manifest, row, "label"))
+    if labels:
+        record["features"]["label"] = labels
+    if "weight" in manifest.columns:
+        weight = manifest.column("weight")[row]
+        if weight is not None:
+            record["features"]["weight"] = float(weight)
+
+
+def _several(manifest: Manifest, row: int, column: str) -> tuple[str, ...]:
+    if column not in manifest.columns:
+        return ()
+    value = manifest.column(column)[row]
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _media(manifest: Manifest, row: int) -> list[str]:
+    return [
+        name
+        for name in MEDIA
+        if name in manifest.columns and manifest.column(name)[row] is not None
+    ]
+
+
+def span_of(manifest: Manifest, row: int) -> dict[str, float]:
+    """Start and end of a row's segment of its file, where it has them.
+
+    Args:
+        manifest: The rows.
+        row: Number of the row.
+
+    Returns:
+        Seconds by column.
+    """
+    span = {}
+    for name in ("start", "end"):
+        value = manifest.column(name)[row] if name in manifest.columns else None
+        if value is not None and np.isfinite(value):
+            span[name] = float(value)
+    return span
+
+
+def _write_with_flags(
+    scanned: Path, path: Path, findings: Iterable[Finding], numbers: bool
+) -> None:
+    """Add the flags to the records, and write the file as a whole.
+
+    Whether labels are numbers shows only when all are known.
+    """
+    found: dict[int, set[str]] = {}
+    for finding in findings:
+        found.setdefault(finding.row, set()).add(finding.flag)
+    with unfinished(path).open("w", encoding="utf-8") as file:
+        for row, record in enumerate(_lines(scanned)):
+            own = found.get(row, ())
+            record["flags"] = {flag: int(flag in own) for flag in FLAGS}
+            features = record["features"]
+            if numbers and "label" in features:
+                features["label_number"] = float(features.pop("label")[0])
+            file.write(json.dumps(record) + "\n")
+    commit(unfinished(path), path)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
