@@ -1,0 +1,209 @@
+"""How far apart distributions are, and how far parts of one data set may be."""
+
+import collections
+import random
+from pathlib import Path
+from typing import Any
+
+# Random splits that say how far apart two parts of one data set may be.
+SPLITS = 8
+MARGIN = 1.5
+LEAST_LIMIT = 0.05
+# Fewer rows, or groups, tell nothing of a distribution.
+FEWEST_ROWS = 30
+FEWEST_GROUPS = 20
+# Rows of a part that distances are measured on, chosen at random.
+MOST_ROWS = 10_000
+# Below every measured distance, so that each is told.
+_TELL_ALL = 1e-9
+# Fraction of the rows with the least and with the largest values, which are
+# left out: one value far away would leave a histogram of one bar. Those are
+# told by the ranges of the schema.
+_TRIMMED = 0.01
+
+Rows = list[tuple[str, dict[str, Any]]]
+
+
+def compare(
+    tfdv: Any, schema: Any, reference: Rows, rows: Rows, skew: bool
+) -> Any:
+    """Compare the distributions of two parts.
+
+    Args:
+        tfdv: The module.
+        schema: A schema with limits.
+        reference: Rows of the part to compare with.
+        rows: Rows of the other part.
+        skew: Whether the limits are those of skew, else of drift.
+
+    Returns:
+        Anomalies of TFDV.
+    """
+    first = _statistics(tfdv, [row for _, row in reference])
+    second = _statistics(tfdv, [row for _, row in rows])
+    if skew:
+        return tfdv.validate_statistics(
+            first, schema, serving_statistics=second
+        )
+    return tfdv.validate_statistics(second, schema, previous_statistics=first)
+
+
+def calibrated_limits(tfdv: Any, rows: Rows, count: int) -> dict[str, float]:
+    """Limits of distances for a part of some rows.
+
+    They are 1.5 times the largest distance between a random part of the
+    reference and its rest, which share no group.
+
+    Args:
+        tfdv: The module.
+        rows: Group and features of rows of the reference.
+        count: Number of rows of the part.
+
+    Returns:
+        Limits by feature; none if they would tell nothing.
+    """
+    groups = sorted({group for group, _ in rows})
+    if count < FEWEST_ROWS or len(groups) < FEWEST_GROUPS:
+        return {}
+    largest: dict[str, float] = {}
+    for seed in range(SPLITS):
+        chosen = _held_out(groups, rows, min(count, len(rows) // 2), seed)
+        first = _statistics(tfdv, [row for g, row in rows if g not in chosen])
+        second = _statistics(tfdv, [row for g, row in rows if g in chosen])
+        for name, distance in _distances(tfdv, first, second).items():
+            largest[name] = max(distance, largest.get(name, 0.0))
+    return {
+        name: max(LEAST_LIMIT, round(MARGIN * distance, 4))
+        for name, distance in largest.items()
+    }
+
+
+def set_limits(schema: Any, limits: dict[str, float], skew: bool) -> None:
+    """Write limits of distances into a schema.
+
+    Args:
+        schema: The schema.
+        limits: Largest distance by feature.
+        skew: Whether they are for the skew comparator, else for drift.
+    """
+    for feature in schema.feature:
+        feature.ClearField("skew_comparator")
+        feature.ClearField("drift_comparator")
+        limit = limits.get(feature.name)
+        if limit is None:
+            continue
+        comparator = (
+            feature.skew_comparator if skew else feature.drift_comparator
+        )
+        if feature.type == 1:  # schema_pb2.BYTES
+            comparator.infinity_norm.threshold = limit
+        else:
+            comparator.jensen_shannon_divergence.threshold = limit
+
+
+def limits_in(schema: Any) -> dict[str, float]:
+    """The limits that a schema has.
+
+    Args:
+        schema: The schema.
+
+    Returns:
+        Largest distance by feature.
+    """
+    limits = {}
+    for feature in schema.feature:
+        for comparator in (feature.skew_comparator, feature.drift_comparator):
+            for name in ("infinity_norm", "jensen_shannon_divergence"):
+                if comparator.HasField(name):
+                    limits[feature.name] = getattr(comparator, name).threshold
+    return limits
+
+
+def sampled_rows(path: str, kind: str, parts: list[str]) -> dict[str, Rows]:
+    """Random rows of each part, each as likely.
+
+    Args:
+        path: `features.jsonl`.
+        kind: Kind of row.
+        parts: Names of the parts.
+
+    Returns:
+        Group and features of rows, by part; flags are left out.
+    """
+    import tfdv_rows
+
+    draw = random.Random(0)
+    kept: dict[str, Rows] = {part: [] for part in parts}
+    seen: collections.Counter = collections.Counter()
+    with Path(path).open(encoding="utf-8") as lines:
+        for own_kind, part, group, row in tfdv_rows.read_rows(lines):
+            if own_kind != kind:
+                continue
+            seen[part] += 1
+            place = len(kept[part])
+            if place == MOST_ROWS:
+                place = draw.randrange(seen[part])
+            if place < MOST_ROWS:
+                kept[part][place : place + 1] = [
+                    (group, tfdv_rows.without_flags(row))
+                ]
+    return {part: rows for part, rows in kept.items() if rows}
+
+
+def _statistics(tfdv: Any, rows: list[dict[str, Any]]) -> Any:
+    import tfdv_rows
+
+    return tfdv_rows.statistics(tfdv, _trimmed(rows))
+
+
+def _trimmed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without the values at both ends of each feature."""
+    numbers: dict[str, list] = collections.defaultdict(list)
+    for row in rows:
+        for name, (first, *_) in row.items():
+            if not isinstance(first, str):
+                numbers[name].append(first)
+    bounds = {}
+    for name, values in numbers.items():
+        values.sort()
+        end = min(1 + int(_TRIMMED * len(values)), (len(values) - 1) // 2)
+        bounds[name] = values[end], values[-1 - end]
+    return [
+        {
+            name: value
+            for name, value in row.items()
+            if name not in bounds
+            or bounds[name][0] <= value[0] <= bounds[name][1]
+        }
+        for row in rows
+    ]
+
+
+def _held_out(groups: list[str], rows: Rows, count: int, seed: int) -> set[str]:
+    """Random groups that have about so many rows together."""
+    sizes = collections.Counter(group for group, _ in rows)
+    order = list(groups)
+    random.Random(seed).shuffle(order)
+    chosen: set[str] = set()
+    for group in order:
+        if count <= 0:
+            break
+        chosen.add(group)
+        count -= sizes[group]
+    return chosen
+
+
+def _distances(tfdv: Any, first: Any, second: Any) -> dict[str, float]:
+    import tfdv_rows
+
+    schema = tfdv.infer_schema(
+        first, max_string_domain_size=tfdv_rows.MOST_CLASSES
+    )
+    names = [feature.name for feature in schema.feature]
+    set_limits(schema, dict.fromkeys(names, _TELL_ALL), skew=False)
+    found = tfdv.validate_statistics(second, schema, previous_statistics=first)
+    return {
+        info.path.step[0]: measured.value
+        for info in found.drift_skew_info
+        for measured in info.drift_measurements
+    }
