@@ -1,0 +1,223 @@
+"""The report: one HTML file without scripts, which loads nothing."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras_imp
+from keras_imp._files import write_text
+from keras_imp._optional import require
+from keras_imp.data import paths
+from keras_imp.data.decoding.errors import BadFile
+from keras_imp.data.manifest import Manifest
+from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.validation.drawings import histogram, waveform
+from keras_imp.validation.features import KINDS
+from keras_imp.validation.findings import ERROR, Finding
+from keras_imp.validation.flags import FLAGS
+from keras_imp.validation.isolated import Call, call_isolated
+from keras_imp.validation.scan import Scan, span_of
+
+TEMPLATE = "report.html.j2"
+FILE = "report.html"
+PREVIEWS = "keras_imp.validation.previews:preview_of"
+# Rows that are shown of a flag.
+MOST_SHOWN = 12
+# Values of a feature of a part that its histogram is drawn from.
+_MOST_VALUES = 200_000
+_LONGEST = 120
+
+
+class Shown(NamedTuple):
+    """A row of the data, or of the data that it is compared with.
+
+    Attributes:
+        manifest: The rows it is one of.
+        row: Its number there.
+    """
+
+    manifest: Manifest
+    row: int
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    scan: Scan,
+    data: list[Manifest],
+    result: dict[str, Any],
+    seconds: float = 30.0,
+) -> Path:
+    """Write the report.
+
+    Args:
+        folder: Where.
+        title: What is reported on.
+        scan: The rows.
+        data: The manifests, in the order in which rows are counted.
+        result: `anomalies` and `notes` of TFDV, its version `tfdv`, and
+            `missing`, why it did not run, or `""`.
+        seconds: Time for one file.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ImportError: If Jinja2 is not installed.
+    """
+    jinja = require("jinja2", extra="data")
+    environment = jinja.Environment(
+        loader=jinja.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    severities = [f.severity for f in scan.findings]
+    severities += [anomaly["severity"] for anomaly in result["anomalies"]]
+    text = environment.get_template(TEMPLATE).render(
+        data=title,
+        version=keras_imp.__version__,
+        rows=list(scan.rows.items()),
+        errors=severities.count(ERROR),
+        warnings=len(severities) - severities.count(ERROR),
+        flags=_flags(scan, data, seconds),
+        features=_features(scan),
+        **{key: result[key] for key in ("anomalies", "notes")},
+        tfdv=result["tfdv"],
+        missing=result["missing"],
+    )
+    write_text(folder / FILE, text)
+    return folder / FILE
+
+
+def _flags(
+    scan: Scan, data: list[Manifest], seconds: float
+) -> list[dict[str, Any]]:
+    """What is shown of each flag that some rows have."""
+    chosen = []
+    for name, count in scan.counts().items():
+        own = [f for f in scan.findings if f.flag == name]
+        chosen.append((name, count, own[:MOST_SHOWN]))
+    rows = [_rows(data, f) for *_, own in chosen for f in own]
+    previews = call_isolated(PREVIEWS, _calls(rows), 1, seconds)
+    flags = []
+    for name, count, own in chosen:
+        cards = [_card(data, finding, previews) for finding in own]
+        flags.append(
+            {
+                "name": name,
+                "count": count,
+                "severity": own[0].severity,
+                "meaning": FLAGS[name][1],
+                "shown": cards,
+            }
+        )
+    return flags
+
+
+def _card(
+    data: list[Manifest], finding: Finding, previews: Iterator
+) -> dict[str, Any]:
+    rows = _rows(data, finding)
+    shown = []
+    for row in rows:
+        for name, _ in _files(row):
+            found = next(previews).value or {}
+            if "low" in found:
+                found = {"points": waveform(found["low"], found["high"])}
+            if found:
+                shown.append({"image": "", "points": "", "name": name, **found})
+    lines = [_where(rows[0])]
+    if finding.detail:
+        lines.append(f"{finding.column or 'row'}: {finding.detail}")
+    lines += _values(rows[0])
+    other = ""
+    if len(rows) > 1:
+        other = "; ".join([_where(rows[1]), *_values(rows[1])])
+    return {"previews": shown, "lines": lines, "other": other}
+
+
+def _rows(data: list[Manifest], finding: Finding) -> list[Shown]:
+    """The row of a finding, and the one that it repeats."""
+    found = []
+    for row in (finding.row, finding.other):
+        if row is None:
+            continue
+        number = 0
+        while row >= len(data[number]):
+            row -= len(data[number])
+            number += 1
+        found.append(Shown(data[number], row))
+    return found
+
+
+def _files(row: Shown) -> Iterator[tuple[str, Call]]:
+    """Name and call of each file of a row that can be opened."""
+    manifest = row.manifest
+    for column in MEDIA:
+        if column not in manifest.columns:
+            continue
+        value = manifest.column(column)[row.row]
+        if value is None:
+            continue
+        try:
+            source = manifest.source(row.row, column)
+        except BadFile:
+            continue
+        name = paths.shown(value)
+        span = {} if column == "image" else span_of(manifest, row.row)
+        yield name, Call(source, {"column": column, "name": name, **span})
+
+
+def _calls(rows: Iterable[list[Shown]]) -> Iterator[Call]:
+    for pair in rows:
+        for row in pair:
+            for _, call in _files(row):
+                yield call
+
+
+def _where(row: Shown) -> str:
+    """File and line, from the folder of the data."""
+    text = paths.shown(str(row.manifest.where(row.row)))
+    return text.removeprefix(f"{paths.shown(row.manifest.root)}/")
+
+
+def _values(row: Shown) -> list[str]:
+    """What the table has in a row, but for its split."""
+    lines = []
+    for name, value in row.manifest.row(row.row).items():
+        if value is None or value == ():
+            continue
+        text = ", ".join(value) if isinstance(value, tuple) else str(value)
+        text = paths.shown(text) if name in MEDIA else text
+        text = text.encode("utf-8", "backslashreplace").decode()
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}… ({len(text)} characters)"
+        lines.append(f"{name}: {text}")
+    return lines
+
+
+def _features(scan: Scan) -> list[tuple[str, list]]:
+    """Histograms of all features, by kind of row."""
+    values: dict[str, dict[str, dict[str, list]]] = {
+        kind: {} for kind in scan.kinds
+    }
+    for record in scan.records():
+        of_kind = values[record["kind"]]
+        for name, value in record["features"].items():
+            parts = of_kind.setdefault(name, {part: [] for part in scan.rows})
+            own = parts[record["part"]]
+            if len(own) < _MOST_VALUES:
+                own += value if isinstance(value, list) else [value]
+    return [
+        (
+            kind,
+            [
+                histogram(name, values[kind][name], KINDS[name] == "scale")
+                for name in KINDS
+                if name in values[kind]
+            ],
+        )
+        for kind in scan.kinds
+    ]

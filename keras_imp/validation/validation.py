@@ -1,0 +1,194 @@
+"""All checks of a data set, one after another, and their report."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_imp._errors import check_rate, message
+from keras_imp._files import write_text
+from keras_imp.data import paths
+from keras_imp.data.manifest import Manifest
+from keras_imp.data.reading.read import read
+from keras_imp.validation.environment import find_tfdv
+from keras_imp.validation.findings import ERROR, WARNING
+from keras_imp.validation.report import write_report
+from keras_imp.validation.scan import Scan, scan_and_flag
+from keras_imp.validation.worker import RESULT, Beam, WorkerError, run_tfdv
+
+CLEAN, ERRORS, NOT_CHECKED = 0, 1, 3
+
+
+class Validation(NamedTuple):
+    """What a validation found.
+
+    Attributes:
+        scan: Features and flags of the rows.
+        anomalies: What TensorFlow Data Validation found: dicts of `kind`,
+            `part`, `feature`, `severity`, `types`, `short` and `long`.
+        notes: What could not be told.
+        missing: Why TensorFlow Data Validation did not run; `""` if it did.
+        report: The HTML file.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_imp.validation import Scan, Validation
+        >>> scan = Scan(Path("features.jsonl"), [], {}, [], [])
+        >>> Validation(scan, [], [], "", Path("report.html")).code
+        0
+    """
+
+    scan: Scan
+    anomalies: list[dict[str, Any]]
+    notes: list[str]
+    missing: str
+    report: Path
+
+    @property
+    def errors(self) -> int:
+        """Number of errors: flags of rows, and anomalies."""
+        return sum(self.scan.counts(ERROR).values()) + self._anomalies(ERROR)
+
+    @property
+    def warnings(self) -> int:
+        """Number of warnings."""
+        rows = sum(self.scan.counts(WARNING).values())
+        return rows + self._anomalies(WARNING)
+
+    @property
+    def code(self) -> int:
+        """0 without errors, 1 with errors, 3 if not all was checked."""
+        if self.errors:
+            return ERRORS
+        return NOT_CHECKED if self.missing else CLEAN
+
+    def _anomalies(self, severity: str) -> int:
+        return sum(a["severity"] == severity for a in self.anomalies)
+
+
+def validate(
+    data: str | os.PathLike | Manifest,
+    out: str | os.PathLike,
+    *,
+    against: str | os.PathLike | Manifest | None = None,
+    schema: str | os.PathLike | None = None,
+    workers: int | None = None,
+    seconds: float = 30.0,
+    max_bad: float = 0.0,
+    tfdv_python: str | None = None,
+    beam: Beam | None = None,
+) -> Validation:
+    r"""Check a data set: every file, rows against each other, distributions.
+
+    Every file is decoded, each in a process that may be lost. Rows get flags,
+    `keras_imp.validation.FLAGS`. TensorFlow Data Validation makes statistics
+    and a schema of the training split, and compares the other splits with
+    them. If it is not installed, all else is done, and `missing` says so.
+
+    Args:
+        data: What `keras_imp.data.read` reads, or a manifest.
+        out: Folder for `report.html`, `features.jsonl`, `anomalies.json`,
+            `statistics.pbtxt` and `schema.pbtxt`.
+        against: The data that is trained on, if `data` is other data.
+        schema: A schema that the data must follow, or the folder of an
+            earlier validation. Defaults to one that is inferred.
+        workers: Processes that decode. Defaults to the number of cores.
+        seconds: Time for one file.
+        max_bad: Fraction of the rows whose files may be bad: up to it, they
+            are warnings.
+        tfdv_python: A Python that has TensorFlow Data Validation. Defaults to
+            what `find_tfdv` finds.
+        beam: Make the statistics by an Apache Beam pipeline.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ReadError: If the data cannot be read.
+        ValueError: If an argument is out of its range, or there is no schema.
+        OSError: If `out` cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> import keras_imp
+        >>> for name in ("red", "blue"):
+        ...     Image.new("RGB", (32, 32), name).save(f"{name}.png")
+        >>> _ = Path("data.csv").write_text(
+        ...     "image,label,split\nred.png,a,train\nblue.png,b,test\n")
+        >>> scan = keras_imp.validation.scan_and_flag(
+        ...     keras_imp.data.read("data.csv"), ".")
+        >>> scan.counts("error")  # `validate` has more, and a report.
+        {'label_unseen': 1}
+    """
+    check_rate(max_bad=max_bad)
+    manifest = data if isinstance(data, Manifest) else read(data)
+    other = against
+    if against is not None and not isinstance(against, Manifest):
+        other = read(against)
+    if schema is not None and not Path(schema).exists():
+        raise ValueError(
+            message(
+                "`schema` must be a file, or the folder of a validation.",
+                schema=str(schema),
+            )
+        )
+    # Before hours of decoding.
+    found = find_tfdv(tfdv_python)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    scan = scan_and_flag(
+        manifest, folder, against=other, workers=workers, seconds=seconds
+    )
+    scan = _allowing(scan, max_bad)
+    result: dict[str, Any] = {
+        "tfdv": "",
+        "missing": "" if found.python else found.reason,
+        "anomalies": [],
+        "notes": [],
+    }
+    if found.python:
+        try:
+            own = Path(schema) if schema is not None else None
+            result.update(run_tfdv(found.python, scan, folder, own, beam))
+        except WorkerError as error:
+            result["missing"] = str(error)
+    result["flags"] = [
+        {**finding._asdict(), "where": _where(manifest, other, finding.row)}
+        for finding in scan.findings
+    ]
+    write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
+    title = manifest.root if isinstance(data, Manifest) else data
+    report = write_report(
+        folder,
+        paths.shown(title),
+        scan,
+        [manifest] if other is None else [other, manifest],
+        result,
+        seconds,
+    )
+    return Validation(
+        scan,
+        result["anomalies"],
+        result["notes"],
+        result["missing"],
+        report,
+    )
+
+
+def _allowing(scan: Scan, max_bad: float) -> Scan:
+    """The same, with few bad files as warnings."""
+    bad = scan.counts().get("unreadable", 0)
+    if not 0 < bad <= max_bad * sum(scan.rows.values()):
+        return scan
+    return scan._replace(
+        findings=[
+            f._replace(severity=WARNING) if f.flag == "unreadable" else f
+            for f in scan.findings
+        ]
+    )
+
+
+def _where(manifest: Manifest, other: Manifest | None, row: int) -> str:
+    own = row if other is None else row - len(other)
+    return paths.shown(str(manifest.where(own)))

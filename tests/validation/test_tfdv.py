@@ -1,0 +1,123 @@
+"""TensorFlow Data Validation itself, where an environment has it."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import keras_imp
+from keras_imp.validation import Beam, scan_and_flag, validate
+from keras_imp.validation.worker import WorkerError, run_tfdv
+from tests.validation.plantings import all_plantings
+
+pytestmark = pytest.mark.one_backend
+
+MEASURED = [p.name for p in all_plantings() if p.feature]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_statistics_tell_of_a_planted_feature(planted, validated, name):
+    planting = next(p for p in planted[0] if p.name == name)
+    found = {
+        (a["kind"], a["part"], a["feature"]) for a in validated[1].anomalies
+    }
+    assert (*planting.place, planting.feature) in found
+
+
+def test_statistics_tell_nothing_of_clean_data(validated):
+    assert validated[0].anomalies == []
+    assert validated[0].notes == []
+    assert validated[0].code == 0
+
+
+def test_planted_data_ends_with_an_error(validated):
+    assert validated[1].code == 1
+    assert validated[1].missing == ""
+
+
+def test_it_writes_what_tools_of_tfx_read(validated):
+    folder = validated[0].report.parent
+    for kind in ("audio", "image"):
+        schema = (folder / kind / "schema.pbtxt").read_text()
+        assert "drift_comparator" in schema
+        assert 'name: "label"' in schema
+        statistics = (folder / kind / "statistics.pbtxt").read_text()
+        assert statistics.count("datasets {") == 2
+    written = json.loads((folder / "anomalies.json").read_text())
+    assert written["anomalies"] == []
+    assert len(written["flags"]) == 2
+    assert written["tfdv"]
+
+
+def test_a_given_schema_is_a_contract(
+    tfdv_python, validated, planted, tmp_path
+):
+    """What breaks it is an error, and its limits are taken."""
+    found = validate(
+        planted[1],
+        tmp_path,
+        schema=validated[0].report.parent,
+        tfdv_python=tfdv_python,
+    )
+    severities = {
+        (a["part"], a["feature"]): a["severity"] for a in found.anomalies
+    }
+    assert severities["train", "image_mode"] == "error"
+    assert severities["validation", "image_brightness"] == "warning"
+
+
+def test_other_data_is_compared_by_skew(tfdv_python, clean, planted, tmp_path):
+    """And where its rows are few, it is said that nothing can be told."""
+    other = planted[1].select(split="validation")
+    numbers = np.arange(len(other))
+    images = other.column("image").is_filled()
+    few = np.r_[numbers[images], numbers[~images][:20]]
+    found = validate(
+        other.select(few),
+        tmp_path,
+        against=clean.select(split="train"),
+        tfdv_python=tfdv_python,
+    )
+    skewed = {
+        a["feature"]
+        for a in found.anomalies
+        if a["types"][0].startswith("COMPARATOR")
+    }
+    assert {"image_brightness", "label"} <= skewed
+    assert {a["part"] for a in found.anomalies} == {"validation"}
+    (note,) = found.notes
+    assert note.startswith("audio, validation: 20 rows, and ")
+    assert note.endswith("too few to tell whether distributions differ.")
+
+
+def test_a_pipeline_makes_the_same_statistics(tfdv_python, tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {
+        "text": [f"{'word ' * n}{n}" for n in rng.integers(1, 30, 60)],
+        "label": [str(n) for n in rng.choice(["a", "b", "c"], 60)],
+        "split": ["train"] * 40 + ["validation"] * 20,
+    }
+    scan = scan_and_flag(keras_imp.data.Manifest(columns), tmp_path)
+    texts = []
+    for beam in (None, Beam.local(workers=2)):
+        folder = tmp_path / str(len(texts))
+        folder.mkdir()
+        run_tfdv(tfdv_python, scan, folder, beam=beam)
+        texts.append((folder / "statistics.pbtxt").read_text())
+    # Batches are merged in any order, so sums of floats may differ in the end.
+    exact = [re.findall(r"(?:num_|label|sample_)\S+ \S+", t) for t in texts]
+    assert exact[0] == exact[1]
+    assert len(exact[0]) > 100
+
+
+def test_a_python_without_it_is_named_with_its_last_words(clean_scan, tmp_path):
+    with pytest.raises(WorkerError, match="ended with code 1") as error:
+        run_tfdv(sys.executable, clean_scan, tmp_path)
+    assert "No module named 'tensorflow_data_validation'" in str(error.value)
+
+
+def test_a_scan_alone_needs_none_of_it(clean, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_IMP_TFDV_PYTHON", "/nowhere")
+    assert scan_and_flag(clean, tmp_path).counts("error") == {}
