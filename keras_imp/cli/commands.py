@@ -17,6 +17,7 @@ from keras_imp.cli import own_data, run_options
 from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.cli.own_data import DataOptions
 from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
+from keras_imp.cli.validate import validate
 from keras_imp.models.presets import PRESETS
 
 # Heading of the options of own data in the help.
@@ -26,6 +27,7 @@ app = typer.Typer(
     help="One Transformer encoder on images, video, audio and text.",
     no_args_is_help=True,
 )
+app.command()(validate)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,210 @@
+"""`keras-imp validate`: options, what is printed, and the exit code.
+
+It ends with 0 without errors; with 1 with errors in the data, or if it failed;
+with 2 where its options cannot be followed; with 3 where TensorFlow Data
+Validation is not there, and all else found no error.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from keras_imp.validation import Beam, Validation
+
+FOLDER = Path("runs")
+_MOST_SHOWN = 10
+
+
+def validate(
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="A table, a folder or an archive."),
+    ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            help="Schema that the data must follow, or the folder of an "
+            "earlier validation. Default: the training split's."
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="The data that is trained on, to compare with. Default: the "
+            "training split."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Folder of the report. Default: a new one in runs/.",
+        ),
+    ] = None,
+    max_bad: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.999, help="Fraction of the rows that may be bad."
+        ),
+    ] = 0.0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that decode. Default: one per core."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time for one file.")
+    ] = 30.0,
+    install: Annotated[
+        bool,
+        typer.Option(
+            "--install",
+            help="Install TensorFlow Data Validation first, in an environment "
+            "of its own (2.5 GB).",
+        ),
+    ] = False,
+    tfdv_python: Annotated[
+        str | None,
+        typer.Option(
+            help="A Python that has TensorFlow Data Validation. Default: this "
+            "one, KERAS_IMP_TFDV_PYTHON, or that of --install."
+        ),
+    ] = None,
+    runner: Annotated[
+        str | None,
+        typer.Option(
+            help="Make the statistics by Apache Beam, on this runner, such as "
+            "DirectRunner."
+        ),
+    ] = None,
+    beam_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An option of the runner, as name=value; may be repeated."
+        ),
+    ] = None,
+    beam_folder: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder that all workers of the runner see. Default: in "
+            "that of the report."
+        ),
+    ] = None,
+) -> None:
+    """Check a data set: files, copies and leaks between splits, statistics."""
+    if install:
+        _install()
+    if data is None:
+        if install:
+            return
+        _fail("Name the DATA to validate, or give --install.", code=2)
+    beam = beam_of(runner, workers, beam_option, beam_folder)
+    from keras_imp.data.reading.errors import ReadError
+    from keras_imp.validation import validate as run
+
+    try:
+        folder = _new_folder(out)
+        found = run(
+            data,
+            folder,
+            against=against,
+            schema=schema,
+            workers=workers,
+            seconds=seconds,
+            max_bad=max_bad,
+            tfdv_python=tfdv_python,
+            beam=beam,
+        )
+    except ReadError as error:
+        _fail(str(error), code=1)
+    except ValueError as error:
+        _fail(str(error), code=2)
+    except (OSError, ImportError) as error:
+        _fail(str(error), code=1)
+    _print(found)
+    raise typer.Exit(found.code)
+
+
+def _install() -> None:
+    from keras_imp.validation.environment import install_tfdv
+
+    try:
+        python = install_tfdv(say=typer.echo)
+    except (RuntimeError, OSError) as error:
+        _fail(str(error), code=1)
+    typer.echo(f"TensorFlow Data Validation is there for {python}")
+
+
+def beam_of(
+    runner: str | None,
+    workers: int | None,
+    options: list[str] | None,
+    folder: str | None,
+) -> "Beam | None":
+    """The pipeline that the options ask for."""
+    from keras_imp.validation.worker import Beam
+
+    if runner is None:
+        if options or folder:
+            _fail("--beam-option and --beam-folder need --runner.", code=2)
+        return None
+    own = tuple(f"--{option}" for option in options or ())
+    if runner == "DirectRunner" and not own:
+        return Beam.local(workers or 1)._replace(folder=folder)
+    return Beam((f"--runner={runner}", *own), folder)
+
+
+def _new_folder(out: Path | None) -> Path:
+    if out is not None:
+        return out
+    number = 1
+    while True:
+        folder = FOLDER / f"validation-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _print(found: "Validation") -> None:
+    from keras_imp.validation.flags import FLAGS
+
+    console = Console(soft_wrap=False)
+    rows = ", ".join(f"{part} {n}" for part, n in found.scan.rows.items())
+    console.print(Text(f"Rows: {rows}"))
+    table = Table()
+    for name in ("found", "", "rows", "meaning"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    severities = {f.flag: f.severity for f in found.scan.findings}
+    for flag, count in found.scan.counts().items():
+        table.add_row(flag, severities[flag], str(count), FLAGS[flag][1])
+    for anomaly in found.anomalies[:_MOST_SHOWN]:
+        where = f"{anomaly['kind']}, {anomaly['part']}: {anomaly['feature']}"
+        cells = (where, anomaly["severity"], "", anomaly["short"])
+        # As plain text: a label may hold what looks like markup.
+        table.add_row(*map(Text, cells))
+    if table.row_count:
+        console.print(table)
+    more = len(found.anomalies) - _MOST_SHOWN
+    if more > 0:
+        typer.echo(f"{more} more anomalies are in the report.")
+    for note in found.notes:
+        typer.echo(note)
+    typer.echo(f"{found.errors} errors, {found.warnings} warnings")
+    if found.missing:
+        typer.secho(f"Not checked: {found.missing}", fg="red", err=True)
+    typer.echo(f"Report: {found.report}")
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    typer.secho(text, fg="red", err=True)
+
+    raise typer.Exit(code)
