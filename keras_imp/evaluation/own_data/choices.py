@@ -44,7 +44,8 @@ def choose_sizes(
         manifests: Rows by task.
 
     Returns:
-        The recipe. Sizes that it has stay.
+        The recipe, with how each task cuts images and videos. What it says
+        stays.
     """
     config = PRESETS[recipe.encoder]["config"]
     patch = config.get("patch_size", (4, 16, 16))
@@ -74,7 +75,21 @@ def choose_sizes(
     if "text" in modalities:
         chosen["text"] = _length(samples.texts())
     given = {k: v for k, v in dataclasses.asdict(recipe.sizes).items() if v}
-    return dataclasses.replace(recipe, sizes=Sizes(**{**chosen, **given}))
+    sizes = Sizes(**{**chosen, **given})
+    tasks = {
+        name: _with_crop(task, sizes) for name, task in recipe.tasks.items()
+    }
+    return dataclasses.replace(recipe, sizes=sizes, tasks=tasks)
+
+
+def _with_crop(task: TaskRecipe, sizes: Sizes) -> TaskRecipe:
+    """Photographs have room to cut; small images are of one thing, in full."""
+    cut: dict[str, Any] = {"image": sizes.image, "video": sizes.video}
+    sides = [cut[name][-1] for name in task.inputs or () if name in cut]
+    if task.crop is not None or not sides:
+        return task
+    is_small = max(sides) <= SMALL_SIDE
+    return dataclasses.replace(task, crop="center" if is_small else "inception")
 
 
 class _Samples:

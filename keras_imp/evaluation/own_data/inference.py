@@ -23,6 +23,20 @@ from keras_imp.evaluation.own_data.recipe import (
 # more different ones than this, and few rows of each.
 CLASSES = 50
 ROWS_OF_CLASS = 10
+# Names of tables that say nothing about what is in them.
+TABLES = frozenset(
+    [
+        "annotations",
+        "captions",
+        "data",
+        "index",
+        "labels",
+        "metadata",
+        "rows",
+        "table",
+        "train",
+    ]
+)
 
 
 class RowsOfTasks:
@@ -249,7 +263,10 @@ def _new_name(
     path: Path, guess: Guess | None, taken: Mapping[str, object]
 ) -> str:
     """A name for a task, after its data."""
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", path.resolve().stem).strip("_-")
+    path = path.resolve()
+    # Such a table says what is in its folder.
+    called = path.parent.name if path.stem.lower() in TABLES else path.stem
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", called).strip("_-")
     name = stem or "data"
     if guess is not None:
         name += "_" + ("pairs" if guess.kind == "contrastive" else "labels")

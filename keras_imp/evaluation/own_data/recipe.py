@@ -63,7 +63,8 @@ class TaskRecipe:
         batch_size: Rows of a batch.
         crop: How images and videos are cut in training: `"inception"`,
             `"place"` or `"center"`, as for `data.Records`.
-        augment: Whether colors, contrast and loudness vary in training.
+        augment: Whether colors, contrast and loudness vary in training, and
+            the place and the scale of what is cut in the center.
         match: Which rows of a contrastive task match each other: those of one
             `"file"`, or of one `"group"`.
     """
@@ -76,7 +77,7 @@ class TaskRecipe:
     label_separator: str | None = None
     weight: float | None = None
     batch_size: int = 64
-    crop: str = "inception"
+    crop: str | None = None
     augment: bool = True
     match: str = "file"
 

@@ -41,7 +41,7 @@ def training_mixture(
             rows.train,
             preprocessor,
             batch_size=rows.batch_size,
-            crop=rows.recipe.crop,
+            crop=rows.recipe.crop or "inception",
             augment=augment_of(rows, rows.recipe.augment),
             seed=seed,
         )
@@ -132,11 +132,22 @@ def augment_of(rows: TaskRows, vary: bool) -> Compose | None:
     Returns:
         The functions; None if there is none.
     """
-    functions = {n: VARIED[n] for n in rows.inputs if n in VARIED and vary}
+    functions = {
+        n: _functions(n, rows.recipe.crop) for n in rows.inputs if n in VARIED
+    }
+    if not vary:
+        functions = {}
     of_batch = []
     if rows.kind == "regression":
         of_batch = [partial(standardize, mean=rows.mean, std=rows.std)]
     return Compose(*of_batch, **functions) if functions or of_batch else None
+
+
+def _functions(name: str, crop: str | None) -> tuple[Any, ...]:
+    """What varies in a modality. Images that no crop moves are moved here."""
+    if crop == "center" and name in ("image", "video"):
+        return (MOVED, *VARIED[name])
+    return VARIED[name]
 
 
 def standardize(
@@ -170,6 +181,8 @@ def clip_samples(audio: np.ndarray) -> np.ndarray:
     return np.clip(audio, -1.0, 1.0)
 
 
+# A little: what is seen at the edge goes on there.
+MOVED = partial(images.affine, scale=(0.85, 1.15), shift=0.1, fill="edge")
 # Neither mirrored nor turned: a caption may say "left", a label be a digit.
 _COLORS = (
     partial(images.mix_colors, strength=0.1),

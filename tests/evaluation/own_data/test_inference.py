@@ -91,6 +91,14 @@ def test_tasks_are_named_after_their_data(tmp_path):
     assert recipe.tasks["my_photos"].columns == {"text": "title"}
 
 
+def test_a_table_without_a_name_of_its_own_is_named_after_its_folder(tmp_path):
+    path = tmp_path / "birds" / "metadata.csv"
+    path.parent.mkdir()
+    path.write_text("text,label\na,x\nb,y\n")
+    recipe = add_paths(DataRecipe(), [path], {}, RowsOfTasks())
+    assert list(recipe.tasks) == ["birds"]
+
+
 def test_a_recipe_keeps_what_it_says(tmp_path):
     manifest = columns(image="a.png", text="a", label="x")
     recipe = infer(

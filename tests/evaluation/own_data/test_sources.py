@@ -74,6 +74,27 @@ def test_each_batch_varies_and_is_the_same_in_another_process(tmp_path):
     assert not np.array_equal(batch(5), batch(5, seed=1))
 
 
+def test_small_images_are_moved_and_large_ones_are_cut(tmp_path):
+    small = fix(tmp_path / "run", numbers(tmp_path))
+    assert small.recipe.crop == "center"
+    names = [
+        f.func.__name__ for f in augment_of(small, True).of_modality["image"]
+    ]
+    assert names == ["affine", "mix_colors", "contrast"]
+    folder = own_files.class_folders(tmp_path / "classes")
+    for path in folder.rglob("*.png"):
+        image = own_files.Image.open(path).resize((200, 160))
+        image.save(path)
+    large = fix(tmp_path / "other", read(folder))
+    assert large.recipe.crop == "inception"
+    names = [
+        f.func.__name__ for f in augment_of(large, True).of_modality["image"]
+    ]
+    assert names == ["mix_colors", "contrast"]
+    audio = fix(tmp_path / "third", read(own_files.esc_50(tmp_path / "esc")))
+    assert audio.recipe.crop is None
+
+
 def test_audio_that_is_made_louder_stays_in_range(tmp_path):
     rows = fix(
         tmp_path / "run", read(own_files.esc_50(tmp_path / "esc")), augment=True
