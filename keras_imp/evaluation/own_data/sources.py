@@ -181,7 +181,7 @@ def clip_samples(audio: np.ndarray) -> np.ndarray:
     return np.clip(audio, -1.0, 1.0)
 
 
-# A little: what is seen at the edge goes on there.
+# A little; what comes in from outside has the color of the edge.
 MOVED = partial(images.affine, scale=(0.85, 1.15), shift=0.1, fill="edge")
 # Neither mirrored nor turned: a caption may say "left", a label be a digit.
 _COLORS = (
