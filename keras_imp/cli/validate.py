@@ -6,12 +6,15 @@ Validation is not there, and all else found no error.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from keras_imp._errors import message
+from keras_imp.cli.run_options import fail
 
 if TYPE_CHECKING:
     from keras_imp.validation import Beam, Validation
@@ -37,6 +40,13 @@ def validate(
         typer.Option(
             help="The data that is trained on, to compare with. Default: the "
             "training split."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=NAME",
+            help="What the data calls a column: --column label=species.",
         ),
     ] = None,
     out: Annotated[
@@ -103,7 +113,7 @@ def validate(
     if data is None:
         if install:
             return
-        _fail("Name the DATA to validate, or give --install.", code=2)
+        fail("Name the DATA to validate, or give --install.", code=2)
     beam = beam_of(runner, workers, beam_option, beam_folder)
     from keras_imp.data.reading.errors import ReadError
     from keras_imp.validation import validate as run
@@ -115,6 +125,7 @@ def validate(
             folder,
             against=against,
             schema=schema,
+            columns=columns_of(column or []),
             workers=workers,
             seconds=seconds,
             max_bad=max_bad,
@@ -122,13 +133,26 @@ def validate(
             beam=beam,
         )
     except ReadError as error:
-        _fail(str(error), code=1)
+        fail(str(error), code=1)
     except ValueError as error:
-        _fail(str(error), code=2)
+        fail(str(error), code=2)
     except (OSError, ImportError) as error:
-        _fail(str(error), code=1)
+        fail(str(error), code=1)
     _print(found)
     raise typer.Exit(found.code)
+
+
+def columns_of(options: list[str]) -> dict[str, str | None] | None:
+    """What the data calls its columns; a column without a name is left out."""
+    pairs = [text.partition("=") for text in options]
+    for text, (column, sign, _) in zip(options, pairs):
+        if not column or not sign:
+            raise ValueError(
+                message(
+                    "A column is named as --column label=NAME.", column=text
+                )
+            )
+    return {column: name or None for column, _, name in pairs} or None
 
 
 def _install() -> None:
@@ -137,7 +161,7 @@ def _install() -> None:
     try:
         python = install_tfdv(say=typer.echo)
     except (RuntimeError, OSError) as error:
-        _fail(str(error), code=1)
+        fail(str(error), code=1)
     typer.echo(f"TensorFlow Data Validation is there for {python}")
 
 
@@ -152,7 +176,7 @@ def beam_of(
 
     if runner is None:
         if options or folder:
-            _fail("--beam-option and --beam-folder need --runner.", code=2)
+            fail("--beam-option and --beam-folder need --runner.", code=2)
         return None
     own = tuple(f"--{option}" for option in options or ())
     if runner == "DirectRunner" and not own:
@@ -202,9 +226,3 @@ def _print(found: "Validation") -> None:
     if found.missing:
         typer.secho(f"Not checked: {found.missing}", fg="red", err=True)
     typer.echo(f"Report: {found.report}")
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    typer.secho(text, fg="red", err=True)
-
-    raise typer.Exit(code)

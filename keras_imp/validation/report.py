@@ -75,13 +75,25 @@ def write_report(
     )
     severities = [f.severity for f in scan.findings]
     severities += [anomaly["severity"] for anomaly in result["anomalies"]]
+    flags = [
+        {
+            "name": name,
+            "count": count,
+            "severity": next(
+                f.severity for f in scan.findings if f.flag == name
+            ),
+            "meaning": FLAGS[name][1],
+        }
+        for name, count in scan.counts().items()
+    ]
     text = environment.get_template(TEMPLATE).render(
         data=title,
         version=keras_imp.__version__,
         rows=list(scan.rows.items()),
         errors=severities.count(ERROR),
         warnings=len(severities) - severities.count(ERROR),
-        flags=_flags(scan, data, seconds),
+        flags=flags,
+        sections=_sections(scan, data, result["anomalies"], seconds),
         features=_features(scan),
         **{key: result[key] for key in ("anomalies", "notes")},
         tfdv=result["tfdv"],
@@ -91,29 +103,39 @@ def write_report(
     return folder / FILE
 
 
-def _flags(
-    scan: Scan, data: list[Manifest], seconds: float
+def _sections(
+    scan: Scan,
+    data: list[Manifest],
+    anomalies: list[dict[str, Any]],
+    seconds: float,
 ) -> list[dict[str, Any]]:
-    """What is shown of each flag that some rows have."""
+    """Rows that are shown, of each flag and of each anomaly."""
     chosen = []
     for name, count in scan.counts().items():
         own = [f for f in scan.findings if f.flag == name]
-        chosen.append((name, count, own[:MOST_SHOWN]))
-    rows = [_rows(data, f) for *_, own in chosen for f in own]
-    previews = call_isolated(PREVIEWS, _calls(rows), 1, seconds)
-    flags = []
-    for name, count, own in chosen:
-        cards = [_card(data, finding, previews) for finding in own]
-        flags.append(
-            {
-                "name": name,
-                "count": count,
-                "severity": own[0].severity,
-                "meaning": FLAGS[name][1],
-                "shown": cards,
-            }
-        )
-    return flags
+        shown = own[:MOST_SHOWN]
+        chosen.append((name, f"{len(shown)} of {count}", shown))
+    # Of the data that is asked about, which comes last.
+    before = sum(map(len, data[:-1]))
+    for anomaly in anomalies:
+        own = [
+            Finding(before + row, "", anomaly["severity"])
+            for row in anomaly["rows"]
+        ]
+        name = f"{anomaly['feature']} ({anomaly['kind']}, {anomaly['part']})"
+        if own:
+            rows = "1 row" if len(own) == 1 else f"{len(own)} rows"
+            chosen.append((name, f"{rows}: {anomaly['short']}", own))
+    pairs = [_rows(data, f) for *_, own in chosen for f in own]
+    previews = call_isolated(PREVIEWS, _calls(pairs), 1, seconds)
+    return [
+        {
+            "name": name,
+            "more": more,
+            "shown": [_card(data, finding, previews) for finding in own],
+        }
+        for name, more, own in chosen
+    ]
 
 
 def _card(
@@ -129,7 +151,7 @@ def _card(
             if found:
                 shown.append({"image": "", "points": "", "name": name, **found})
     lines = [_where(rows[0])]
-    if finding.detail:
+    if finding.detail not in ("", finding.flag):
         lines.append(f"{finding.column or 'row'}: {finding.detail}")
     lines += _values(rows[0])
     other = ""

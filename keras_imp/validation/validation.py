@@ -9,6 +9,7 @@ from keras_imp._errors import check_rate, message
 from keras_imp._files import write_text
 from keras_imp.data import paths
 from keras_imp.data.manifest import Manifest
+from keras_imp.data.reading.delimited import Columns
 from keras_imp.data.reading.read import read
 from keras_imp.validation.environment import find_tfdv
 from keras_imp.validation.findings import ERROR, WARNING
@@ -25,7 +26,8 @@ class Validation(NamedTuple):
     Attributes:
         scan: Features and flags of the rows.
         anomalies: What TensorFlow Data Validation found: dicts of `kind`,
-            `part`, `feature`, `severity`, `types`, `short` and `long`.
+            `part`, `feature`, `severity`, `types`, `rows` (numbers of up to
+            12 rows), `short` and `long`.
         notes: What could not be told.
         missing: Why TensorFlow Data Validation did not run; `""` if it did.
         report: The HTML file.
@@ -72,6 +74,7 @@ def validate(
     *,
     against: str | os.PathLike | Manifest | None = None,
     schema: str | os.PathLike | None = None,
+    columns: Columns = None,
     workers: int | None = None,
     seconds: float = 30.0,
     max_bad: float = 0.0,
@@ -92,6 +95,7 @@ def validate(
         against: The data that is trained on, if `data` is other data.
         schema: A schema that the data must follow, or the folder of an
             earlier validation. Defaults to one that is inferred.
+        columns: What the data calls its columns, as for `read`.
         workers: Processes that decode. Defaults to the number of cores.
         seconds: Time for one file.
         max_bad: Fraction of the rows whose files may be bad: up to it, they
@@ -122,10 +126,12 @@ def validate(
         {'label_unseen': 1}
     """
     check_rate(max_bad=max_bad)
-    manifest = data if isinstance(data, Manifest) else read(data)
+    manifest = (
+        data if isinstance(data, Manifest) else read(data, columns=columns)
+    )
     other = against
     if against is not None and not isinstance(against, Manifest):
-        other = read(against)
+        other = read(against, columns=columns)
     if schema is not None and not Path(schema).exists():
         raise ValueError(
             message(

@@ -73,6 +73,7 @@ def test_data_that_cannot_be_read_ends_with_1():
         ((), "Name the DATA to validate"),
         (("photos", "--beam-option", "a=b"), "need --runner"),
         (("photos", "--schema", "nowhere"), "`schema` must be a file"),
+        (("photos", "--column", "label"), "--column label=NAME"),
         (("photos", "--tfdv-python", "/nowhere/x"), "must be a program"),
     ],
 )
@@ -80,6 +81,16 @@ def test_options_that_cannot_be_followed_end_with_2(arguments, said):
     code, output = run(*arguments)
     assert code == 2
     assert said in output
+
+
+def test_columns_may_be_named(tmp_path):
+    (tmp_path / "photos" / "table.csv").write_text(
+        "photo,kind,split\ntrain/cat/a.png,cat,train\n"
+        "validation/cat/a.png,bird,validation\n"
+    )
+    code, output = run("photos/table.csv", "--column", "label=kind")
+    assert code == 1
+    assert "label_unseen" in output
 
 
 def test_install_alone_installs(monkeypatch):

@@ -1,7 +1,7 @@
 """Rows of `features.jsonl`, and statistics of them."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 FLAG = "flag_"
@@ -9,6 +9,8 @@ FLAG = "flag_"
 # the 99th percent.
 QUANTILES = 100
 MOST_CLASSES = 1000
+# Rows that are named for an anomaly.
+MOST_NAMED = 12
 
 
 def read_rows(
@@ -80,3 +82,55 @@ def without_flags(row: dict[str, Any]) -> dict[str, Any]:
         {'label': ['a']}
     """
     return {k: v for k, v in row.items() if not k.startswith(FLAG)}
+
+
+def find_unusual(
+    lines: Iterable[str],
+    kind: str,
+    schema: Any,
+    wanted: dict[tuple[str, str], list[int]],
+) -> None:
+    """Find the rows with values that a schema does not allow.
+
+    Args:
+        lines: Lines of `features.jsonl`.
+        kind: Kind of row.
+        schema: The schema.
+        wanted: By part and feature: a list that gets numbers of rows.
+    """
+    fits = {
+        feature.name: _test_of(schema, feature) for feature in schema.feature
+    }
+    for line in lines:
+        record = json.loads(line)
+        if record["kind"] != kind or record["flags"]["unreadable"]:
+            continue
+        for (part, feature), rows in wanted.items():
+            if part != record["part"] or len(rows) >= MOST_NAMED:
+                continue
+            value = record["features"].get(feature, [])
+            values = value if isinstance(value, list) else [value]
+            if feature in fits and not fits[feature](values):
+                rows.append(record["row"])
+
+
+def _test_of(schema: Any, feature: Any) -> Callable[[list], bool]:
+    """Whether values of a row fit a feature."""
+    needed = feature.presence.min_fraction == 1.0
+    allowed = {
+        value
+        for domain in schema.string_domain
+        if feature.domain and domain.name == feature.domain
+        for value in domain.value
+    }
+    name = feature.WhichOneof("domain_info")
+    limits = name in ("int_domain", "float_domain") and getattr(feature, name)
+
+    def fits(values: list) -> bool:
+        if not values:
+            return not needed
+        if allowed:
+            return allowed.issuperset(values)
+        return not limits or limits.min <= values[0] <= limits.max
+
+    return fits

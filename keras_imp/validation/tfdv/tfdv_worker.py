@@ -96,8 +96,22 @@ def check_kind(
             continue  # Other data, which is not what was asked about.
         found = tfdv.validate_statistics(own, schema)
         add_anomalies(result, kind, part, found, given)
+    _name_rows(request, kind, schema, result)
     if reference in statistics and len(statistics) > 1:
         _compare(tfdv, request, kind, reference, schema, result)
+
+
+def _name_rows(
+    request: dict[str, Any], kind: str, schema: Any, result: dict[str, Any]
+) -> None:
+    """Add the first rows that an anomaly is about: TFDV knows only counts."""
+    import tfdv_rows
+
+    own = [a for a in result["anomalies"] if a["kind"] == kind]
+    wanted = {(a["part"], a["feature"]): a["rows"] for a in own}
+    if wanted:
+        with Path(request["features"]).open(encoding="utf-8") as lines:
+            tfdv_rows.find_unusual(lines, kind, schema, wanted)
 
 
 def _compare(
@@ -244,7 +258,11 @@ def add_anomalies(
                 "feature": feature,
                 "severity": _severity(feature, types, given),
                 "types": types,
-                "short": "; ".join(r.short_description for _, r in reasons),
+                "rows": [],
+                "short": "; ".join(
+                    # Once, where a value is too small and one too large.
+                    dict.fromkeys(r.short_description for _, r in reasons)
+                ),
                 "long": " ".join(r.description for _, r in reasons),
             }
         )
@@ -301,6 +319,8 @@ def _joined(tfdv: Any, statistics: dict[str, Any]) -> Any:
     for part, own in statistics.items():
         dataset = joined.datasets.add()
         dataset.CopyFrom(own.datasets[0])
+        # A pipeline has them in any order.
+        dataset.features.sort(key=lambda feature: feature.path.step[0])
         dataset.name = part
     return joined
 
