@@ -57,7 +57,7 @@ def keras_imp_records(work: Work) -> Step:
         work.batch,
         inputs=(work.medium,),
         shuffle=False,
-        workers=2,
+        threads=2,
     )
     numbers = _endless(len(data))
     return _step(lambda: data[next(numbers)][0][work.medium])

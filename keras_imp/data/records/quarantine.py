@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import check_rate, message
+from keras_imp._repr import ShowsArguments
 from keras_imp.data.decoding.errors import BadFile
 
 
@@ -27,7 +28,7 @@ class TooManyBadFilesError(ValueError):
     """
 
 
-class Quarantine:
+class Quarantine(ShowsArguments):
     """The rows that cannot be used, in memory and in a file.
 
     A line of the file is a JSON object of `row` (its number in the manifest),
@@ -74,6 +75,13 @@ class Quarantine:
         self._bad: dict[int, dict[str, Any]] = {}
         if self.path is not None and self.path.exists():
             self._bad = _read(self.path, labels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock, which is of this process."""
+        return {k: v for k, v in vars(self).items() if k != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def __len__(self) -> int:
         return len(self._bad)

@@ -28,7 +28,7 @@ from keras_imp.data.shapes.dropping import drop_tokens
 from keras_imp.data.shapes.plan import PlannedShape
 
 # Threads of one reader: decoders leave Python's lock, so they do run at once.
-MOST_WORKERS = 4
+MOST_THREADS = 4
 # Rows that are tried in the place of one whose file is bad.
 TRIES = 100
 # Streams of random numbers; `Arrays` has the others.
@@ -70,10 +70,11 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         seed: Seed of everything.
         quarantine: Where to note rows that cannot be used. Defaults to one in
             memory that allows 1 % of the rows.
-        workers: Threads that decode. Defaults to one per core, at most 4.
+        threads: How many decode. Defaults to one per core, at most 4.
         host: Which of how many processes this is: each decodes its part of
             the rows of the one batch that all share.
-        **kwargs: Arguments of `keras.utils.PyDataset`.
+        **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`, of
+            which each has threads of its own.
 
     Raises:
         ValueError: If an argument does not fit, a label is unknown, there are
@@ -113,7 +114,7 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         drop_last: bool | None = None,
         seed: int = 0,
         quarantine: Quarantine | QuarantinePart | None = None,
-        workers: int | None = None,
+        threads: int | None = None,
         host: tuple[int, int] = (0, 1),
         **kwargs: Any,
     ):
@@ -138,13 +139,18 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         ]
         self._y = target and targets_of(manifest, target, classes)
         self._weights = _weights(manifest)
-        workers = (
-            min(MOST_WORKERS, os.cpu_count() or 1)
-            if workers is None
-            else workers
-        )
-        check_integer(1, workers=workers)
-        self._pool = ThreadPoolExecutor(workers, "keras_imp.decode")
+        if threads is None:
+            threads = min(MOST_THREADS, os.cpu_count() or 1)
+        check_integer(1, threads=threads)
+        self.threads = threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the threads, for a process of Keras."""
+        return {k: v for k, v in vars(self).items() if k != "_pool"}
+
+    @functools.cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads, "keras_imp.decode")
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -100,9 +100,9 @@ def test_a_batch_has_all_modalities_with_their_labels(manifest):
 
 def test_a_batch_depends_on_seed_and_number_only(manifest):
     make = lambda **k: Records(manifest, make_preprocessor(), 6, **k)
-    data = make(seed=3, workers=1)
+    data = make(seed=3, threads=1)
     later = [data.batch_at(i) for i in (7, 2, 0)]
-    again = make(seed=3, workers=4)
+    again = make(seed=3, threads=4)
     for batch, number in zip(later, (7, 2, 0)):
         assert_equal(batch, again.batch_at(number))
     other = make(seed=4).batch_at(7)[0]["image"]
@@ -304,7 +304,7 @@ def test_a_line_that_a_kill_cut_off_is_left_out(tmp_path):
         ({"target": "number"}, "finite number"),
         ({"target": "label", "classes": ["red", "blue"]}, "none of the 2"),
         ({"host": (2, 2)}, "host"),
-        ({"workers": 0}, "workers"),
+        ({"threads": 0}, "threads"),
     ],
 )
 def test_bad_arguments(manifest, arguments, text):

@@ -3,6 +3,7 @@
 To put one under the contract, add a row to `CASES`.
 """
 
+import inspect
 import json
 import pickle
 from collections.abc import Callable
@@ -13,7 +14,14 @@ import numpy as np
 import pytest
 
 import keras_imp
-from keras_imp.data import Arrays, ResizedArrays, Shape
+from keras_imp.data import (
+    Arrays,
+    Manifest,
+    Records,
+    ResizedArrays,
+    Shape,
+    Tokenizer,
+)
 from keras_imp.data.shapes.plan import PlannedShape
 from keras_imp.training.input.sources import (
     RandomAccessSource,
@@ -93,6 +101,19 @@ def resized(seed):
     return ResizedArrays(X, Y, shapes=shapes, seed=seed)
 
 
+def records(seed):
+    texts = [f"number {row}" for row in range(ROWS)]
+    tokenizer = Tokenizer.train(texts, 60, length=3)
+    return Records(
+        Manifest({"text": texts, "label": [str(row) for row in Y]}),
+        keras_imp.IMPPreprocessor(tokenizer=tokenizer),
+        batch_size=4,
+        target="label",
+        drop_last=False,
+        seed=seed,
+    )
+
+
 CASES = {
     "list": SourceCase(shifted, RandomAccessSource, is_described=True),
     "PyDataset": SourceCase(Sequence, RandomAccessSource),
@@ -109,6 +130,13 @@ CASES = {
         resized,
         RandomAccessSource,
         batches=5,
+        examples=ROWS,
+        repeats=False,
+        is_described=True,
+    ),
+    "rows of files": SourceCase(
+        records,
+        RandomAccessSource,
         examples=ROWS,
         repeats=False,
         is_described=True,
@@ -194,7 +222,8 @@ def test_other_data_has_another_description(case):
 def test_it_prints_as_it_is_made(case):
     data = case.make(0)
     if type(data).__module__.startswith("keras_imp"):
-        assert repr(data).startswith(f"{type(data).__name__}(x=")
+        first = next(iter(inspect.signature(type(data)).parameters))
+        assert repr(data).startswith(f"{type(data).__name__}({first}=")
         assert " at 0x" not in repr(data)
     if case.text is not None:
         assert repr(data) == case.text
