@@ -34,6 +34,8 @@ class CheckedEncoder(WideInputs, EncoderBackbone):
     patchings: Any
     embedder_of: Any
     _records: dict[str, Modality]
+    # Ranks of the inputs of `predict`, by modality.
+    _predicted_ranks: tuple[tuple[str, int], ...] = ()
 
     def __call__(self, *args, **kwargs):
         # Within a step of a model, the batch was checked already.
@@ -58,7 +60,20 @@ class CheckedEncoder(WideInputs, EncoderBackbone):
         """
         if isinstance(x, dict):
             self.check_inputs(x)
+            self._forget_other_ranks(x)
         return super().predict(x, *args, **kwargs)
+
+    def _forget_other_ranks(self, x: dict[str, Any]) -> None:
+        """Let `predict` compile anew for an input of another rank than before.
+
+        TensorFlow would make one program for both, in which the rank, and so
+        whether audio is a waveform or a spectrogram, is unknown.
+        """
+        known = dict(self._predicted_ranks)
+        ranks = {k: len(v.shape) for k, v in x.items() if hasattr(v, "shape")}
+        if any(known.get(name, rank) != rank for name, rank in ranks.items()):
+            self.predict_function = None
+        self._predicted_ranks = tuple((known | ranks).items())
 
     def check_inputs(self, inputs: dict[str, np.ndarray]) -> None:
         """Check one batch on the host: names, ranks, sizes and values.

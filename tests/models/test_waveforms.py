@@ -70,6 +70,17 @@ def test_waveforms_give_what_their_spectrograms_give(pooling):
     assert found["sequence_output"].shape == (3, TOKENS, 10)
 
 
+def test_predict_takes_one_form_after_the_other():
+    encoder = encoder_of()
+    forms = waveforms(), spectrograms(encoder)
+    first, second, again = (
+        encoder.predict({"audio": forms[i]}, verbose=0)["audio"]
+        for i in (0, 1, 0)
+    )
+    assert_near(second["pooled_output"], first["pooled_output"], SAME)
+    assert_near(again["pooled_output"], first["pooled_output"], SAME)
+
+
 def test_int16_gives_what_float_gives(encoder):
     whole = np.round(waveforms() * 32768).astype("int16")
     found = encoder.predict({"audio": whole}, verbose=0)["audio"]
