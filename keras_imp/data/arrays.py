@@ -4,21 +4,16 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_imp._arrays import as_array
 from keras_imp._errors import check_integer, message
-from keras_imp._repr import ShowsArguments
-from keras_imp.data.augment.compose import Compose
-from keras_imp.data.augment.draws import Draws
-from keras_imp.data.description import describe_array, describe_function
+from keras_imp.data.description import describe_array
 from keras_imp.data.order import Order
+from keras_imp.data.ordered_batches import Augment, OrderedBatches, batch_of
 
-Augment = Callable[[tuple, np.random.Generator], tuple]
 
-
-class Arrays(ShowsArguments, keras.utils.PyDataset):
+class Arrays(OrderedBatches):
     """Batches of arrays, shuffled anew in each pass.
 
     Batch `i` is a pure function of (seed, i): a resumed run reads the very
@@ -79,17 +74,15 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
         groups: np.ndarray | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(augment, **kwargs)
         check_integer(batch_size=batch_size)
         check_integer(0, seed=seed)
-        _check_augment(augment)
         self.x = _inputs(x)
         self.y = _each(functools.partial(_rows_of, "`y`"), y)
         self.sample_weight = _each(
             functools.partial(_rows_of, "`sample_weight`"), sample_weight
         )
         self.rows = _count_rows(self.x, self.y, sample_weight)
-        self.augment = augment
         self.groups = groups
         self.order = Order(
             self.rows,
@@ -99,37 +92,6 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
             seed=seed,
             groups=groups,
         )
-
-    @property
-    def batch_size(self) -> int:
-        """Examples of a batch."""
-        return self.order.batch_size
-
-    @property
-    def shuffle(self) -> bool:
-        """Whether each pass is shuffled."""
-        return self.order.shuffle
-
-    @property
-    def drop_last(self) -> bool:
-        """Whether a pass leaves out the rest that fills no batch."""
-        return self.order.drop_last
-
-    @property
-    def seed(self) -> int:
-        """Seed of the shuffling and of `augment`."""
-        return self.order.seed
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    @property
-    def num_examples(self) -> int:
-        """Rows of the arrays, with those that a pass leaves out."""
-        return self.rows
-
-    def __getitem__(self, index: int) -> tuple:
-        return self.batch_at(index)
 
     def batch_at(self, index: int) -> tuple:
         """Batch `index`, counted over all passes through the data.
@@ -149,11 +111,7 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
             What JSON can hold.
         """
         facts = {
-            "batch_size": self.order.batch_size,
-            "shuffle": self.order.shuffle,
-            "drop_last": self.order.drop_last,
-            "seed": self.order.seed,
-            "augment": describe_function(self.augment),
+            **self._describe_order(),
             "x": {name: describe_array(v) for name, v in self.x.items()},
             "y": _each(describe_array, self.y),
             "sample_weight": _each(describe_array, self.sample_weight),
@@ -164,19 +122,13 @@ class Arrays(ShowsArguments, keras.utils.PyDataset):
 
     def _batch_of(self, rows: np.ndarray, index: int) -> tuple:
         """The examples in these rows, augmented for batch `index`."""
-        batch: tuple[Any, ...] = (
+        weights = self.sample_weight
+        batch = batch_of(
             {name: values[rows] for name, values in self.x.items()},
+            _each(lambda values: values[rows], self.y),
+            None if weights is None else weights[rows],
         )
-        if self.y is not None or self.sample_weight is not None:
-            batch += (_each(lambda values: values[rows], self.y),)
-        if self.sample_weight is not None:
-            batch += (self.sample_weight[rows],)
-        if self.augment is None:
-            return batch
-        if isinstance(self.augment, Compose):
-            draws = Draws(self.order.seed, index, rows)
-            return self.augment.augment_rows(batch, draws)
-        return self.augment(batch, self.order.generator(1, index))
+        return self._augmented(batch, rows, index)
 
 
 def _inputs(x: Any) -> dict[str, np.ndarray]:
@@ -204,16 +156,6 @@ def _rows_of(name: str, values: Any) -> np.ndarray:
             )
         )
     return array
-
-
-def _check_augment(augment: Any) -> None:
-    if augment is not None and not callable(augment):
-        raise TypeError(
-            message(
-                "`augment` must be a function (batch, generator) -> batch.",
-                augment=augment,
-            )
-        )
 
 
 def _each(function: Callable[[Any], Any], y: Any) -> Any:

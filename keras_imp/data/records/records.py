@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_imp._errors import check_integer, message
-from keras_imp._repr import ShowsArguments
-from keras_imp.data.arrays import Augment
-from keras_imp.data.augment.compose import Compose
 from keras_imp.data.augment.draws import Draws
 from keras_imp.data.decoding.errors import BadFile
-from keras_imp.data.description import describe_array, describe_function
+from keras_imp.data.description import describe_array
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.order import Order, OrderInShapes
+from keras_imp.data.ordered_batches import Augment, OrderedBatches, batch_of
 from keras_imp.data.preprocessor import IMPPreprocessor
 from keras_imp.data.records.files import describe_files
 from keras_imp.data.records.quarantine import Quarantine, QuarantinePart
@@ -31,11 +28,11 @@ from keras_imp.data.shapes.plan import PlannedShape
 MOST_THREADS = 4
 # Rows that are tried in the place of one whose file is bad.
 TRIES = 100
-# Streams of random numbers; `Arrays` has the others.
-_AUGMENT, _DROP, _REPLACE = 1, 2, 4
+# Streams of random numbers, beside those of `OrderedBatches` and `Order`.
+_DROP, _REPLACE = 2, 4
 
 
-class Records(ShowsArguments, keras.utils.PyDataset):
+class Records(OrderedBatches):
     """Batches of the rows of a manifest, decoded when they are asked for.
 
     Batch `i` is a pure function of (seed, i): a resumed run reads the very
@@ -118,7 +115,7 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         host: tuple[int, int] = (0, 1),
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(augment, **kwargs)
         self.manifest = manifest
         self.preprocessor = preprocessor
         self.target = target
@@ -126,7 +123,6 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         self.shapes = None if shapes is None else tuple(shapes)
         self.drop_on_host = drop_on_host
         self.training = shuffle if training is None else training
-        self.augment = augment
         self.host = _checked_host(host)
         self.order = self._order(batch_size, shuffle, drop_last, seed)
         # An empty one is false.
@@ -162,22 +158,6 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         """How images and videos are cut in training."""
         return self._readers[0].crop
 
-    @property
-    def batch_size(self) -> int:
-        """Rows of a batch, of the largest one if there are several shapes."""
-        return self.order.batch_size
-
-    @property
-    def num_examples(self) -> int:
-        """Rows of the manifest."""
-        return len(self.manifest)
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, index: int) -> tuple:
-        return self.batch_at(index)
-
     def batch_at(self, index: int) -> tuple:
         """Batch `index`, counted over all passes through the rows.
 
@@ -200,9 +180,13 @@ class Records(ShowsArguments, keras.utils.PyDataset):
             name: np.stack([example[name] for example in examples])
             for name in self.inputs
         }
-        return self._dropped(
-            self._augmented(self._whole(x, rows), rows, index), shape, index
+        weights = self._weights
+        batch = batch_of(
+            x,
+            None if self._y is None else self._y[rows],
+            None if weights is None else weights[rows],
         )
+        return self._dropped(self._augmented(batch, rows, index), shape, index)
 
     def describe(self) -> dict[str, Any]:
         """What decides the batches, for `Backup`: it refuses other data.
@@ -221,22 +205,10 @@ class Records(ShowsArguments, keras.utils.PyDataset):
             "y": None if self._y is None else describe_array(self._y),
             "training": self.training,
             "crop": self.crop,
-            "augment": describe_function(self.augment),
-            "batch_size": self.batch_size,
-            "shuffle": self.order.shuffle,
-            "drop_last": self.order.drop_last,
-            "seed": self.order.seed,
+            **self._describe_order(),
         }
         if self.shapes is not None:
-            facts["shapes"] = [
-                {
-                    "batch_size": one.batch_size,
-                    "weight": one.shape.weight,
-                    "sizes": one.shape.sizes,
-                    "drop": one.shape.drop,
-                }
-                for one in self.shapes
-            ]
+            facts["shapes"] = [one.describe() for one in self.shapes]
         return facts
 
     def _order(self, batch_size, shuffle, drop_last, seed) -> Order:
@@ -308,28 +280,12 @@ class Records(ShowsArguments, keras.utils.PyDataset):
         """A row's example, or None if it cannot be used."""
         if row in self.quarantine:
             return None
-        draws = Draws(self.order.seed, index, [row]) if self.training else None
+        draws = Draws(self.seed, index, [row]) if self.training else None
         try:
             return self._readers[shape].read(row, draws)[0]
         except BadFile as error:
             self.quarantine.add(row, str(self.manifest.where(row)), error)
             return None
-
-    def _whole(self, x: dict[str, np.ndarray], rows: np.ndarray) -> tuple:
-        batch: tuple[Any, ...] = (x,)
-        if self._y is not None or self._weights is not None:
-            batch += (None if self._y is None else self._y[rows],)
-        if self._weights is not None:
-            batch += (self._weights[rows],)
-        return batch
-
-    def _augmented(self, batch: tuple, rows: np.ndarray, index: int) -> tuple:
-        if self.augment is None:
-            return batch
-        if isinstance(self.augment, Compose):
-            draws = Draws(self.order.seed, index, rows)
-            return self.augment.augment_rows(batch, draws)
-        return self.augment(batch, self.order.generator(_AUGMENT, index))
 
     def _dropped(self, batch: tuple, shape: int, index: int) -> tuple:
         if self.shapes is None or not self.drop_on_host:

@@ -70,6 +70,19 @@ class PlannedShape:
         """Forward operations of a step."""
         return self.batch_size * self.flops_per_example
 
+    def describe(self) -> dict[str, Any]:
+        """What decides the batches of this shape, for `Backup`.
+
+        Returns:
+            What JSON can hold.
+        """
+        return {
+            "batch_size": self.batch_size,
+            "weight": self.shape.weight,
+            "sizes": self.shape.sizes,
+            "drop": self.shape.drop,
+        }
+
     def signature(self) -> tuple:
         """What decides the compiled graph: shapes of the arrays of a step."""
         arrays: list[tuple] = []

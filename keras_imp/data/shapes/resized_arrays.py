@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
-from keras_imp.data.arrays import Arrays, Augment
+from keras_imp.data.arrays import Arrays
 from keras_imp.data.order import OrderInShapes
+from keras_imp.data.ordered_batches import Augment
 from keras_imp.data.shapes.dropping import check_rates, drop_tokens
 from keras_imp.data.shapes.plan import PlannedShape
 from keras_imp.data.shapes.resizing import check_size, resize
@@ -103,10 +104,6 @@ class ResizedArrays(Arrays):
             groups=self.groups,
         )
 
-    def __len__(self) -> int:
-        """Batches that begin in the first pass."""
-        return len(self.order)
-
     def batch_at(self, index: int) -> tuple:
         """Batch `index`, counted over all passes through the data.
 
@@ -128,18 +125,9 @@ class ResizedArrays(Arrays):
         return (x, *batch[1:])
 
     def describe(self) -> dict[str, Any]:
-        shapes = [
-            {
-                "batch_size": one.batch_size,
-                "weight": one.shape.weight,
-                "sizes": one.shape.sizes,
-                "drop": one.shape.drop,
-            }
-            for one in self.shapes
-        ]
         return {
             **super().describe(),
-            "shapes": shapes,
+            "shapes": [one.describe() for one in self.shapes],
             "drop_on_host": self.drop_on_host,
         }
 
