@@ -42,6 +42,9 @@ class Media(Protocol):
     def source(self, row: int) -> Path | bytes:
         """What a decoder takes: a path, or the bytes of a file."""
 
+    def size_of(self, row: int) -> int:
+        """Bytes of a row's file."""
+
     @property
     def nbytes(self) -> int:
         """Bytes that the column holds."""
@@ -126,6 +129,14 @@ class Files(_Named):
         """
         return self.root.find(self.path_of(row))
 
+    def size_of(self, row: int) -> int:
+        """Bytes of a row's file.
+
+        Raises:
+            BadFile: If it is not there, or leaves the folder.
+        """
+        return self.source(row).stat().st_size
+
     @property
     def nbytes(self) -> int:
         """Bytes that the column holds."""
@@ -194,6 +205,10 @@ class Members(_Named):
             file.seek(int(self._starts[row]))
             return file.read(int(self._sizes[row]))
 
+    def size_of(self, row: int) -> int:
+        """Bytes of a row's file; nothing is read."""
+        return int(self._sizes[row])
+
     @property
     def nbytes(self) -> int:
         """Bytes that the column holds."""
@@ -246,6 +261,10 @@ class Embedded(_Named):
     def source(self, row: int) -> bytes:
         """The bytes of a row's file."""
         return self._read(int(self._rows[row]))
+
+    def size_of(self, row: int) -> int:
+        """Bytes of a row's file, which is read."""
+        return len(self.source(row))
 
     @property
     def nbytes(self) -> int:

@@ -1,7 +1,6 @@
 """What the files of a manifest are, without reading them."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 
@@ -48,10 +47,8 @@ def describe_files(manifest: Manifest) -> str:
 
 def _size(manifest: Manifest, row: int, column: str) -> int:
     """Bytes of a file; -1 of one that is not there."""
+    files = manifest.column(column)
     try:
-        source = manifest.source(row, column)
+        return -1 if files[row] is None else files.size_of(row)
     except BadFile:
         return -1
-    if isinstance(source, Path):
-        return source.stat().st_size
-    return -1 if source is None else len(source)

@@ -9,6 +9,8 @@ from PIL import Image
 
 import keras_imp
 from keras_imp.data import Manifest, Quarantine, Records, Tokenizer
+from keras_imp.data.manifest.columns import Strings
+from keras_imp.data.manifest.media import Members
 from keras_imp.data.records import TooManyBadFilesError
 
 pytestmark = pytest.mark.one_backend
@@ -324,6 +326,22 @@ def test_labels_may_be_several(folder):
     y = data[0][1]
     assert y.shape == (ROWS, 2)
     assert y[:2].tolist() == [[0.0, 1.0], [1.0, 1.0]]
+
+
+def test_the_size_of_a_member_is_known_without_reading(tmp_path):
+    path = tmp_path / "data.bin"
+    path.write_bytes(b"onethree")
+    column = Members(
+        [path],
+        Strings.of(["a", "b"]),
+        np.array([0, 0]),
+        starts=np.array([0, 3]),
+        sizes=np.array([3, 5]),
+    )
+    assert [column.size_of(row) for row in (0, 1)] == [3, 5]
+    assert [len(column.source(row)) for row in (0, 1)] == [3, 5]
+    path.unlink()
+    assert column.size_of(1) == 5
 
 
 def test_descriptions_differ_with_the_data(folder, manifest):
