@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_imp._errors import check_integer, check_positive
+from keras_imp.data.decoding.threads import cores
 
 # Seconds for a new process to load its decoders, on a busy machine.
 _START_SECONDS = 300.0
@@ -56,13 +57,6 @@ class Answer(NamedTuple):
     detail: str = ""
 
 
-def default_workers() -> int:
-    """Number of processes: one for each core that this one may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def call_isolated(
     target: str,
     calls: Iterable[Call],
@@ -94,7 +88,7 @@ def call_isolated(
         ...     "posixpath:basename", calls, workers=1)]
         ['a.png', 'b.png']
     """
-    workers = default_workers() if workers is None else workers
+    workers = cores() if workers is None else workers
     check_integer(1, workers=workers)
     check_positive(seconds=seconds)
     idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()

@@ -278,8 +278,7 @@ def _add_labels(record: dict[str, Any], manifest: Manifest, row: int) -> None:
 def _several(manifest: Manifest, row: int, column: str) -> tuple[str, ...]:
     if column not in manifest.columns:
         return ()
-    value = manifest.column(column)[row]
-    return (value,) if isinstance(value, str) else tuple(value or ())
+    return manifest.texts_of(row, column)
 
 
 def _media(manifest: Manifest, row: int) -> list[str]:

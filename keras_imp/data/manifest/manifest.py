@@ -170,6 +170,22 @@ class Manifest:
         row = selecting.row_number(self, row)
         return {name: self._columns[name][row] for name in self.columns}
 
+    def texts_of(self, row: int, column: str) -> tuple[str, ...]:
+        """All texts of a row in a column that may have several.
+
+        Args:
+            row: Number of the row, from 0.
+            column: `"text"` or `"label"`.
+
+        Returns:
+            The texts, none where the row has no value.
+
+        Raises:
+            ValueError: If there is no such column.
+        """
+        value = self.column(column)[row]
+        return (value,) if isinstance(value, str) else tuple(value or ())
+
     def source(self, row: int, column: str) -> Path | bytes | None:
         """What a decoder takes for a file of a row.
 

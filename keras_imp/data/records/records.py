@@ -1,7 +1,6 @@
 """Batches of files, each a pure function of its number."""
 
 import functools
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from keras_imp._errors import check_integer, message
 from keras_imp.data.augment.draws import Draws
 from keras_imp.data.decoding.errors import BadFile
+from keras_imp.data.decoding.threads import default_threads
 from keras_imp.data.description import describe_array
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.order import Order, OrderInShapes
@@ -24,8 +24,6 @@ from keras_imp.data.records.targets import targets_of
 from keras_imp.data.shapes.dropping import drop_tokens
 from keras_imp.data.shapes.plan import PlannedShape
 
-# Threads of one reader: decoders leave Python's lock, so they do run at once.
-MOST_THREADS = 4
 # Rows that are tried in the place of one whose file is bad.
 TRIES = 100
 # Streams of random numbers, beside those of `OrderedBatches` and `Order`.
@@ -135,8 +133,7 @@ class Records(OrderedBatches):
         ]
         self._y = target and targets_of(manifest, target, classes)
         self._weights = _weights(manifest)
-        if threads is None:
-            threads = min(MOST_THREADS, os.cpu_count() or 1)
+        threads = default_threads() if threads is None else threads
         check_integer(1, threads=threads)
         self.threads = threads
 

@@ -94,12 +94,29 @@ class RowReader:
         notes = {name: notes for name, (_, notes) in decoded.items() if notes}
         return self.preprocessor(x), notes
 
+    def column_of(self, name: str, row: int) -> str:
+        """Where the file of a modality is: audio may be that of the video.
+
+        Args:
+            name: `"image"`, `"video"` or `"audio"`.
+            row: Number of the row, from 0.
+
+        Returns:
+            Name of the column.
+        """
+        columns = self.manifest.columns
+        if name != "audio" or "video" not in columns:
+            return name
+        if "audio" in columns and self.manifest.column("audio")[row]:
+            return "audio"
+        return "video"
+
     def _decode(
         self, name: str, row: int, draws: Draws | None
     ) -> tuple[Any, tuple[str, ...]]:
         if name == "text":
             return self._text(row, draws), ()
-        column = self._column(name, row)
+        column = self.column_of(name, row)
         source = self.manifest.source(row, column)
         if source is None:
             raise BadFile("no_value", str(self.manifest.where(row)), name)
@@ -136,25 +153,14 @@ class RowReader:
 
     def _text(self, row: int, draws: Draws | None) -> str:
         """The caption of a row; one of several is drawn."""
-        text = self.manifest.column("text")[row]
-        if not text:
+        texts = self.manifest.texts_of(row, "text")
+        if not texts:
             raise BadFile("no_value", str(self.manifest.where(row)), "text")
-        if isinstance(text, str):
-            return text
         chosen = 0
-        if draws is not None:
+        if draws is not None and len(texts) > 1:
             own = draws.within("text")
-            chosen = int(own.integers("caption", 0, len(text))[0])
-        return text[chosen]
-
-    def _column(self, name: str, row: int) -> str:
-        """Where the file of a modality is: audio may be that of the video."""
-        columns = self.manifest.columns
-        if name != "audio" or "video" not in columns:
-            return name
-        if "audio" in columns and self.manifest.column("audio")[row]:
-            return "audio"
-        return "video"
+            chosen = int(own.integers("caption", 0, len(texts))[0])
+        return texts[chosen]
 
     def _box(
         self, size: tuple[int, int], draws: Draws | None

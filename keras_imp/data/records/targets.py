@@ -97,14 +97,13 @@ def targets_of(
 def _classes(
     manifest: Manifest, row: int, numbers: dict[str, int], one: bool
 ) -> list[int]:
-    value = manifest.column("label")[row]
-    labels = [value] if isinstance(value, str) else list(value or ())
+    labels = manifest.texts_of(row, "label")
     if one and len(labels) != 1:
         raise ValueError(
             message(
                 f"{manifest.where(row)}: each row must have one label.",
                 'Use target="labels" for several.',
-                label=value,
+                label=manifest.column("label")[row],
             )
         )
     for label in labels:

@@ -121,12 +121,12 @@ class _Samples:
         return found
 
     def texts(self) -> list[str]:
-        texts = []
-        for manifest, rows in self._rows("text", SAMPLED_TEXTS):
-            for row in rows:
-                text = manifest.column("text")[row]
-                texts += [text] if isinstance(text, str) else list(text or ())
-        return texts
+        return [
+            text
+            for manifest, rows in self._rows("text", SAMPLED_TEXTS)
+            for row in rows
+            for text in manifest.texts_of(row, "text")
+        ]
 
     def _rows(
         self, modality: str, most: int

@@ -1,6 +1,5 @@
 """Rows of a task in memory, each once, to be measured or drawn."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.data.decoding.errors import BadFile
+from keras_imp.data.decoding.threads import default_threads
 from keras_imp.data.preprocessor import IMPPreprocessor
 from keras_imp.data.records import RowReader
 from keras_imp.evaluation.own_data.choices import spread
@@ -17,7 +17,6 @@ from keras_imp.evaluation.run_folder import RunError
 
 # Bytes that the examples of a task may take in memory.
 MOST_BYTES = 512 * 2**20
-MOST_WORKERS = 4
 
 
 class Examples(NamedTuple):
@@ -80,7 +79,7 @@ def read_examples(
             quarantine.add(row, str(part.manifest.where(row)), error)
             return None
 
-    with ThreadPoolExecutor(min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(default_threads()) as pool:
         found = list(pool.map(read, chosen))
     kept = [row for row, x in zip(chosen, found) if x is not None]
     examples = [x for x in found if x is not None]

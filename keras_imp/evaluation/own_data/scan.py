@@ -1,7 +1,6 @@
 """Look at every file before the first step; then the rows are fixed."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from keras_imp._errors import message
 from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.decoding.source import kind_of, opened
+from keras_imp.data.decoding.threads import default_threads
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.manifest.problems import Problem, bad_files
 from keras_imp.data.preprocessor import IMPPreprocessor
@@ -26,7 +26,6 @@ FILE = "scan.json"
 QUARANTINE = "quarantine.jsonl"
 # Rows that are decoded; of the others, the first bytes are read.
 SCANNED = 2000
-MOST_WORKERS = 4
 # Rows that are named for each reason.
 NAMED = 3
 
@@ -194,8 +193,7 @@ class _Look:
     def at(
         self, rows: list[int], decoded: set[int]
     ) -> Iterator[tuple[int, BadFile | list[str]]]:
-        workers = min(MOST_WORKERS, os.cpu_count() or 1)
-        with ThreadPoolExecutor(workers, "keras_imp.scan") as pool:
+        with ThreadPoolExecutor(default_threads(), "keras_imp.scan") as pool:
             # Some at a time: an error must not wait for all of millions.
             for start in range(0, len(rows), 256):
                 some = rows[start : start + 256]
@@ -217,8 +215,8 @@ class _Look:
     def _glance(self, row: int) -> BadFile | list[str]:
         """Read the first bytes; decode what they do not tell."""
         for name in self._reader.inputs:
-            column = name if name in self._manifest.columns else "video"
             try:
+                column = self._reader.column_of(name, row)
                 source = self._manifest.source(row, column)
                 if source is None:
                     continue

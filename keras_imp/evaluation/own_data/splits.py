@@ -128,36 +128,27 @@ def _seen_labels(
     """Bring groups back to training that have a label of their own."""
     seen: set[str] = set()
     for row in rows[~is_out].tolist():
-        seen |= labels_of(manifest, row)
+        seen.update(manifest.texts_of(row, "label"))
     back = []
     for place in np.flatnonzero(is_out).tolist():
-        labels = labels_of(manifest, int(rows[place]))
+        labels = set(manifest.texts_of(int(rows[place]), "label"))
         if not labels <= seen:
             back.append(hashes[place])
             seen |= labels
     return is_out & ~np.isin(hashes, back), int(np.isin(hashes, back).sum())
 
 
-def labels_of(manifest: Manifest, row: int) -> set[str]:
-    """All labels of a row.
-
-    Args:
-        manifest: The rows.
-        row: Number of the row.
-
-    Returns:
-        The labels.
-    """
-    value = manifest.column("label")[row]
-    return {value} if isinstance(value, str) else set(value or ())
-
-
 def _check_labels(name: str, manifest: Manifest, split: Split) -> None:
-    seen = {x for row in split.train.tolist() for x in labels_of(manifest, row)}
+    seen = {
+        label
+        for row in split.train.tolist()
+        for label in manifest.texts_of(row, "label")
+    }
     unseen: dict[str, int] = {}
     for row in split.validation.tolist():
-        for label in labels_of(manifest, row) - seen:
-            unseen.setdefault(label, row)
+        for label in manifest.texts_of(row, "label"):
+            if label not in seen:
+                unseen.setdefault(label, row)
     if unseen:
         label, row = next(iter(unseen.items()))
         raise RunError(

@@ -153,9 +153,8 @@ def texts_of(part: Part, most: int) -> list[str]:
     Returns:
         All texts of these rows.
     """
-    column = part.manifest.column("text")
-    texts: list[str] = []
-    for row in spread(len(part), most).tolist():
-        text = column[row]
-        texts += [text] if isinstance(text, str) else list(text or ())
-    return texts
+    return [
+        text
+        for row in spread(len(part), most).tolist()
+        for text in part.manifest.texts_of(row, "text")
+    ]

@@ -42,6 +42,15 @@ def test_a_row_has_all_columns_and_none_where_it_has_no_value(manifest):
     assert [row["image"] for row in manifest][1] == "1.jpg"
 
 
+def test_texts_of_a_row_are_none_one_or_several(manifest):
+    found = [manifest.texts_of(row, "text") for row in range(3)]
+    assert found == [("a", "b"), ("c",), ()]
+    assert manifest.texts_of(0, "label") == ("x",)
+    assert manifest.texts_of(3, "label") == ()
+    with pytest.raises(ValueError, match="no such column"):
+        manifest.texts_of(0, "video")
+
+
 def test_values_leave_out_what_is_missing(manifest):
     assert list(manifest.values("text")) == ["a", "b", "c", "d", "e", "f"]
     assert list(manifest.values("label")) == ["x", "y", "x", "z", "y"]
