@@ -14,16 +14,16 @@ and computed nothing: that saves the seconds of the imports.
 """
 
 import argparse
+import functools
 import mmap
-import os
 import pathlib
 import random
-import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 
+import _lives
+from _lives import choose_backend, save_variables, saved_variables
 from _timing import table, write_json
 
 # Where a life is, in one byte that it shares with its parent.
@@ -57,13 +57,7 @@ def main() -> None:
 
 def prepare(backend: str, cache: pathlib.Path) -> None:
     """Import everything, compute nothing: a fork must find no threads' work."""
-    os.environ["KERAS_BACKEND"] = backend
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    if backend == "jax":
-        # Compiled once; later lives read the programs back.
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    choose_backend(backend, cache)
     import keras_imp
 
     for name in ("AlternatingModel", "IMPEncoder", "callbacks", "data"):
@@ -116,35 +110,14 @@ def live(
 ) -> tuple[float, str | None]:
     """One process: its seconds, and the phase it was killed in, if it was."""
     phase[0] = 0
-    began = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            train(options, folder, phase, saves)
-            code = 0
-        finally:
-            os._exit(code)
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        seconds = time.perf_counter() - began
-        if done:
-            if status:
-                sys.exit(f"The training failed with status {status}.")
-            return seconds, None
-        if moment is not None and seconds >= moment:
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            return seconds, PHASES[phase[0]] if status else None
-        time.sleep(0.0005)
+    work = functools.partial(train, options, folder, phase, saves)
+    seconds, killed = _lives.live(work, moment)
+    return seconds, PHASES[phase[0]] if killed else None
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
     """Every variable at the end of a run, and its table of epochs."""
-    import numpy as np
-
-    with np.load(folder / "result.npz") as arrays:
-        found = {name: arrays[name].tobytes() for name in arrays.files}
+    found = saved_variables(folder / "result.npz")
     return {**found, "history": (folder / "history.csv").read_bytes()}
 
 
@@ -158,9 +131,6 @@ def show(facts: dict) -> None:
 
 def train(options, folder: pathlib.Path, phase: mmap.mmap, saves: bool) -> None:
     """Train to the end, from wherever the life before came to."""
-    import keras
-    import numpy as np
-
     from keras_imp.callbacks import ResumableCSVLogger
 
     model = build(options)
@@ -175,9 +145,7 @@ def train(options, folder: pathlib.Path, phase: mmap.mmap, saves: bool) -> None:
         callbacks=callbacks,
     )
     phase[0] = PHASES.index("end")
-    variables = [*model.variables, *model.optimizer.variables]
-    arrays = [keras.ops.convert_to_numpy(v) for v in variables]
-    np.savez(folder / "result.npz", *arrays)
+    save_variables(model, folder / "result.npz")
 
 
 def phases(phase: mmap.mmap):

@@ -15,15 +15,16 @@ and computed nothing.
 """
 
 import argparse
+import functools
 import json
 import os
 import pathlib
 import random
-import signal
 import sys
 import tempfile
-import time
 
+import _lives
+from _lives import choose_backend, save_variables, saved_variables
 from _timing import table, write_json
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -91,13 +92,7 @@ def make_files(folder: pathlib.Path, steps: int) -> None:
 
 def prepare(backend: str, cache: pathlib.Path) -> None:
     """Import everything, compute nothing: a fork must find no threads' work."""
-    os.environ["KERAS_BACKEND"] = backend
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    if backend == "jax":
-        # Compiled once; later lives read the programs back.
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    choose_backend(backend, cache)
     from keras_imp.evaluation.own_data import run
 
     del run
@@ -142,27 +137,8 @@ def live(
     folder: pathlib.Path, name: str, moment: float | None = None
 ) -> tuple[float, bool]:
     """One process: its seconds, and whether it was killed."""
-    began = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            train(folder / "recipe.toml", folder / name)
-            code = 0
-        finally:
-            os._exit(code)
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        seconds = time.perf_counter() - began
-        if done:
-            if status:
-                sys.exit(f"The training failed with status {status}.")
-            return seconds, False
-        if moment is not None and seconds >= moment:
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            return seconds, bool(status)
-        time.sleep(0.001)
+    work = functools.partial(train, folder / "recipe.toml", folder / name)
+    return _lives.live(work, moment)
 
 
 def stage(folder: pathlib.Path) -> str:
@@ -172,10 +148,7 @@ def stage(folder: pathlib.Path) -> str:
 
 def contents(folder: pathlib.Path) -> dict:
     """What a run ended with, to compare."""
-    import numpy as np
-
-    with np.load(folder / "result.npz") as arrays:
-        found = {name: arrays[name].tobytes() for name in arrays.files}
+    found = saved_variables(folder / "result.npz")
     lines = (folder / "quarantine.jsonl").read_text().splitlines()
     scans = json.loads((folder / "scan.json").read_text())
     scanned = sum(len(scan["bad"]) for scan in scans.values())
@@ -192,9 +165,6 @@ def contents(folder: pathlib.Path) -> dict:
 
 def train(recipe: pathlib.Path, folder: pathlib.Path) -> None:
     """Train to the end, from wherever the life before came to."""
-    import keras
-    import numpy as np
-
     from keras_imp.evaluation.own_data.inference import RowsOfTasks
     from keras_imp.evaluation.own_data.recipe import DataRecipe
     from keras_imp.evaluation.own_data.rows import Limits
@@ -208,9 +178,7 @@ def train(recipe: pathlib.Path, folder: pathlib.Path) -> None:
     limits = Limits(max_bad=0.5, scanned=4)
     run = OwnDataRun(folder, chosen, manifests, limits, backup_steps=2)
     run.fit()
-    variables = [*run.model.variables, *run.model.optimizer.variables]
-    arrays = [keras.ops.convert_to_numpy(each) for each in variables]
-    np.savez(folder / "result.npz", *arrays)
+    save_variables(run.model, folder / "result.npz")
 
 
 if __name__ == "__main__":
