@@ -9,6 +9,7 @@ since waiting for a core does not count in it.
 
 import ctypes
 import dataclasses
+import importlib.util
 import json
 import os
 import pathlib
@@ -101,6 +102,12 @@ def timed(work: Callable[[], None]) -> dict[str, float]:
     }
 
 
+def find_package() -> None:
+    """Let a side import the package of this checkout if none is installed."""
+    if importlib.util.find_spec("keras_imp") is None:
+        sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+
 # --- In the driver ----------------------------------------------------------
 
 
@@ -183,6 +190,30 @@ class Side:
         code = self.process.wait()
         tail = "\n".join(log.read_text().splitlines()[-15:]) if log else ""
         raise RuntimeError(f"{self.name} ended with status {code}.\n{tail}")
+
+
+def make_side(
+    name: str,
+    script: str,
+    backend: str,
+    job: dict,
+    python: str = sys.executable,
+) -> Side:
+    """A side that a script is when it is given a job.
+
+    Args:
+        name: Row of the table.
+        script: The script; its option `--worker` takes the job.
+        backend: Keras backend.
+        job: What JSON can hold.
+        python: The interpreter.
+
+    Returns:
+        The side, not started.
+    """
+    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [python, script, "--worker", json.dumps(job)]
+    return Side(name, command, environment)
 
 
 def start_all(sides: list[Side], report: Callable[[str], None]) -> list[Side]:

@@ -9,9 +9,7 @@ See README.md beside this file for what is measured and how to read it.
 import argparse
 import dataclasses
 import functools
-import importlib.util
 import json
-import pathlib
 import sys
 
 import _timing
@@ -92,9 +90,7 @@ def make_side(name, backend, function, options, shape, arguments) -> Side:
     python = sys.executable
     if function == "timm_vit" and arguments.timm_python:
         python = arguments.timm_python
-    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [python, __file__, "--worker", json.dumps(job)]
-    return Side(name, command, environment)
+    return _timing.make_side(name, __file__, backend, job, python)
 
 
 def work(job: dict) -> None:
@@ -103,8 +99,7 @@ def work(job: dict) -> None:
         _timing.set_allocator()
     shape = Shape(**job["shape"])
     prepare = functools.partial(SIDES[job["function"]], shape, **job["options"])
-    if importlib.util.find_spec("keras_imp") is None:
-        sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+    _timing.find_package()
     _timing.serve(prepare)
 
 

@@ -12,10 +12,8 @@ scaled to 224x224. Needs the extras `data` and `video`, tensorflow, torch and
 import argparse
 import dataclasses
 import functools
-import importlib.util
 import json
 import pathlib
-import sys
 import tempfile
 
 import _timing
@@ -76,15 +74,12 @@ def write_files(folder: pathlib.Path, count: int) -> None:
 def make_side(name: str, work: Work) -> Side:
     backend, _ = SIDES[name]
     job = {"side": name, "work": dataclasses.asdict(work)}
-    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, "--worker", json.dumps(job)]
-    return Side(name, command, environment)
+    return _timing.make_side(name, __file__, backend, job)
 
 
 def serve(job: dict) -> None:
     """Be one side: what the driver starts."""
-    if importlib.util.find_spec("keras_imp") is None:
-        sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+    _timing.find_package()
     _, side = SIDES[job["side"]]
     _timing.serve(functools.partial(side, Work(**job["work"])))
 

@@ -9,10 +9,7 @@ See README.md beside this file for what is measured and how to read it.
 import argparse
 import dataclasses
 import functools
-import importlib.util
 import json
-import pathlib
-import sys
 
 import _timing
 from _log_mel_sides import RATE, SIDES, Work
@@ -54,15 +51,12 @@ def make_side(name: str, backend: str, function: str, options, work) -> Side:
         "options": options,
         "work": dataclasses.asdict(work),
     }
-    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, "--worker", json.dumps(job)]
-    return Side(name, command, environment)
+    return _timing.make_side(name, __file__, backend, job)
 
 
 def serve(job: dict) -> None:
     """Be one side: what the driver starts."""
-    if importlib.util.find_spec("keras_imp") is None:
-        sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+    _timing.find_package()
     side = SIDES[job["function"]]
     work = Work(**job["work"])
     _timing.serve(functools.partial(side, work, **job["options"]))
