@@ -230,9 +230,7 @@ def _options_and_folder(
 
 
 def _run(options: run_options.RunOptions, folder: Path) -> None:
-    from keras_imp.callbacks import StoppedBySignal
     from keras_imp.evaluation.playground.run import PlaygroundRun
-    from keras_imp.evaluation.run_folder import RunError
     from keras_imp.evaluation.run_report import table
 
     typer.echo(
@@ -240,7 +238,7 @@ def _run(options: run_options.RunOptions, folder: Path) -> None:
         f"{options.backend}, {options.steps} steps, seed {options.seed}"
     )
     typer.echo(f"Folder of the run: {folder}")
-    try:
+    with run_options.ends_of_run(folder):
         run = PlaygroundRun(
             folder,
             steps=options.steps,
@@ -250,14 +248,6 @@ def _run(options: run_options.RunOptions, folder: Path) -> None:
         run.fit()
         run.save()
         lines = run.evaluate()
-    except RunError as error:
-        run_options.fail(str(error), code=1)
-    except StoppedBySignal as stop:
-        run_options.fail(
-            f"Stopped by {stop.signal} after step {stop.step}. "
-            f"{run_options.to_continue(folder)}",
-            code=stop.code,
-        )
     Console().print(table(lines, "Test split, unseen concepts"))
     run_options.echo_written(folder, run.seconds, run.written)
 

@@ -276,31 +276,17 @@ def _run(
     limits: dict[str, Any],
     overfit: int | None,
 ) -> None:
-    from keras_imp.callbacks import StoppedBySignal
     from keras_imp.evaluation.own_data.rows import Limits
-    from keras_imp.evaluation.run_folder import RunError
 
     typer.echo(
         f"keras-imp {keras_imp.__version__}, {recipe.encoder}, "
         f"{recipe.steps} steps, seed {recipe.seed}. Looking at the files ..."
     )
-    try:
+    with run_options.ends_of_run(folder):
         if overfit is not None:
             _overfit(folder, recipe, manifests, Limits(**limits), overfit)
         else:
             _train(folder, recipe, manifests, Limits(**limits))
-    except RunError as error:
-        run_options.fail(str(error), code=1)
-    except StoppedBySignal as stop:
-        run_options.fail(
-            f"Stopped by {stop.signal} after step {stop.step}. "
-            f"{run_options.to_continue(folder)}",
-            code=stop.code,
-        )
-    except KeyboardInterrupt:
-        run_options.fail(
-            f"Stopped by SIGINT. {run_options.to_continue(folder)}", code=130
-        )
 
 
 def _train(folder: Path, recipe: Any, manifests: Any, limits: Any) -> None:

@@ -1,11 +1,13 @@
 """What a run is started or resumed with, told before Keras is imported."""
 
+import contextlib
 import dataclasses
 import enum
 import importlib.util
 import json
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -293,6 +295,34 @@ def fail(text: str, code: int) -> NoReturn:
     # Neither wrapped nor read as markup: a command in it can be copied.
     typer.secho(text, fg="red", err=True)
     raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def ends_of_run(folder: Path) -> Iterator[None]:
+    """End the command as its run ends: wrong files, a signal, Ctrl-C.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        typer.Exit: With the code of the end.
+    """
+    # Keras is imported by then.
+    from keras_imp.callbacks import StoppedBySignal
+    from keras_imp.evaluation.run_folder import RunError
+
+    try:
+        yield
+    except RunError as error:
+        fail(str(error), code=1)
+    except StoppedBySignal as stop:
+        fail(
+            f"Stopped by {stop.signal} after step {stop.step}. "
+            f"{to_continue(folder)}",
+            code=stop.code,
+        )
+    except KeyboardInterrupt:
+        fail(f"Stopped by SIGINT. {to_continue(folder)}", code=130)
 
 
 def _next_folder(parent: Path, name: str) -> Path:

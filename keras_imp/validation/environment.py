@@ -8,13 +8,13 @@ is called as another process in any case.
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_imp._errors import message
+from keras_imp.validation.programs import run_program
 
 PACKAGE = "tensorflow_data_validation"
 VARIABLE = "KERAS_IMP_TFDV_PYTHON"
@@ -134,20 +134,14 @@ def install_tfdv(
     for command in commands_to_install(uv, python, str(target)):
         say(" ".join(command))
         # Warnings of an import that succeeds say nothing to act on.
-        ended = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if ended.returncode:
+        # Warnings of an import that succeeds say nothing to act on.
+        code, output = run_program(command)
+        if code:
             raise RuntimeError(
                 message(
                     "The environment of TensorFlow Data Validation cannot be "
                     "made.",
-                    ended.stdout.strip()[-_LONGEST:],
+                    output[-_LONGEST:],
                     command=" ".join(command),
                 )
             )

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_imp.validation.features import KINDS
+from keras_imp.validation.programs import run_program
 from keras_imp.validation.scan import Scan
 
 PROGRAM = Path(__file__).with_name("tfdv") / "tfdv_worker.py"
@@ -107,20 +107,14 @@ def run_tfdv(
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "request.json"
         path.write_text(json.dumps(request), "utf-8")
-        ended = subprocess.run(
-            [python, str(PROGRAM), str(path)],
-            env=_environment(python),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
+        code, output = run_program(
+            [python, str(PROGRAM), str(path)], _environment(python)
         )
-    if ended.returncode:
-        lines = ended.stdout.strip().splitlines()[-_SHOWN:]
+    if code:
+        lines = output.splitlines()[-_SHOWN:]
         raise WorkerError(
             "TensorFlow Data Validation ended with code "
-            f"{ended.returncode}. Received: python={python!r}. Its last lines: "
+            f"{code}. Received: python={python!r}. Its last lines: "
             + "\n".join(lines)
         )
     return json.loads((folder / RESULT).read_text("utf-8"))

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_imp.validation import environment, find_tfdv, install_tfdv
+from keras_imp.validation import environment, find_tfdv, install_tfdv, programs
 
 pytestmark = pytest.mark.one_backend
 
@@ -22,12 +22,13 @@ def commands(monkeypatch):
 
     class Done:
         returncode = 0
+        stdout = ""
 
     def run(command, **options):
         ran.append(command)
         return Done()
 
-    monkeypatch.setattr(environment.subprocess, "run", run)
+    monkeypatch.setattr(programs.subprocess, "run", run)
     return ran
 
 
@@ -83,7 +84,7 @@ def test_half_an_environment_is_none(monkeypatch):
         stdout = "no space left"
 
     monkeypatch.setattr(environment.shutil, "which", lambda name: "uv")
-    monkeypatch.setattr(environment.subprocess, "run", lambda *a, **k: Failed())
+    monkeypatch.setattr(programs.subprocess, "run", lambda *a, **k: Failed())
     with pytest.raises(RuntimeError, match="no space left"):
         install_tfdv()
     assert find_tfdv().python is None

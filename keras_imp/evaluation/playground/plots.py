@@ -49,7 +49,8 @@ PLOTS = {
         "Loss of each task in training and validation. The dashed line is the "
         "loss of guessing: ln(classes), or ln(examples of a batch) for a "
         "contrastive task, whose batches have one size in training and "
-        "validation. Captions that repeat in a batch make it a little lower.",
+        "validation. Captions that match several examples of a batch make it "
+        "lower.",
     ),
     "retrieval.png": About(
         "captions and the images found for them",
