@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -37,7 +38,8 @@ class Outcome(NamedTuple):
     `kind` is `"use"`, `"warn"`, `"skip"`, `"hang"` or `"crash"`; `words` are
     notes, the reason, or the signal or exception that ended the process;
     `seconds` is processor time, `megabytes` the peak of resident memory above
-    that of the process before.
+    that of the process before, without the pages of libraries: processes share
+    them, and how many are read at once is up to the machine.
     """
 
     path: str
@@ -147,7 +149,17 @@ def _decoded(path: str, modality: str) -> list:
 
 def _usage() -> tuple[float, float]:
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    kilobytes = usage.ru_maxrss - _kilobytes_of_libraries()
+    return usage.ru_utime + usage.ru_stime, kilobytes / 1024
+
+
+def _kilobytes_of_libraries() -> int:
+    """Resident pages of files, which only grow: libraries stay loaded."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    (line,) = re.findall(r"RssFile:\s+(\d+) kB", status.read_text())
+    return int(line)
 
 
 def main() -> None:

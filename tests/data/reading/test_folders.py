@@ -143,13 +143,19 @@ def test_a_link_to_a_folder_outside_is_refused_and_inside_left_out(tmp_path):
 READ_AS_NOBODY = """
 import os, sys
 from keras_imp.data.reading.read import read
+
+def words():
+    try:
+        manifest = read(sys.argv[1])
+        return [(p.reason, p.rows.tolist()) for p in manifest.problems()]
+    except ValueError as error:
+        return f"{error.reason} {error}"
+
+# Imports all that is needed: nobody may enter a private environment.
+words()
 if os.geteuid() == 0:
     os.setuid(65534)
-try:
-    manifest = read(sys.argv[1])
-    print([(p.reason, p.rows.tolist()) for p in manifest.problems()])
-except ValueError as error:
-    print(error.reason, error)
+print(words())
 """
 
 
