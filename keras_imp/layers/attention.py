@@ -214,7 +214,8 @@ class MultiHeadAttention(Layer):
         )  # bhqd,bhkd->bhqk
         logits = ops.cast(logits, "float32")
         if padding_mask is not None:
-            real = ops.cast(padding_mask, "bool")[:, None, None, :]
+            # Not by indexing: LiteRT cannot where the length is unknown.
+            real = ops.expand_dims(ops.cast(padding_mask, "bool"), (1, 2))
             logits = ops.where(real, logits, MASKED_LOGIT)
         return softmax(logits)
 

@@ -67,11 +67,26 @@ def patchify(x: Tensor, patch_size: tuple[int, ...]) -> Tensor:
         >>> tuple(patchify(keras.ops.ones((2, 8, 6, 3)), (4, 3)).shape)
         (2, 4, 36)
     """
-    split, order = patch_layout(tuple(x.shape), patch_size)
+    split, order = _merged_layout(tuple(x.shape), patch_size)
     values = math.prod(patch_size) * x.shape[-1]
     tokens = math.prod(x.shape[1:]) // values
     x = ops.transpose(ops.reshape(x, split), order)
     return ops.reshape(x, (-1, tokens, values))
+
+
+def _merged_layout(
+    shape: tuple[int, ...], patch_size: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """`patch_layout` with the axes in one that stay side by side.
+
+    The batch and the first axis' patches are one axis, the last axis' patch
+    and the channels another: video then has 6 axes instead of 8, and LiteRT
+    transposes no more than 6.
+    """
+    split, _ = patch_layout(shape, patch_size)
+    merged = (-1, *split[2:-2], split[-2] * split[-1])
+    patches, inside = range(2, len(merged), 2), range(1, len(merged), 2)
+    return merged, (0, *patches, *inside)
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")

@@ -72,7 +72,7 @@ class MaskedMeanPooling(_Pooling):
             mean = ops.mean(x, axis=1)
         else:
             real = ops.cast(padding_mask, "float32")
-            total = ops.sum(x * real[..., None], axis=1)
+            total = ops.sum(x * ops.expand_dims(real, -1), axis=1)
             mean = total / (ops.sum(real, axis=1)[:, None] + 1e-6)
         return ops.cast(mean, self.compute_dtype)
 
@@ -190,16 +190,19 @@ class AttentionPooling(_Pooling):
         width = tokens.shape[-1]
         head_dim = width // heads
         q = self.query(ops.convert_to_tensor(self.probe))  # (1, hidden)
-        q = ops.reshape(q, (heads, head_dim)) * head_dim**-0.5
+        q = ops.reshape(q, (heads, head_dim, 1)) * head_dim**-0.5
         shape = (-1, ops.shape(tokens)[1], heads, head_dim)
-        k = ops.reshape(self.key(tokens), shape)
-        v = ops.reshape(self.value(tokens), shape)
-        logits = ops.cast(ops.einsum("hd,bkhd->bhk", q, k), "float32")
+        # Both (batch, heads, tokens, head_dim), one product each.
+        k, v = (
+            ops.transpose(ops.reshape(layer(tokens), shape), (0, 2, 1, 3))
+            for layer in (self.key, self.value)
+        )
+        logits = ops.cast(ops.matmul(k, q), "float32")[..., 0]
         if padding_mask is not None:
-            real = ops.cast(padding_mask, "bool")[:, None, :]
+            real = ops.expand_dims(ops.cast(padding_mask, "bool"), 1)
             logits = ops.where(real, logits, MASKED_LOGIT)
         probabilities = ops.cast(ops.softmax(logits, axis=-1), v.dtype)
-        x = ops.einsum("bhk,bkhd->bhd", probabilities, v)
+        x = ops.matmul(ops.expand_dims(probabilities, 2), v)
         x = ops.reshape(x, (-1, 1, width))
         x = self.output_projection(x)
         return (x + self.feed_forward(self.norm(x)))[:, 0]
