@@ -23,6 +23,7 @@ DOCUMENTS = [
     ROOT / "benchmarks" / "README.md",
     ROOT / "examples" / "README.md",
     ROOT / "keras_imp" / "data" / "playground" / "files" / "README.md",
+    ROOT / "keras_imp" / "data" / "playground" / "written" / "README.md",
     *PAGES,
 ]
 FENCE = re.compile(

@@ -1,7 +1,7 @@
-"""The command line: `keras-imp train` and `keras-imp presets`.
+"""The command line: `keras-imp train`, `validate`, `playground`, `presets`.
 
 Nothing here imports Keras before the backend is chosen. What the commands do is
-in the library, `keras_imp/evaluation/playground/`.
+in the library, such as `keras_imp/evaluation/own_data/`.
 """
 
 import sys

@@ -4,7 +4,6 @@ A command ends with 0; with 2 where its options cannot be followed; with 1 where
 it failed; with 130 or 143 where it was stopped by Ctrl-C or SIGTERM.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_imp
-from keras_imp.cli import own_data, run_options
-from keras_imp.cli.native_notes import load_tensorflow
+from keras_imp.cli import own_data, playground, run_options
 from keras_imp.cli.own_data import DataOptions
 from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
 from keras_imp.cli.validate import validate
@@ -28,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(validate)
+app.command("playground")(playground.write)
 
 
 def _print_version(wanted: bool) -> None:
@@ -193,63 +192,11 @@ def train(
             else:
                 own_data.start(own, given, out)
             return
-        options, folder = _options_and_folder(given, out, resume)
+        playground.train(given, out, resume)
     except UsageError as error:
         run_options.fail(str(error), code=2)
     except ImportError as error:
         run_options.fail(str(error), code=1)
-    # Keras is imported from here on.
-    os.environ["KERAS_BACKEND"] = options.backend
-    # TensorFlow's notes about the CPU say nothing to act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        load_tensorflow(options.backend)
-        _run(options, folder)
-    except KeyboardInterrupt:
-        run_options.fail(
-            f"Stopped by SIGINT. {run_options.to_continue(folder)}", code=130
-        )
-
-
-def _options_and_folder(
-    given: dict, out: Path | None, resume: Path | None
-) -> tuple[run_options.RunOptions, Path]:
-    """Look at all that can be wrong, then make the folder of a new run."""
-    if resume is not None and out is not None:
-        raise run_options.stays(resume, out)
-    if resume is not None:
-        options = run_options.of_resumed_run(resume, given)
-    else:
-        options = run_options.of_new_run(given)
-    run_options.check_installed(options.backend)
-    if resume is not None:
-        return options, resume
-    folder = run_options.new_folder(out)
-    options.save(folder)
-    return options, folder
-
-
-def _run(options: run_options.RunOptions, folder: Path) -> None:
-    from keras_imp.evaluation.playground.run import PlaygroundRun
-    from keras_imp.evaluation.run_report import table
-
-    typer.echo(
-        f"keras-imp {keras_imp.__version__}, {options.encoder} on "
-        f"{options.backend}, {options.steps} steps, seed {options.seed}"
-    )
-    typer.echo(f"Folder of the run: {folder}")
-    with run_options.ends_of_run(folder):
-        run = PlaygroundRun(
-            folder,
-            steps=options.steps,
-            seed=options.seed,
-            preset=options.encoder,
-        )
-        run.fit()
-        run.save()
-        lines = run.evaluate()
-    Console().print(table(lines, "Test split, unseen concepts"))
-    run_options.echo_written(folder, run.seconds, run.written)
 
 
 @app.command()

@@ -292,21 +292,15 @@ def _run(
 def _train(folder: Path, recipe: Any, manifests: Any, limits: Any) -> None:
     from keras_imp.evaluation.own_data import show
     from keras_imp.evaluation.own_data.run import OwnDataRun
-    from keras_imp.evaluation.run_report import table
 
     run = OwnDataRun(folder, recipe, manifests, limits)
-    console = Console()
-    console.print(show.rows_table(run.tasks))
+    Console().print(show.rows_table(run.tasks))
     for sentence in run.told[:SHOWN]:
         # Not wrapped: a path in it can be copied.
         typer.echo(sentence)
     if len(run.told) > SHOWN:
         typer.echo(f"... and {len(run.told) - SHOWN} more, in report.html")
-    run.fit()
-    run.save()
-    lines = run.evaluate()
-    console.print(table(lines, "Rows that are held out"))
-    run_options.echo_written(folder, run.seconds, run.written)
+    run_options.complete(run, "Rows that are held out")
 
 
 def _overfit(

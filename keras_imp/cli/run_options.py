@@ -9,13 +9,18 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
+from rich.console import Console
 
 from keras_imp._errors import message
 from keras_imp._files import write_text
 from keras_imp.models.presets import PRESETS
+
+if TYPE_CHECKING:
+    from keras_imp.evaluation.own_data.run import OwnDataRun
+    from keras_imp.evaluation.playground.run import PlaygroundRun
 
 FILE = "config.json"
 # NumPy takes no larger seed.
@@ -269,19 +274,24 @@ def to_continue(folder: Path) -> str:
     return f"To continue: keras-imp train --resume {shlex.quote(str(folder))}"
 
 
-def echo_written(folder: Path, seconds: float, written: dict[str, str]) -> None:
-    """Tell what a run has written.
+def complete(run: "PlaygroundRun | OwnDataRun", title: str) -> None:
+    """Train, save and measure; show the results, and tell what is written.
 
     Args:
-        folder: Its folder.
-        seconds: Seconds of training.
-        written: What each file is for, by its name.
+        run: The run.
+        title: What the results are of.
     """
-    typer.echo(f"Trained for {seconds:.0f} s. In {folder}:")
-    width = max(24, 2 + max(map(len, written)))
-    for name, what in written.items():
+    # Keras is imported by then.
+    from keras_imp.evaluation.run_report import table
+
+    run.fit()
+    run.save()
+    Console().print(table(run.evaluate(), title))
+    typer.echo(f"Trained for {run.seconds:.0f} s. In {run.folder}:")
+    width = max(24, 2 + max(map(len, run.written)))
+    for name, what in run.written.items():
         typer.echo(f"  {name:{width}}{what}")
-    logs = shlex.quote(str(folder / "logs"))
+    logs = shlex.quote(str(run.folder / "logs"))
     typer.echo(f"Curves: tensorboard --logdir {logs}")
 
 

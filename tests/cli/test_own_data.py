@@ -11,66 +11,19 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 import keras_imp
-from keras_imp.cli.commands import app
-from keras_imp.evaluation.own_data import overfit as overfitting
-from keras_imp.evaluation.own_data import run as own_run
-from keras_imp.models import PRESETS
 from tests.helpers import own_files
+from tests.helpers.own_data_command import (
+    BACKEND,
+    invoke,
+    refused,
+    results_of,
+    trained,
+)
 from tests.helpers.pages import Page
 
-BACKEND = keras.config.backend()
-SMALLER = {
-    "hidden_dim": 32,
-    "intermediate_dim": 64,
-    "num_layers": 1,
-    "num_heads": 2,
-}
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, ["train", *(str(a) for a in arguments)])
-
-
-def trained(*arguments, code=0):
-    result = invoke(*arguments, "--backend", BACKEND)
-    assert result.exit_code == code, result.output
-    return result
-
-
-def refused(code, *arguments):
-    result = invoke(*arguments)
-    assert result.exit_code == code, result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return " ".join(result.stderr.replace("│", " ").split())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _smallest_encoder():
-    preset = PRESETS["imp_tiny"]
-    smaller = {**preset, "config": {**preset["config"], **SMALLER}}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "imp_tiny", smaller)
-        for module in (own_run, overfitting):
-            patch.setattr(module, "build_model", eagerly(module.build_model))
-        yield
-
-
-def eagerly(build):
-    """Quicker than to trace graphs of a few steps, on TensorFlow."""
-
-    def build_model(*args):
-        model, preprocessor = build(*args)
-        model.run_eagerly = BACKEND == "tensorflow"
-        return model, preprocessor
-
-    return build_model
-
-
-def results_of(folder):
-    return json.loads((folder / "results.json").read_text())
+pytestmark = pytest.mark.usefixtures("smallest_encoder")
 
 
 # One command each -------------------------------------------------------------

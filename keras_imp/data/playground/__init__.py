@@ -24,6 +24,7 @@ from keras_imp.data.playground.sounds import (
     load_unseen_sounds,
 )
 from keras_imp.data.playground.splits import PlaygroundSplit, load
+from keras_imp.data.playground.writing import write_files
 
 __all__ = [
     "FAMILIES",
@@ -44,4 +45,5 @@ __all__ = [
     "load_unseen_sounds",
     "load_unseen_style",
     "render_clips",
+    "write_files",
 ]

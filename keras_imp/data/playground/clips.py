@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_imp.data.playground.parts import SPLITS
+
 MOTIONS = (
     "moving left",
     "moving right",
@@ -71,6 +73,22 @@ def render_clips(
         part = slice(first, first + _CHUNK)
         clips[part] = _draw(images[part], path, part, size)
     return clips, motions.astype("int32")
+
+
+def clips_of_split(
+    split: str, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The clips that a split is evaluated with: the same ones each time.
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`: each has motions of its
+            own.
+        images: Images of the split.
+
+    Returns:
+        Clips and motions, as `render_clips` returns them.
+    """
+    return render_clips(images, seed=SPLITS.index(split))
 
 
 def clip_captions(names: list[str], motions: np.ndarray) -> list[str]:

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from keras_imp.data import LogMel, playground
+from keras_imp.data.playground.clips import clips_of_split
 
 # Arguments of the spectrograms, for the encoder too: it then takes waveforms.
 # The floor is ln(1e-6) = -13.8, loud bands reach about 4.
@@ -53,10 +54,7 @@ class Split:
         uint8, shape `(emoji, 8, 32, 32, 3)`, and positions in
         `playground.MOTIONS`.
         """
-        # Each split has motions of its own.
-        return playground.render_clips(
-            self.source.emoji.images, seed=playground.SPLITS.index(self.name)
-        )
+        return clips_of_split(self.name, self.source.emoji.images)
 
 
 def load_split(name: str, fold: int | None = None) -> Split:
