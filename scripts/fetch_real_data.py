@@ -1,15 +1,19 @@
-"""Fetch two real data sets from Debian packages, as files with a table each.
+r"""Fetch two real data sets from Debian packages, as files with a table each.
 
     python scripts/fetch_real_data.py data/real
-    keras-imp train --data data/real/prompts.csv --data data/real/battles.csv
+    keras-imp train --data data/real/prompts.csv --data data/real/battles.csv \
+        --data data/real/sounds.csv
 
 `prompts.csv` has telephone prompts, spoken in five languages, with their
 transcripts: asterisk-core-sounds, CC-BY-SA-3.0 and CC-BY-3.0. `battles.csv` has
-drawn animations of the game Battle for Wesnoth as videos with sound, with what
-happens as a text and as a label: GPL-2+ and CC-BY-SA-4.0. These licences keep
-both out of this repository: they are fetched by your own command, and what is
-made of them stays under their licences. `group` keeps the recordings of one
-prompt, and the videos of one unit, in one split.
+drawn animations of the game Battle for Wesnoth as videos, with what happens as
+a text and as a label, and `sounds.csv` those that have sound: GPL-2+ and
+CC-BY-SA-4.0. These licences keep all out of this repository: they are fetched
+by your own command, and what is made of them stays under their licences.
+
+`group` joins the recordings of one prompt, and of prompts with one text, and
+the videos of one unit, and of units that share an image. `split` holds 20 % of
+the groups out for testing.
 
 Needs `apt-get` and `dpkg-deb`, 250 MB of packages and 400 MB of disk, and the
 extras `data` and `video`. `--packages FOLDER` takes packages that are there.
@@ -38,8 +42,7 @@ def main() -> None:
     root.mkdir(parents=True, exist_ok=True)
     for name in PACKAGES:
         unpack(name, arguments.packages or out / "packages", root)
-    for make in (prompts.write, battles.write):
-        path, rows = make(root, out)
+    for path, rows in (prompts.write(root, out), *battles.write(root, out)):
         sys.stdout.write(f"{path}: {rows} rows\n")
 
 

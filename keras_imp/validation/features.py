@@ -69,6 +69,7 @@ def features_of(
     start: float = 0.0,
     end: float | None = None,
     name: str = "",
+    image_size: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Decode a file, and say what it is.
 
@@ -78,11 +79,14 @@ def features_of(
         start: Where the segment that is meant starts, in seconds.
         end: Where it ends; None for the end of the file.
         name: The file as it is shown.
+        image_size: Height and width to decode images to, which is quicker for
+            large JPEG files. Defaults to that of the file.
 
     Returns:
         `reason` and `detail` of a file that cannot be used; else `features`,
         by names of `KINDS`, `notes` of the decoder, and `hash`, hexadecimal
-        digits of what was decoded: equal for files that show the same.
+        digits of what was decoded: equal for files that show the same. Of a
+        video also `audio_fault`, why its audio cannot be used, `""` if it can.
 
     Example:
         >>> import io
@@ -98,7 +102,8 @@ def features_of(
     """
     try:
         if column == "image":
-            found = _told("image", decode_image(source, name=name), _look)
+            image = decode_image(source, image_size, name=name)
+            found = _told("image", image, _look)
         elif column == "audio":
             found = _audio(source, start, end, name)
         else:
@@ -174,11 +179,15 @@ def _video(
         name=name,
     )
     found = _told("video", video, _watch)
-    if video.facts["has_audio"]:
+    found["audio_fault"] = ""
+    if not video.facts["has_audio"]:
+        found["audio_fault"] = "no_audio"
+    else:
         try:
             heard = _audio(source, start, end, name)
         except BadFile as error:
             # The images may be fine: a task without audio can use them.
+            found["audio_fault"] = error.reason
             found["notes"].append(f"audio_{error.reason}")
         else:
             found["features"].update(heard["features"])

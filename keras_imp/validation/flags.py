@@ -45,6 +45,10 @@ _OF_NOTES = {
     "pages": "several_images",
     "truncated": "damaged",
 }
+# What shows without decoding, and is a flag by the same name.
+_OF_TABLE = ("duplicate", "long_text")
+# What a file lacks; all other reasons of this form are of rows.
+_OF_FILES = ("no_audio", "no_video")
 
 
 def find_flags(
@@ -132,13 +136,10 @@ def _of_faults(
     for row, own in faults.items():
         for column, reason in own:
             flag = "unreadable"
-            if reason.startswith("no_") and reason not in (
-                "no_audio",
-                "no_video",
-            ):
-                flag = "incomplete"
-            elif reason in FLAGS:
+            if reason in _OF_TABLE:
                 flag = reason
+            elif reason.startswith("no_") and reason not in _OF_FILES:
+                flag = "incomplete"
             yield Finding(row, flag, FLAGS[flag][0], column, reason)
 
 

@@ -79,6 +79,7 @@ def scan_and_flag(
     against: Manifest | None = None,
     workers: int | None = None,
     seconds: float = 30.0,
+    image_size: tuple[int, int] | None = None,
     target: str = TARGET,
 ) -> Scan:
     """Decode every file of some data, and flag what is wrong with its rows.
@@ -92,6 +93,8 @@ def scan_and_flag(
         against: The data that is trained on, if it is another one.
         workers: Number of processes. Defaults to the number of cores.
         seconds: Time for one file.
+        image_size: Height and width to decode images to, which is quicker for
+            large JPEG files. Defaults to that of each file.
         target: The function that decodes; see `features.features_of`.
 
     Returns:
@@ -122,7 +125,9 @@ def scan_and_flag(
                 continue
             for record in _scan(
                 data, keys, is_against, against is not None,
-                call_isolated(target, _calls(data), workers, seconds),
+                call_isolated(
+                    target, _calls(data, image_size), workers, seconds
+                ),
             ):  # fmt: skip
                 row = len(keys) - 1
                 kinds.add(record["kind"])
@@ -182,12 +187,18 @@ def _problems(manifest: Manifest) -> dict[int, list[tuple[str, str]]]:
     """Column and reason of what shows without decoding, by row."""
     found: dict[int, list[tuple[str, str]]] = {}
     for problem in manifest.problems():
+        reason = problem.reason
+        if problem.column in MEDIA and reason == f"no_{problem.column}":
+            # The row has no file, which is not a file without audio.
+            reason = "no_value"
         for row in problem.rows.tolist():
-            found.setdefault(row, []).append((problem.column, problem.reason))
+            found.setdefault(row, []).append((problem.column, reason))
     return found
 
 
-def _calls(manifest: Manifest) -> Iterator[Call]:
+def _calls(
+    manifest: Manifest, image_size: tuple[int, int] | None
+) -> Iterator[Call]:
     """One call for each file of each row that can be opened."""
     for row in range(len(manifest)):
         for column in _media(manifest, row):
@@ -196,11 +207,12 @@ def _calls(manifest: Manifest) -> Iterator[Call]:
             except BadFile:
                 continue
             name = paths.shown(manifest.column(column)[row])
-            span = span_of(manifest, row) if column != "image" else {}
-            key = (column, name, *span.values())
-            yield Call(
-                source, {"column": column, "name": name, **span}, key
-            )  # fmt: skip
+            arguments: dict[str, Any] = {"column": column, "name": name}
+            if column != "image":
+                arguments.update(span_of(manifest, row))
+            elif image_size is not None:
+                arguments["image_size"] = image_size
+            yield Call(source, arguments, tuple(arguments.items()))
 
 
 def _record(
@@ -218,6 +230,8 @@ def _record(
         "labels": [],
         "notes": [],
         "faults": [],
+        "details": {},
+        "audio_fault": "no_audio",
         "features": {},
     }
     for column in media:
@@ -226,6 +240,7 @@ def _record(
             place = _place(manifest, row, column)
         except BadFile as error:
             record["faults"].append((column, error.reason))
+            record["details"][column] = error.detail
             continue
         record["places"][column] = place
         _take(record, column, next(answers))
@@ -247,11 +262,15 @@ def _take(record: dict[str, Any], column: str, answer: Answer) -> None:
     """Put what was found of a file into the record of its row."""
     if answer.fault:
         record["faults"].append((column, answer.fault))
+        record["details"][column] = answer.detail
         return
     found = answer.value
     if "reason" in found:
         record["faults"].append((column, found["reason"]))
+        record["details"][column] = found["detail"]
         return
+    if column == "video":
+        record["audio_fault"] = found["audio_fault"]
     # Audio of a video gives way to a file of its own.
     record["features"] = {**record["features"], **found["features"]}
     record["notes"] += found["notes"]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from real_data import wml
 from real_data.encoding import write_video
+from real_data.grouping import linked, split_of
 
 PACKAGES = ("wesnoth-1.16-data",)
 CORE = "usr/share/games/wesnoth/1.16/data/core"
@@ -43,32 +44,48 @@ class Animation(NamedTuple):
     sound: Path | None
 
 
-def write(root: Path, out: Path) -> tuple[Path, int]:
-    """Write the videos and `battles.csv`.
+def write(root: Path, out: Path) -> Iterator[tuple[Path, int]]:
+    """Write the videos, `battles.csv`, and `sounds.csv` of those with sound.
 
     Args:
         root: Where the package is unpacked.
         out: Folder to write.
 
-    Returns:
-        The table and the number of its rows.
+    Yields:
+        Each table and the number of its rows.
     """
     core = root / CORE
     lists = wml.sound_lists(core / "macros")
-    path, count = out / "battles.csv", 0
+    found = [
+        animation
+        for source in sorted((core / "units").rglob("*.cfg"))
+        for animation in animations(source, core, lists)
+    ]
+    # Some units are drawn with images of others.
+    groups = linked(
+        [each.unit for each in found],
+        [[file.read_bytes() for file, _ in each.frames] for each in found],
+    )
     (out / "battles").mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["video", "text", "label", "group"])
-        for source in sorted((core / "units").rglob("*.cfg")):
-            for animation in animations(source, core, lists):
-                name = f"battles/{count:04}.mp4"
-                write_video(out / name, animation.frames, animation.sound)
-                writer.writerow(
-                    [name, animation.text, animation.label, animation.unit]
-                )
-                count += 1
-    return path, count
+    names = [f"battles/{number:04}.mp4" for number in range(len(found))]
+    for name, each in zip(names, found):
+        write_video(out / name, each.frames, each.sound)
+    whole = [
+        [name, each.text, each.label, group, split_of(group)]
+        for name, each, group in zip(names, found, groups)
+    ]
+    heard = [
+        [name, group, split]
+        for (name, *_, group, split), each in zip(whole, found)
+        if each.sound is not None
+    ]
+    for table, columns, rows in (
+        ("battles.csv", ["video", "text", "label", "group", "split"], whole),
+        ("sounds.csv", ["video", "group", "split"], heard),
+    ):
+        with (out / table).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([columns, *rows])
+        yield out / table, len(rows)
 
 
 def animations(
@@ -91,7 +108,11 @@ def animations(
             if not said or len({f for f, _ in frames}) < 2 or shown in seen:
                 continue
             seen.add(shown)
-            yield Animation(name, *said, frames, _sound(node, core, lists))
+            sounds = [*_sounds(node)]
+            if node.tag == "death":
+                sounds.append(unit.values.get("die_sound", ""))
+            sound = _first_file(sounds, core / "sounds", lists)
+            yield Animation(name, *said, frames, sound)
 
 
 def _defenses(unit: wml.Node) -> Iterator[wml.Node]:
@@ -146,14 +167,22 @@ def _frames_of(frame: wml.Node, images: Path) -> Iterator[tuple[Path, int]]:
             )
 
 
-def _sound(node: wml.Node, core: Path, lists: dict[str, str]) -> Path | None:
-    """The first sound of an animation that is there."""
-    texts = [each.values.get("sound", "") for each in _all(node)]
-    texts += [macro for each in _all(node) for macro in each.macros]
-    for text in texts:
+def _sounds(node: wml.Node) -> Iterator[str]:
+    """What an animation says of its sounds."""
+    for each in _all(node):
+        yield each.values.get("sound", "")
+    for each in _all(node):
+        yield from each.macros
+
+
+def _first_file(
+    sounds: list[str], folder: Path, lists: dict[str, str]
+) -> Path | None:
+    """The first sound that is there."""
+    for text in sounds:
         text = _LIST.sub(lambda found: lists.get(found[1], ""), text)
         for pattern in _SOUND.findall(text):
-            path = core / "sounds" / wml.expand(pattern.lstrip(","))[0]
+            path = folder / wml.expand(pattern.lstrip(","))[0]
             if path.is_file():
                 return path
     return None

@@ -15,6 +15,7 @@ import keras_imp
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from real_data import battles, prompts, wml
+from real_data.grouping import linked, split_of
 
 pytestmark = pytest.mark.one_backend
 UNIT = """
@@ -70,9 +71,10 @@ def test_animations_become_videos_with_sound(tmp_path):
         Image.new("RGBA", (40, 32), color).save(image)
     wave = np.sin(np.arange(22050) / 20) / 2
     soundfile.write(core / "sounds" / "bite-1.ogg", wave, 22050)
-    path, rows = battles.write(tmp_path, tmp_path / "out")
+    (path, rows), (heard, sounds) = battles.write(tmp_path, tmp_path / "out")
     # What has one image only is no animation.
-    assert rows == 2
+    assert rows == sounds == 2
+    assert keras_imp.data.read(heard).columns == ("video", "group", "split")
     manifest = keras_imp.data.read(path)
     assert [manifest.row(i)["text"] for i in range(2)] == [
         "Wolf attacks with fangs",
@@ -98,6 +100,7 @@ def test_prompts_have_the_transcripts_of_recordings_that_are_there(tmp_path):
         folder = tmp_path / "usr/share/doc" / name
         folder.mkdir(parents=True)
         text = "; Sounds\nadded: Added: one.\nbeep: [a beep]\ngone: Gone.\n"
+        text += "added: Nine.\n"
         with gzip.open(folder / f"core-sounds-{language}.txt.gz", "wt") as file:
             file.write(text)
         sounds = tmp_path / "usr/share/asterisk/sounds" / f"{language}_X"
@@ -112,5 +115,13 @@ def test_prompts_have_the_transcripts_of_recordings_that_are_there(tmp_path):
         "audio": "prompts/en/added.wav",
         "text": "Added: one.",
         "group": "added",
+        "split": "train",
     }
     assert (path.parent / first["audio"]).is_file()
+
+
+def test_groups_are_joined_where_rows_share_something():
+    groups = linked(["b", "a", "c", "b"], [["x"], ["x"], ["y"], ["z"]])
+    assert groups == ["a", "a", "c", "a"]
+    splits = [split_of(str(number)) for number in range(1000)]
+    assert 150 < splits.count("test") < 250

@@ -161,6 +161,23 @@ def test_a_row_without_a_label_is_incomplete(tmp_path, images):
     assert flags_of(tmp_path, columns) == [("incomplete", 1, None)]
 
 
+def test_a_damaged_file_is_unreadable_and_no_warning(tmp_path):
+    (tmp_path / "a.gif").write_bytes(b"GIF87a")
+    manifest = keras_imp.data.Manifest({"image": ["a.gif"]}, root=tmp_path)
+    (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (finding.flag, finding.severity, finding.detail) == (
+        "unreadable",
+        "error",
+        "damaged",
+    )
+
+
+def test_a_row_without_a_file_is_incomplete(tmp_path, images):
+    columns = {"audio": [None, None], "image": [*images(1), None]}
+    columns["text"] = ["a", "b"]
+    assert flags_of(tmp_path, columns) == [("incomplete", 1, None)]
+
+
 def test_flags_have_a_severity_and_a_sentence():
     for severity, sentence in FLAGS.values():
         assert severity in ("error", "warning")

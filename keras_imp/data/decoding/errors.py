@@ -11,8 +11,10 @@ from keras_imp._errors import message
 # The words are written to reports and compared by scripts: add, never rename.
 REASONS = {
     "beyond_end": "The part that is asked for starts after the file's end.",
+    "crash": "The file ends the process that decodes it.",
     "damaged": "The file is damaged: a decoder stopped in it.",
     "empty": "The file holds nothing.",
+    "hang": "The file takes too long to decode.",
     "hidden": "The file is hidden, or a system's own.",
     "missing": "There is no such file.",
     "no_audio": "The video has no audio.",

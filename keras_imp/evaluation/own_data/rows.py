@@ -12,6 +12,7 @@ from keras_imp.data.manifest import Manifest
 from keras_imp.data.records import Quarantine, TooManyBadFilesError
 from keras_imp.data.records.targets import class_names, targets_of
 from keras_imp.evaluation.own_data import scan as scanning
+from keras_imp.evaluation.own_data.look import SCANNED, Look, look_at
 from keras_imp.evaluation.own_data.recipe import DataRecipe, TaskRecipe
 from keras_imp.evaluation.own_data.scan import Scan
 from keras_imp.evaluation.own_data.splits import split_rows
@@ -36,7 +37,7 @@ class Limits(NamedTuple):
 
     max_bad: float = 0.01
     strict: bool = False
-    scanned: int = scanning.SCANNED
+    scanned: int = SCANNED
 
 
 class Part(NamedTuple):
@@ -141,11 +142,20 @@ def fix_rows(
     }
     scans = scanning.read_scan(folder)
     if scans is None:
+        # Tasks of one data set share its rows, and what was seen of them.
+        looks = {
+            id(manifest): look_at(manifest, limits.scanned)
+            for manifest in {id(m): m for m in manifests.values()}.values()
+        }
         scans = {
             name: _scan(
-                name, recipe, manifests[name], quarantines[name], limits
+                name,
+                recipe.tasks[name],
+                manifest,
+                looks[id(manifest)],
+                quarantines[name],
             )
-            for name in recipe.tasks
+            for name, manifest in manifests.items()
         }
         scanning.save_scan(folder, scans)
     return {
@@ -158,19 +168,13 @@ def fix_rows(
 
 def _scan(
     name: str,
-    recipe: DataRecipe,
+    task: TaskRecipe,
     manifest: Manifest,
+    look: Look,
     quarantine: Quarantine,
-    limits: Limits,
 ) -> Scan:
     try:
-        return scanning.scan_task(
-            recipe.tasks[name],
-            manifest,
-            recipe.sizes,
-            quarantine,
-            limits.scanned,
-        )
+        return scanning.scan_task(task, manifest, look, quarantine)
     except TooManyBadFilesError as error:
         raise RunError(f"Task {name!r}: {error}") from error
 
@@ -184,7 +188,7 @@ def _rows(
 ) -> TaskRows:
     task = recipe.tasks[name]
     complete, _, _ = scanning.complete_rows(task, manifest)
-    usable = np.setdiff1d(complete, scan.bad)
+    usable = np.setdiff1d(complete, scan.unusable)
     if not len(usable):
         raise RunError(
             message(
@@ -203,6 +207,7 @@ def _rows(
         recipe.validation_fraction,
         recipe.seed,
         labeled=task.kind in ("classification", "multi-label"),
+        copies=scan.copies,
     )
     train, validation = (
         Part(manifest.select(numbers), numbers)

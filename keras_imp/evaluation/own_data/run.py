@@ -236,6 +236,7 @@ class OwnDataRun:
             "left_out": {**rows.scan.incomplete, **rows.scan.reasons},
             "bad_later": len(rows.quarantine) - len(rows.scan.bad),
             "warnings": rows.scan.notes,
+            "alike": {n: count for n, (count, _) in rows.scan.alike.items()},
         }
 
 

@@ -1,9 +1,7 @@
-"""Look at every file before the first step; then the rows are fixed."""
+"""What was seen of the files of each task; then the rows are fixed."""
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,20 +10,15 @@ import numpy as np
 from keras_imp._errors import message
 from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
-from keras_imp.data.decoding.source import kind_of, opened
-from keras_imp.data.decoding.threads import default_threads
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.manifest.problems import Problem, bad_files
-from keras_imp.data.preprocessor import IMPPreprocessor
-from keras_imp.data.records import Quarantine, RowReader
-from keras_imp.evaluation.own_data.choices import spread
-from keras_imp.evaluation.own_data.recipe import Sizes, TaskRecipe
+from keras_imp.data.records import Quarantine
+from keras_imp.evaluation.own_data.look import Look, alike_rows, copies_in
+from keras_imp.evaluation.own_data.recipe import TaskRecipe
 from keras_imp.evaluation.run_folder import RunError, write_json
 
 FILE = "scan.json"
 QUARANTINE = "quarantine.jsonl"
-# Rows that are decoded; of the others, the first bytes are read.
-SCANNED = 2000
 # Rows that are named for each reason.
 NAMED = 3
 
@@ -41,6 +34,11 @@ class Scan(NamedTuple):
         reasons: How many of them have each reason.
         notes: How many of the decoded rows have each warning.
         first: A sentence for the first rows of each reason.
+        soundless: Numbers of the rows whose videos have no audio, where the
+            task needs it.
+        alike: By flag: how many of the decoded rows repeat others, and a
+            sentence for the first of them.
+        copies: Numbers of two rows each that show the same.
     """
 
     rows: int
@@ -50,6 +48,15 @@ class Scan(NamedTuple):
     reasons: dict[str, int]
     notes: dict[str, int]
     first: list[str]
+    # A run of an earlier version has none of these.
+    soundless: list[int] = []
+    alike: dict[str, tuple[int, list[str]]] = {}
+    copies: list[tuple[int, int]] = []
+
+    @property
+    def unusable(self) -> list[int]:
+        """Numbers of the rows that cannot be used, whatever the reason."""
+        return self.bad + self.soundless
 
 
 def read_scan(folder: Path) -> dict[str, Scan] | None:
@@ -129,20 +136,15 @@ def complete_rows(
 
 
 def scan_task(
-    task: TaskRecipe,
-    manifest: Manifest,
-    sizes: Sizes,
-    quarantine: Quarantine,
-    most: int = SCANNED,
+    task: TaskRecipe, manifest: Manifest, look: Look, quarantine: Quarantine
 ) -> Scan:
-    """Find the files of a task that cannot be used.
+    """Find the files of a task that cannot be used, and rows that are alike.
 
     Args:
         task: The task, with its inputs.
         manifest: Its rows.
-        sizes: To what files are decoded.
+        look: What was seen of them.
         quarantine: Gets the rows whose files are bad.
-        most: How many rows to decode.
 
     Returns:
         What was found.
@@ -160,83 +162,33 @@ def scan_task(
                 str(manifest.where(row)),
                 BadFile(problem.reason, paths.shown(name)),
             )
-    reached = [row for row in rows.tolist() if row not in quarantine]
-    notes: Counter[str] = Counter()
-    decoded = 0
-    if files and reached:
-        look = _Look(manifest, _reader(manifest, files, sizes))
-        chosen = {reached[i] for i in spread(len(reached), most)}
-        for row, found in look.at(reached, chosen):
-            decoded += row in chosen
-            if isinstance(found, BadFile):
-                quarantine.add(row, str(manifest.where(row)), found)
-            else:
-                notes.update(found)
+    soundless = []
+    for row in np.intersect1d(look.odd_rows, rows).tolist():
+        fault = look.fault_of(manifest, row, files)
+        if fault is None or row in quarantine:
+            continue
+        if fault.reason == "no_audio":
+            soundless.append(row)
+        else:
+            quarantine.add(row, str(manifest.where(row)), fault)
+    if soundless:
+        incomplete["no_audio"] = len(soundless)
+        lacking = Problem("no_audio", "skip", "", np.array(soundless))
+        first += lacking.lines(manifest, NAMED)
+    left = np.setdiff1d(rows, quarantine.bad_rows + soundless)
+    findings = look.findings_of(task, left)
     return Scan(
         rows=len(manifest),
-        decoded=decoded,
+        decoded=len(np.intersect1d(look.decoded, rows)),
         incomplete=incomplete,
         bad=quarantine.bad_rows,
         reasons=quarantine.reasons,
-        notes=dict(notes),
+        notes=look.notes_of(left) if files else {},
         first=first + quarantine.first(NAMED),
+        soundless=soundless,
+        alike=alike_rows(findings, manifest),
+        copies=copies_in(findings),
     )
-
-
-class _Look:
-    """Reads rows in threads; their order stays."""
-
-    def __init__(self, manifest: Manifest, reader: RowReader):
-        self._manifest = manifest
-        self._reader = reader
-
-    def at(
-        self, rows: list[int], decoded: set[int]
-    ) -> Iterator[tuple[int, BadFile | list[str]]]:
-        with ThreadPoolExecutor(default_threads(), "keras_imp.scan") as pool:
-            # Some at a time: an error must not wait for all of millions.
-            for start in range(0, len(rows), 256):
-                some = rows[start : start + 256]
-                looks = [
-                    self._decode if row in decoded else self._glance
-                    for row in some
-                ]
-                yield from zip(
-                    some, pool.map(lambda look, row: look(row), looks, some)
-                )
-
-    def _decode(self, row: int) -> BadFile | list[str]:
-        try:
-            _, notes = self._reader.read(row)
-        except BadFile as error:
-            return error
-        return sorted({word for words in notes.values() for word in words})
-
-    def _glance(self, row: int) -> BadFile | list[str]:
-        """Read the first bytes; decode what they do not tell."""
-        for name in self._reader.inputs:
-            try:
-                column = self._reader.column_of(name, row)
-                source = self._manifest.source(row, column)
-                if source is None:
-                    continue
-                with opened(source, None) as file:
-                    kind = kind_of(file)
-            except BadFile as error:
-                return error
-            if not kind:
-                return self._decode(row)
-        return []
-
-
-def _reader(manifest: Manifest, files: list[str], sizes: Sizes) -> RowReader:
-    preprocessor = IMPPreprocessor(
-        image=sizes.image if "image" in files else None,
-        video=sizes.video if "video" in files else None,
-        video_stride=sizes.video_stride or 1,
-        audio_seconds=sizes.audio_seconds if "audio" in files else None,
-    )
-    return RowReader(manifest, preprocessor, tuple(files))
 
 
 def _is_filled(manifest: Manifest, name: str) -> np.ndarray:

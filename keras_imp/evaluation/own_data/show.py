@@ -10,6 +10,7 @@ from keras_imp.data.decoding.errors import NOTES
 from keras_imp.data.manifest import Manifest
 from keras_imp.evaluation.own_data.recipe import DataRecipe
 from keras_imp.evaluation.own_data.rows import TaskRows
+from keras_imp.validation.flags import FLAGS
 
 
 def recipe_table(
@@ -114,6 +115,11 @@ def told_of(rows: TaskRows) -> list[str]:
         f"{word!r}: {NOTES[word]}"
         for word, number in scan.notes.items()
     ]
+    for flag, (number, lines) in scan.alike.items():
+        told.append(
+            f"Task {name!r}: {number:,} of {scan.decoded:,} decoded rows are "
+            f"{flag!r}: {FLAGS[flag][1]} {'; '.join(lines)}."
+        )
     if rows.batch_size < rows.recipe.batch_size:
         told.append(
             f"Task {name!r}: fewer rows to train on than a batch of "

@@ -1,5 +1,6 @@
 """Which rows of a task are trained on, and which are held out."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ def split_rows(
     fraction: float,
     seed: int,
     labeled: bool,
+    copies: Sequence[tuple[int, int]] = (),
 ) -> Split:
     """Split the rows of a task: as its data says, else by group.
 
@@ -41,6 +43,7 @@ def split_rows(
         fraction: Fraction of the groups to hold out, where there is no split.
         seed: Seed of that.
         labeled: Whether rows have labels that must occur in training.
+        copies: Numbers of two rows each that show the same, and stay together.
 
     Returns:
         The split.
@@ -55,7 +58,9 @@ def split_rows(
                 _check_labels(name, manifest, split)
             return split
         rows = split.train
-    return _held_out(name, manifest, rows, fraction, seed, labeled)
+    hashes = groups.hashes(manifest, salt=str(seed))
+    hashes = _joined(hashes, copies)[rows]
+    return _held_out(name, manifest, rows, hashes, fraction, labeled)
 
 
 def _given(name: str, manifest: Manifest, rows: np.ndarray) -> Split:
@@ -90,12 +95,11 @@ def _held_out(
     name: str,
     manifest: Manifest,
     rows: np.ndarray,
+    hashes: np.ndarray,
     fraction: float,
-    seed: int,
     labeled: bool,
 ) -> Split:
     """A part of the groups, drawn by their hashes: the lowest ones."""
-    hashes = groups.hashes(manifest, salt=str(seed))[rows]
     limit = np.uint64(int(fraction * 2**64))
     order = np.unique(hashes)
     # Of few groups none may be below it: two rows are needed to compare.
@@ -120,6 +124,27 @@ def _held_out(
             )
         )
     return Split(rows[~is_out], rows[is_out], told)
+
+
+def _joined(
+    hashes: np.ndarray, copies: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """The same with one hash for groups of which rows are copies."""
+    above: dict[int, int] = {}
+
+    def top(value: int) -> int:
+        while value in above:
+            value = above[value]
+        return value
+
+    for row, other in copies:
+        first, second = (top(int(hashes[each])) for each in (other, row))
+        if first != second:
+            above[second] = first
+    moved = np.isin(hashes, np.array(list(above), "uint64"))
+    joined = hashes.copy()
+    joined[moved] = [top(int(value)) for value in hashes[moved]]
+    return joined
 
 
 def _seen_labels(

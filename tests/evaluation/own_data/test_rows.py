@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_imp.data import Manifest, read
+from keras_imp.evaluation.own_data import look
 from keras_imp.evaluation.own_data import scan as scanning
 from keras_imp.evaluation.own_data.choices import choose_sizes
 from keras_imp.evaluation.own_data.inference import infer
@@ -15,6 +16,7 @@ from keras_imp.evaluation.own_data.recipe import DataRecipe, TaskRecipe
 from keras_imp.evaluation.own_data.rows import Limits, fix_rows
 from keras_imp.evaluation.own_data.show import told_of
 from keras_imp.evaluation.run_folder import RunError
+from tests.data.odd_files import make_odd_files
 from tests.helpers import own_files
 
 pytestmark = pytest.mark.one_backend
@@ -118,6 +120,92 @@ def test_strict_stops_at_the_first_bad_file(tmp_path, photos):
     spoil(photos.parent / "images/3.jpg")
     with pytest.raises(RunError, match=r"photos\.csv, line 6: The file is cut"):
         fix(tmp_path, read(photos), LOOSE._replace(strict=True))
+
+
+def test_a_file_that_crashes_a_decoder_is_one_more_bad_file(
+    tmp_path, photos, monkeypatch
+):
+    target = "tests.validation.faults:crash_on_three"
+    monkeypatch.setattr(look, "TARGET", target)
+    rows = fix(tmp_path, read(photos))
+    assert rows.scan.reasons == {"crash": 1}
+    (line,) = (tmp_path / "run" / "quarantine.jsonl").read_text().splitlines()
+    listed = json.loads(line)
+    assert (listed["file"], listed["detail"]) == ("images/3.jpg", "SIGSEGV")
+    assert len(rows.train) + len(rows.validation) == 35
+
+
+def test_a_copy_in_the_other_split_of_the_data_is_told(tmp_path, photos):
+    folder = photos.parent / "images"
+    shutil.copy(folder / "1.jpg", folder / "30.jpg")
+    lines = photos.read_text().splitlines()
+    splits = ["split", *["train"] * 20, *["test"] * 16]
+    photos.write_text("\n".join(map(",".join, zip(lines, splits))))
+    rows = fix(tmp_path, read(photos))
+    number, (line, *_) = rows.scan.alike["leak_image"]
+    assert number == 1
+    assert line.endswith("photos.csv, line 4")
+    assert "leak_image, as" in line
+    told = "\n".join(told_of(rows))
+    assert "1 of 36 decoded rows are 'leak_image': The image is one" in told
+    # Two images may have one caption.
+    assert rows.scan.alike["leak_text"][0] == 16
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_copies_are_not_parted_by_a_drawn_split(tmp_path, photos, seed):
+    folder = photos.parent / "images"
+    for number in range(2, 32, 2):
+        shutil.copy(folder / "1.jpg", folder / f"{number}.jpg")
+    rows = fix(tmp_path, read(photos), seed=seed, validation_fraction=0.4)
+    assert rows.scan.alike["duplicate"][0] > 10
+    files = [
+        {
+            part.manifest.source(row, "image").read_bytes()
+            for row in range(len(part))
+        }
+        for part in (rows.train, rows.validation)
+    ]
+    assert not files[0] & files[1]
+    again = fix(tmp_path, read(photos), seed=seed, validation_fraction=0.4)
+    np.testing.assert_array_equal(rows.train.numbers, again.train.numbers)
+
+
+def test_one_content_with_two_labels_is_told_where_labels_are_learned(tmp_path):
+    folder = own_files.class_folders(tmp_path / "classes")
+    shutil.copy(folder / "red" / "1.png", folder / "blue" / "1.png")
+    rows = fix(tmp_path, read(folder))
+    assert {n: count for n, (count, _) in rows.scan.alike.items()} == {
+        "label_conflict": 1,
+        "duplicate": 1,
+    }
+
+
+def test_blank_images_are_no_copies_of_each_other(tmp_path):
+    folder = own_files.class_folders(tmp_path / "classes")
+    for path in folder.rglob("*.png"):
+        own_files.Image.new("RGB", (40, 40)).save(path)
+    rows = fix(tmp_path, read(folder))
+    assert rows.scan.notes == {"blank": 24}
+    assert rows.scan.alike == {}
+
+
+def test_videos_without_audio_are_left_out_where_audio_is_learned(tmp_path):
+    make_odd_files(tmp_path)
+    folder = tmp_path / "data" / "video"
+    names = []
+    for number in range(12):
+        source = "silent_track" if number % 4 == 0 else "good"
+        names.append(f"{number}.mp4")
+        shutil.copy(folder / f"{source}.mp4", tmp_path / names[-1])
+    splits = ["train"] * 6 + ["test"] * 6
+    manifest = Manifest({"video": names, "split": splits}, root=tmp_path)
+    rows = fix(tmp_path, manifest, Limits())
+    assert rows.inputs == ("video", "audio")
+    assert rows.scan.incomplete == {"no_audio": 3}
+    assert rows.scan.reasons == {}
+    used = {*rows.train.numbers.tolist(), *rows.validation.numbers.tolist()}
+    assert used == {*range(12)} - {0, 4, 8}
 
 
 def test_odd_files_are_counted_by_their_note(tmp_path):
