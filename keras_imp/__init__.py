@@ -27,6 +27,7 @@ _HOMES = {
     "TaskMixture": "keras_imp.training.input.task_mixture",
     "TokenBudget": "keras_imp.data.shapes.token_budget",
     "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
+    "evaluate_retrieval": "keras_imp.evaluation.search",
     "inspect_routing": "keras_imp.evaluation.routing",
     "upcycle": "keras_imp.models.sparse.upcycling",
 }

@@ -26,6 +26,7 @@ PUBLIC_NAMES = [
     "callbacks",
     "data",
     "distribution",
+    "evaluate_retrieval",
     "evaluation",
     "inspect_routing",
     "layers",

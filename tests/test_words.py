@@ -21,10 +21,22 @@ EVERYWHERE = [
     ),
 ]
 # Words of the code that are no words of prose: the bundled data has a part
-# `sounds` and one of `clips`, values are clipped, and AdamW has two moments.
+# `sounds` and one of `clips`, values are clipped, AdamW has two moments, and
+# prompts are what people write below their images.
+PROMPTS = "evaluation/prompts.py"
 NAMES = {
-    r"sounds?": ("data/playground/", "evaluation/playground/", "sources.py"),
-    r"clips?": ("data/playground/", "evaluation/playground/", "optimizers/"),
+    r"sounds?": (
+        "data/playground/",
+        "evaluation/playground/",
+        "sources.py",
+        PROMPTS,
+    ),
+    r"clips?": (
+        "data/playground/",
+        "evaluation/playground/",
+        "optimizers/",
+        PROMPTS,
+    ),
     r"moments": ("optimizers/adamw.py",),
 }
 

@@ -6,12 +6,16 @@ from keras_imp.evaluation.learning_curves import (
     chance_losses,
     plot_learning_curves,
 )
+from keras_imp.evaluation.linear_probe import LinearProbe
+from keras_imp.evaluation.nearest_neighbors import NearestNeighbors
 from keras_imp.evaluation.page import (
     Figure,
     Score,
     ScoreTable,
     write_page,
 )
+from keras_imp.evaluation.prompts import PROMPTS
+from keras_imp.evaluation.report import Report
 from keras_imp.evaluation.retrieval import recall_at, same_text
 from keras_imp.evaluation.routing import Routing, inspect_routing
 from keras_imp.evaluation.routing_plots import (
@@ -19,10 +23,15 @@ from keras_imp.evaluation.routing_plots import (
     plot_heat_map,
     plot_overlay,
 )
+from keras_imp.evaluation.search import evaluate_retrieval
 from keras_imp.evaluation.zero_shot import ZeroShotClassifier
 
 __all__ = [
+    "PROMPTS",
     "Figure",
+    "LinearProbe",
+    "NearestNeighbors",
+    "Report",
     "Routing",
     "RoutingHeatMap",
     "Score",
@@ -30,6 +39,7 @@ __all__ = [
     "ZeroShotClassifier",
     "chance_losses",
     "confusion_matrix",
+    "evaluate_retrieval",
     "inspect_routing",
     "plot_confusion",
     "plot_heat_map",

@@ -74,3 +74,27 @@ def same_text(queries: list[str], items: list[str]) -> np.ndarray:
         [[False, False], [True, True]]
     """
     return np.array(queries)[:, None] == np.array(items)[None, :]
+
+
+def chance_recall(right: np.ndarray, items: int, k: int) -> float:
+    """The recall of a random order.
+
+    Args:
+        right: How many items answer each query, shape `(queries,)`.
+        items: How many there are.
+        k: How far down to look.
+
+    Returns:
+        The fraction of the queries with an answer among the first k.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.evaluation.retrieval import chance_recall
+        >>> round(chance_recall(np.ones(50), 50, 10), 3)
+        0.2
+    """
+    missed = np.ones(len(right))
+    for place in range(min(k, items)):
+        # The next item is wrong too, given that all before are.
+        missed *= np.maximum(items - right - place, 0) / (items - place)
+    return float(1 - missed.mean())

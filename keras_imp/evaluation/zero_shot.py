@@ -1,13 +1,20 @@
 """Classify by comparing with the texts of the class names."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_imp._errors import check_positive, message
+from keras_imp._errors import check_integer, check_positive, message
+from keras_imp._files import write_text
 from keras_imp._repr import ShowsArguments
+from keras_imp.evaluation.classified import report_of_classes
+from keras_imp.evaluation.fingerprint import fingerprint
 from keras_imp.evaluation.parts import predict_part
+from keras_imp.evaluation.prompts import prompts_of
+from keras_imp.evaluation.report import Report
 from keras_imp.tasks.combined import Combined, tasks_and_parts
 
 
@@ -16,14 +23,16 @@ class ZeroShotClassifier(ShowsArguments):
 
     Each class name goes into every prompt; the unit vectors of its prompts are
     averaged and made unit vectors again. An input belongs to the class whose
-    vector is nearest. Nothing is trained.
+    vector is nearest. Nothing is trained. The vectors of the classes are made
+    when they are needed, and again when the model's weights have changed.
 
     Args:
         model: An `AlternatingModel` with a contrastive task on text.
         task: Name of that task; `"<task>/<part>"` if it is a part of a
             `Combined` one.
         class_names: Names of the classes.
-        prompts: Templates with `{}` where the name goes.
+        prompts: Templates with `{}` where the name goes, or a library of them:
+            `"image"`, `"video"` or `"audio"` (`evaluation.prompts.PROMPTS`).
         tokenizer: From a list of texts to token ids. Defaults to
             `model.tokenizer`, if the model has one.
         batch_size: Examples of a batch.
@@ -44,8 +53,11 @@ class ZeroShotClassifier(ShowsArguments):
         >>> classify = keras_imp.ZeroShotClassifier(
         ...     model, "captions", ["cat", "dog"], tokenizer=words)
         >>> import numpy as np
-        >>> classify.predict({"image": np.zeros((3, 16, 16, 3))}).shape
+        >>> x = {"image": np.zeros((3, 16, 16, 3))}
+        >>> classify.predict(x).shape
         (3, 2)
+        >>> classify.evaluate(x, np.array([0, 1, 1])).examples
+        3
 
     Reference:
         docs/method.md, Results in the paper, with all prompts instead of the
@@ -57,12 +69,12 @@ class ZeroShotClassifier(ShowsArguments):
         model: Any,
         task: str,
         class_names: list[str],
-        prompts: tuple[str, ...] | list[str] = ("{}",),
+        prompts: str | tuple[str, ...] | list[str] = ("{}",),
         tokenizer: Callable[[list[str]], np.ndarray] | None = None,
         batch_size: int = 64,
     ):
         check_positive(batch_size=batch_size)
-        _check_names(class_names, prompts)
+        _check_names(class_names)
         tokenizer = tokenizer or getattr(model, "tokenizer", None)
         if tokenizer is None:
             raise ValueError(
@@ -76,43 +88,114 @@ class ZeroShotClassifier(ShowsArguments):
         self.model = model
         self.task = task
         self.class_names = list(class_names)
-        self.prompts = tuple(prompts)
+        self.prompts = prompts_of(prompts)
         self.batch_size = batch_size
-        texts = [p.format(name) for name in class_names for p in prompts]
-        vectors = self._vectors({"text": tokenizer(texts)})
-        self._classes = {
-            direction.split("_to_")[1]: self._average(values)
-            for direction, values in vectors.items()
-        }
+        self._tokenizer = tokenizer
+        self._classes: dict[str, np.ndarray] = {}
+        # Of the weights that made the vectors above.
+        self._made_by: int | None = None
 
-    def predict(self, x: dict[str, np.ndarray]) -> np.ndarray:
+    def predict(self, x: dict[str, np.ndarray], views: int = 1) -> np.ndarray:
         """Cosine similarities with the classes.
 
         Args:
             x: Inputs of one modality other than text.
+            views: Rows of `x` that belong to one example and follow each
+                other, as several crops of an image or parts of a recording
+                do: their vectors are averaged.
 
         Returns:
             Shape `(examples, classes)`; the largest is the prediction.
 
         Raises:
-            ValueError: If there is not exactly one modality, or the task does
-                not compare it with text.
+            ValueError: If there is not exactly one modality, the task does
+                not compare it with text, or its rows are no whole examples.
         """
-        if len(x) != 1:
-            raise ValueError(
-                message("`x` must have one modality.", modalities=sorted(x))
-            )
+        classes = self._classes_for(x)
+        check_integer(1, views=views)
         (modality,) = x
-        if modality not in self._classes:
+        rows = len(x[modality])
+        if rows % views:
             raise ValueError(
                 message(
-                    f"Task {self.task!r} compares text with "
-                    f"{tuple(self._classes)}.",
-                    modality=modality,
+                    "Each example must have all of its views.",
+                    rows=rows,
+                    views=views,
                 )
             )
         vectors = self._vectors(x)[f"{modality}_to_text"]
-        return vectors @ self._classes[modality].T
+        return _averaged(vectors, views) @ classes.T
+
+    def evaluate(
+        self,
+        x: dict[str, np.ndarray],
+        labels: np.ndarray,
+        views: int = 1,
+        groups: np.ndarray | None = None,
+    ) -> Report:
+        """Measure how often the right class is the nearest.
+
+        Args:
+            x: Inputs of one modality other than text.
+            labels: Positions in `class_names`, shape `(examples,)`.
+            views: As in `predict`.
+            groups: Ids of what examples depend on, for the intervals: several
+                images of one thing, parts of one recording.
+
+        Returns:
+            Accuracy, accuracy among the nearest 5, mean recall of the classes,
+            and the recall of each.
+
+        Raises:
+            ValueError: As in `predict`, or if `labels` do not fit.
+        """
+        scores = self.predict(x, views)
+        report = report_of_classes(scores, labels, self.class_names, groups)
+        (modality,) = x
+        return report(
+            f"{self.task}, {modality}, zero-shot",
+            prompts=list(self.prompts),
+            views=views,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write names, prompts and task as JSON, to keep beside the model.
+
+        Args:
+            path: The file. It has no vectors: `load` makes those of the model
+                that it is given.
+        """
+        content = {
+            "task": self.task,
+            "class_names": self.class_names,
+            "prompts": list(self.prompts),
+            "batch_size": self.batch_size,
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        write_text(Path(path), text)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: Any,
+        tokenizer: Callable[[list[str]], np.ndarray] | None = None,
+    ) -> "ZeroShotClassifier":
+        """A classifier that was saved, of a model.
+
+        Args:
+            path: File of `save`.
+            model: The model.
+            tokenizer: As in the constructor.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            ValueError: If the file is none, or the model does not fit.
+        """
+        content = _read(Path(path))
+        return cls(model=model, tokenizer=tokenizer, **content)
 
     def accuracy(self, x: dict[str, np.ndarray], labels: np.ndarray) -> float:
         """Fraction of the inputs whose nearest class is the right one.
@@ -126,13 +209,62 @@ class ZeroShotClassifier(ShowsArguments):
         """
         return float((self.predict(x).argmax(axis=1) == labels).mean())
 
+    def _classes_for(self, x: dict[str, np.ndarray]) -> np.ndarray:
+        """Vectors of the classes, for inputs of one modality."""
+        if len(x) != 1:
+            raise ValueError(
+                message("`x` must have one modality.", modalities=sorted(x))
+            )
+        now = fingerprint(self.model)
+        if now != self._made_by:
+            self._classes, self._made_by = self._make_classes(), now
+        (modality,) = x
+        if modality not in self._classes:
+            raise ValueError(
+                message(
+                    f"Task {self.task!r} compares text with "
+                    f"{tuple(self._classes)}.",
+                    modality=modality,
+                )
+            )
+        return self._classes[modality]
+
+    def _make_classes(self) -> dict[str, np.ndarray]:
+        texts = [p.format(n) for n in self.class_names for p in self.prompts]
+        vectors = self._vectors({"text": self._tokenizer(texts)})
+        return {
+            direction.split("_to_")[1]: _averaged(values, len(self.prompts))
+            for direction, values in vectors.items()
+        }
+
     def _vectors(self, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return predict_part(self.model, self.task, x, self.batch_size)
 
-    def _average(self, vectors: np.ndarray) -> np.ndarray:
-        count, width = len(self.prompts), vectors.shape[-1]
-        mean = vectors.reshape(-1, count, width).mean(axis=1)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+def _averaged(vectors: np.ndarray, count: int) -> np.ndarray:
+    """Unit vectors of the means of `count` rows each."""
+    if count == 1:
+        return vectors
+    mean = vectors.reshape(-1, count, vectors.shape[-1]).mean(axis=1)
+    return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What `save` wrote."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            key: content[key]
+            for key in ("task", "class_names", "prompts", "batch_size")
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            message(
+                "The file must be one that ZeroShotClassifier.save wrote.",
+                path=str(path),
+                error=f"{type(error).__name__}: {error}",
+            )
+        ) from error
 
 
 def _check_task(model: Any, name: str) -> None:
@@ -155,19 +287,14 @@ def _check_task(model: Any, name: str) -> None:
         )
 
 
-def _check_names(class_names, prompts) -> None:
-    if not class_names or len(set(class_names)) != len(class_names):
+def _check_names(class_names: list[str]) -> None:
+    names = list(class_names)
+    if not names or len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(
             message(
                 "`class_names` must be different names, at least one.",
-                class_names=list(class_names),
+                f"There twice: {', '.join(twice)}." if twice else "",
+                class_names=names,
             )
         )
-    for prompt in prompts:
-        if "{}" not in prompt:
-            raise ValueError(
-                message(
-                    "A prompt must have {} where the class name goes.",
-                    prompt=prompt,
-                )
-            )

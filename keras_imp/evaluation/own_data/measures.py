@@ -15,6 +15,7 @@ from keras_imp.evaluation.own_data.linear import Ridge, fit_best
 from keras_imp.evaluation.own_data.rows import TaskRows
 from keras_imp.evaluation.own_data.sources import some_of
 from keras_imp.evaluation.parts import predict_part
+from keras_imp.evaluation.retrieval import chance_recall
 from keras_imp.training.alternating_model import AlternatingModel
 
 # Rows that a model is measured with, and that linear models are fitted on.
@@ -201,7 +202,7 @@ def _contrastive(
             lines.append(
                 (
                     f"{source} to {target}, R@{k}",
-                    scores.chance_recall(matches, k),
+                    chance_recall(matches.sum(axis=1), len(targets), k),
                     _linear_recall(features, source, target, k),
                     scores.recall(similarities, matches, k),
                 )

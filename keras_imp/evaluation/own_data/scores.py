@@ -95,31 +95,6 @@ def recall(similarities: np.ndarray, matches: np.ndarray, k: int) -> float:
     return recall_at(similarities, matches, ks=(k,))[f"recall@{k}"]
 
 
-def chance_recall(matches: np.ndarray, k: int) -> float:
-    """The recall of a random order.
-
-    Args:
-        matches: True where an item answers a query, shape `(queries, items)`.
-        k: How far down to look.
-
-    Returns:
-        The fraction.
-
-    Example:
-        >>> import numpy as np
-        >>> from keras_imp.evaluation.own_data.scores import chance_recall
-        >>> round(chance_recall(np.eye(50, dtype=bool), 10), 3)
-        0.2
-    """
-    items = matches.shape[1]
-    right = matches.sum(axis=1)
-    missed = np.ones(len(right))
-    for place in range(min(k, items)):
-        # The next item is wrong too, given that all before are.
-        missed *= np.maximum(items - right - place, 0) / (items - place)
-    return float(1 - missed.mean())
-
-
 def cosines(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Cosine similarities of all queries and items.
 

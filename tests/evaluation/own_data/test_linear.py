@@ -6,6 +6,7 @@ import pytest
 from keras_imp.evaluation.own_data import scores
 from keras_imp.evaluation.own_data.features import _frequent, _of_texts
 from keras_imp.evaluation.own_data.linear import fit_best, fit_path
+from keras_imp.evaluation.retrieval import chance_recall
 
 pytestmark = pytest.mark.one_backend
 
@@ -62,9 +63,9 @@ def test_texts_are_alike_by_their_letters():
 
 def test_chance_counts_all_right_answers():
     # Of three items two are right: one draw misses with 1/3, two never do.
-    matches = np.array([[True, True, False]])
-    assert scores.chance_recall(matches, 1) == pytest.approx(2 / 3)
-    assert scores.chance_recall(matches, 2) == 1.0
+    right = np.array([2])
+    assert chance_recall(right, 3, 1) == pytest.approx(2 / 3)
+    assert chance_recall(right, 3, 2) == 1.0
 
 
 def test_average_precision_of_a_class_that_no_row_has_does_not_count():

@@ -1,0 +1,138 @@
+"""How well a model finds what belongs together, in both directions."""
+
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from keras_imp._errors import check_positive, message
+from keras_imp.evaluation.intervals import fraction, median
+from keras_imp.evaluation.parts import predict_part
+from keras_imp.evaluation.ranks import CHUNK, ranks
+from keras_imp.evaluation.report import Report
+from keras_imp.evaluation.retrieval import chance_recall
+from keras_imp.tasks.combined import tasks_and_parts
+
+KS = (1, 5, 10)
+
+
+def evaluate_retrieval(
+    model: Any,
+    task: str,
+    x: dict[str, np.ndarray],
+    groups: np.ndarray | None = None,
+    ks: tuple[int, ...] = KS,
+    batch_size: int = 64,
+    chunk: int = CHUNK,
+) -> Report:
+    """Measure a contrastive task as a search: each modality finds the others.
+
+    All rows of a query's group answer it. The similarities are compared chunk
+    by chunk: memory is that of the vectors, and some 20 MB.
+
+    Args:
+        model: An `AlternatingModel`.
+        task: Name of a contrastive task; `"<task>/<part>"` if it is a part of
+            a `Combined` one.
+        x: Inputs of at least two of its modalities, row by row.
+        groups: Ids of what belongs together, integers or texts, shape
+            `(rows,)`. Defaults to each row on its own, with those of the same
+            text, if text is a modality.
+        ks: How far down to look.
+        batch_size: Examples of a batch.
+        chunk: Items that are compared at once.
+
+    Returns:
+        For each direction the fraction of the queries with an answer among
+        the first k, and the median rank, from 1. Where rows share a group,
+        the intervals draw groups.
+
+    Raises:
+        ValueError: If the model has no such task, or rows do not fit.
+
+    Example:
+        >>> import numpy as np, keras_imp
+        >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2, ("image", "text"),
+        ...     vocabulary_size=9)
+        >>> model = keras_imp.AlternatingModel(encoder, [
+        ...     keras_imp.tasks.Contrastive("captions", projection_dim=8)])
+        >>> model.compile()
+        >>> report = keras_imp.evaluate_retrieval(model, "captions", {
+        ...     "image": np.zeros((4, 16, 16, 3)),
+        ...     "text": np.array([[1], [1], [2], [3]])}, ks=(1,))
+        >>> list(report.values)[:2]
+        ['image to text, R@1', 'image to text, median rank']
+    """
+    check_positive(batch_size=batch_size)
+    rows = _check(model, task, x, groups)
+    if groups is None:
+        groups = _same_texts(x["text"]) if "text" in x else np.arange(rows)
+    vectors: dict[str, np.ndarray] = {}
+    for modality, values in x.items():
+        vectors |= predict_part(model, task, {modality: values}, batch_size)
+    report = Report(f"{task}, retrieval", {}, rows, {}, {}, {"ks": list(ks)})
+    for query, item in permutations(x, 2):
+        found = ranks(
+            vectors[f"{query}_to_{item}"],
+            vectors[f"{item}_to_{query}"],
+            groups,
+            groups,
+            chunk,
+        )
+        report = _with(report, f"{query} to {item}", found, groups, ks)
+    return report
+
+
+def _with(
+    report: Report,
+    direction: str,
+    found: np.ndarray,
+    groups: np.ndarray,
+    ks: tuple[int, ...],
+) -> Report:
+    """A report with the ranks of one direction."""
+    _, places, counts = np.unique(
+        groups, return_inverse=True, return_counts=True
+    )
+    values, chance = dict(report.values), dict(report.chance)
+    for k in ks:
+        name = f"{direction}, R@{k}"
+        values[name] = fraction(found <= k, groups)
+        chance[name] = chance_recall(counts[places.reshape(-1)], len(found), k)
+    values[f"{direction}, median rank"] = median(found, groups)
+    return Report(
+        report.title, values, report.examples, chance, {}, report.settings
+    )
+
+
+def _same_texts(ids: np.ndarray) -> np.ndarray:
+    """A number for each text; equal texts have the same."""
+    return np.unique(ids, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _check(
+    model: Any, name: str, x: dict[str, np.ndarray], groups: np.ndarray | None
+) -> int:
+    """Raise unless a task can be asked for these rows; return their number."""
+    known = tasks_and_parts(model.tasks)
+    if name not in known:
+        raise ValueError(
+            message(f"The model has the tasks {list(known)}.", task=name)
+        )
+    modalities = tuple(known[name].modalities)
+    if len(x) < 2 or not set(x) <= set(modalities):
+        raise ValueError(
+            message(
+                "`x` must have at least two modalities of the task.",
+                f"Those of {name!r} are {modalities}.",
+                modalities=sorted(x),
+            )
+        )
+    counts = {modality: len(values) for modality, values in x.items()}
+    if groups is not None:
+        counts["groups"] = len(groups)
+    if len(set(counts.values())) > 1 or not min(counts.values()):
+        raise ValueError(
+            message("Each row must have an entry of everything.", rows=counts)
+        )
+    return next(iter(counts.values()))
