@@ -13,7 +13,7 @@ from rich.table import Table
 
 import keras_imp
 from keras_imp.cli import own_data, playground, run_options
-from keras_imp.cli.own_data import DataOptions
+from keras_imp.cli.data_options import DataOptions, is_own
 from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
 from keras_imp.cli.validate import validate
 from keras_imp.models.presets import PRESETS
@@ -167,6 +167,15 @@ def train(
             rich_help_panel=OWN_DATA,
         ),
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Keep what files are decoded to in this folder, so that each "
+            "is decoded once. Other runs may use it too.",
+            rich_help_panel=OWN_DATA,
+        ),
+    ] = None,
 ) -> None:
     """Train one encoder on your own data, or on the bundled playground."""
     own = DataOptions(
@@ -178,6 +187,7 @@ def train(
         max_bad,
         strict,
         scan_rows,
+        cache,
     )
     given = {
         "backend": backend and backend.value,
@@ -186,7 +196,7 @@ def train(
         "encoder": encoder,
     }
     try:
-        if own_data.is_own(own, resume):
+        if is_own(own, resume):
             if resume is not None:
                 own_data.resume(resume, own, given, out)
             else:

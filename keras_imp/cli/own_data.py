@@ -13,85 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 import keras_imp
-from keras_imp._errors import message
 from keras_imp._files import write_text
-from keras_imp.cli import run_options
+from keras_imp.cli import data_options, run_options
+from keras_imp.cli.data_options import RECIPE, DataOptions
 from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.cli.run_options import UsageError
-from keras_imp.models.presets import PRESETS
 
 if TYPE_CHECKING:
     from keras_imp.data.manifest import Manifest
     from keras_imp.evaluation.own_data.recipe import DataRecipe
 
-RECIPE = "recipe.toml"
 # What a run needs by its end, beside what the playground needs.
 PACKAGES = ("soxr", "tomli_w")
 # How many sentences on the rows the terminal shows; the page has more.
 SHOWN = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class DataOptions:
-    """What the command line says about own data.
-
-    Attributes:
-        data: Tables, folders and archives.
-        recipe: A recipe to follow.
-        columns: Columns as `NAME=NAME IN THE DATA`.
-        dry_run: Whether to stop before files are opened.
-        overfit: How many examples to learn by heart, if any.
-        max_bad: Fraction of the rows whose files may be bad.
-        strict: Whether the first bad file stops the run.
-        scan_rows: Rows of a task to decode before training.
-    """
-
-    data: tuple[Path, ...] = ()
-    recipe: Path | None = None
-    columns: tuple[str, ...] = ()
-    dry_run: bool = False
-    overfit: int | None = None
-    max_bad: float | None = None
-    strict: bool = False
-    scan_rows: int | None = None
-
-    def given(self) -> list[str]:
-        """The options that were given, as they are typed."""
-        return [
-            f"--{field.name.rstrip('s').replace('_', '-')}"
-            if field.name == "columns"
-            else f"--{field.name.replace('_', '-')}"
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) not in (None, False, ())
-        ]
-
-
-def is_own(options: DataOptions, resume: Path | None) -> bool:
-    """Whether a command is about own data.
-
-    Args:
-        options: What was given.
-        resume: Folder of a run to resume, if any.
-
-    Returns:
-        False for the playground.
-
-    Raises:
-        UsageError: If options of own data are given without data.
-    """
-    if resume is not None and (resume / RECIPE).exists():
-        return True
-    if options.data or options.recipe is not None:
-        return True
-    if options.given():
-        raise UsageError(
-            message(
-                "These options are for data of your own.",
-                "Name it: --data PATH, or --recipe FILE.",
-                options=options.given(),
-            )
-        )
-    return False
 
 
 def start(
@@ -105,9 +40,10 @@ def start(
         out: Folder of the run; None for a new one.
     """
     try:
-        _check(options, given)
+        data_options.check(options, given)
         backend = given["backend"] or run_options.default_backend()
         _begin(backend)
+        data_options.check_cache(options.cache)
         recipe, manifests = _understood(options, given)
         first = next(iter(recipe.tasks))
         _show(recipe, manifests)
@@ -122,7 +58,13 @@ def start(
         "strict": options.strict,
         "scanned": options.scan_rows or 2000,
     }
-    config = {"backend": backend, **limits, "overfit": options.overfit}
+    cache = options.cache and options.cache.absolute()
+    config = {
+        "backend": backend,
+        **limits,
+        "overfit": options.overfit,
+        "cache": cache and str(cache),
+    }
     write_text(folder / run_options.FILE, json.dumps(config, indent=2) + "\n")
     typer.echo(f"Folder of the run: {folder}, with its {RECIPE}")
     if options.dry_run:
@@ -131,7 +73,7 @@ def start(
         )
         typer.echo(f"Nothing was trained. To train: {command}")
         return
-    _run(folder, recipe, manifests, limits, options.overfit)
+    _run(folder, recipe, manifests, limits, options.overfit, cache)
 
 
 def resume(
@@ -147,10 +89,12 @@ def resume(
     """
     try:
         config = _read_config(folder)
-        _check_resume(folder, options, config, out)
+        data_options.check_resume(folder, options, config, out)
         if given["backend"] not in (None, config["backend"]):
             run_options.refuse_other("backend", given, config)
         _begin(config["backend"])
+        cache = options.cache or (config["cache"] and Path(config["cache"]))
+        data_options.check_cache(cache)
         recipe, manifests = _resumed(folder, given)
     except UsageError as error:
         run_options.fail(str(error), code=2)
@@ -161,43 +105,7 @@ def resume(
         limits["max_bad"] = options.max_bad
     limits["strict"] = limits["strict"] or options.strict
     typer.echo(f"Folder of the run: {folder}")
-    _run(folder, recipe, manifests, limits, None)
-
-
-def _check(options: DataOptions, given: dict[str, Any]) -> None:
-    for text in options.columns:
-        if "=" not in text:
-            raise UsageError(
-                message(
-                    "A column is named as --column label=NAME.", column=text
-                )
-            )
-    for path in options.data:
-        if path.suffix == ".toml":
-            raise UsageError(
-                message(
-                    "A recipe is given by --recipe.",
-                    f"Use --recipe {path}.",
-                    data=str(path),
-                )
-            )
-    if options.columns and not options.data:
-        raise UsageError(
-            message(
-                "--column is for --data.",
-                "In a recipe, columns are named in [tasks.NAME.columns].",
-                column=list(options.columns),
-            )
-        )
-    if given["encoder"] not in (None, *PRESETS):
-        raise UsageError(
-            message(
-                f"`encoder` must be one of {', '.join(PRESETS)}.",
-                encoder=given["encoder"],
-            )
-        )
-    if given["backend"] is None:
-        run_options.check_backend(run_options.default_backend())
+    _run(folder, recipe, manifests, limits, None, cache)
 
 
 def _begin(backend: str) -> None:
@@ -275,6 +183,7 @@ def _run(
     manifests: dict[str, "Manifest"],
     limits: dict[str, Any],
     overfit: int | None,
+    cache: Path | None,
 ) -> None:
     from keras_imp.evaluation.own_data.rows import Limits
 
@@ -286,14 +195,20 @@ def _run(
         if overfit is not None:
             _overfit(folder, recipe, manifests, Limits(**limits), overfit)
         else:
-            _train(folder, recipe, manifests, Limits(**limits))
+            _train(folder, recipe, manifests, Limits(**limits), cache)
 
 
-def _train(folder: Path, recipe: Any, manifests: Any, limits: Any) -> None:
+def _train(
+    folder: Path,
+    recipe: Any,
+    manifests: Any,
+    limits: Any,
+    cache: Path | None,
+) -> None:
     from keras_imp.evaluation.own_data import show
     from keras_imp.evaluation.own_data.run import OwnDataRun
 
-    run = OwnDataRun(folder, recipe, manifests, limits)
+    run = OwnDataRun(folder, recipe, manifests, limits, cache=cache)
     Console().print(show.rows_table(run.tasks))
     for sentence in run.told[:SHOWN]:
         # Not wrapped: a path in it can be copied.
@@ -340,37 +255,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
             "strict": bool(config["strict"]),
             "scanned": int(config["scanned"]),
             "overfit": config["overfit"],
+            # Runs that were started before there was one have none.
+            "cache": config.get("cache"),
         }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise run_options.no_run(folder, error) from error
-
-
-def _check_resume(
-    folder: Path,
-    options: DataOptions,
-    config: dict[str, Any],
-    out: Path | None,
-) -> None:
-    if out is not None:
-        raise run_options.stays(folder, out)
-    kept = [
-        name
-        for name in options.given()
-        if name not in ("--max-bad", "--strict")
-    ]
-    if kept:
-        raise UsageError(
-            message(
-                "A run keeps the data and the recipe that it was started with.",
-                f"Leave {', '.join(kept)} out.",
-                resume=str(folder),
-            )
-        )
-    if config["overfit"] is not None:
-        raise UsageError(
-            message(
-                "A run with --overfit is not resumed: it takes a minute.",
-                "Start it anew.",
-                resume=str(folder),
-            )
-        )

@@ -15,6 +15,7 @@ from keras_imp.data.decoding.part import (
     Request,
     check_request,
     find_part,
+    is_whole,
 )
 from keras_imp.data.decoding.source import (
     Source,
@@ -69,8 +70,8 @@ def decode_audio(
     Returns:
         float32 in [-1, 1], shape `(samples,)`; samples beyond are clipped, and
         nothing is normalized; notes `clipped`, `damaged`, `extension`,
-        `short`, `silent` and `truncated`; facts `format`, `rate`, `channels`
-        and `seconds`.
+        `short`, `silent` and `truncated`; facts `format`, `rate`, `channels`,
+        `seconds` and `is_whole` (1 or 0: whether `place` changes nothing).
 
     Raises:
         BadFile: If the file cannot be used.
@@ -147,6 +148,7 @@ def _read(
             "rate": audio.samplerate,
             "channels": audio.channels,
             "seconds": duration,
+            "is_whole": int(is_whole(duration, request)),
         }
     if mono.length < count:
         raise BadFile("truncated", name, "It ends before its header says.")

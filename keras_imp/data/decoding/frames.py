@@ -8,7 +8,12 @@ import numpy as np
 
 from keras_imp.data.decoding import container as containers
 from keras_imp.data.decoding.errors import BadFile
-from keras_imp.data.decoding.part import Part, Request, find_part
+from keras_imp.data.decoding.part import (
+    Part,
+    Request,
+    find_part,
+    is_whole,
+)
 
 # Bytes of all frames of a result.
 MAX_BYTES = 1 << 30
@@ -44,6 +49,8 @@ class Reader:
         self._begun: tuple[float, Iterator] | None = None
         self.duration = containers.duration_of(video, self.notes)
         self.part = self._find()
+        # By the header: whether its error is noticed may depend on the place.
+        self.is_whole = is_whole(self.duration, request)
 
     @property
     def rate(self) -> float:

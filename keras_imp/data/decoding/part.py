@@ -96,6 +96,27 @@ def find_part(duration: float, request: Request, name: str) -> Part:
             f"It has {duration:.3f} s, and the part starts at {start:.3f} s.",
         )
     length = last - start
-    if seconds is None or seconds >= length:
+    if seconds is None or is_whole(duration, request):
         return Part(start, length)
     return Part(start + place * (length - seconds), seconds)
+
+
+def is_whole(duration: float, request: Request) -> bool:
+    """Whether a part is all of its segment, so that `place` changes nothing.
+
+    Args:
+        duration: Seconds of the file.
+        request: What is asked for.
+
+    Returns:
+        False if a part of the segment is taken.
+
+    Example:
+        >>> from keras_imp.data.decoding.part import Request, is_whole
+        >>> request = Request(0.0, end=None, seconds=4.0, place=0.5)
+        >>> is_whole(3.0, request), is_whole(10.0, request)
+        (True, False)
+    """
+    start, end, seconds, _ = request
+    last = duration if end is None else min(end, duration)
+    return seconds is None or seconds >= last - start

@@ -70,7 +70,8 @@ def decode_video(
         uint8 of shape `(frames, height, width, 3)`, or `(views, frames, height,
         width, 3)` for several boxes; notes `blank`, `damaged`, `extension`,
         `short` and `truncated`; facts `format`, `height`, `width`, `seconds`,
-        `rate` (frames per second) and `has_audio` (1 or 0).
+        `rate` (frames per second), `has_audio` (1 or 0) and `is_whole` (1 or
+        0: whether `place` changes nothing).
 
     Raises:
         BadFile: If the file cannot be used.
@@ -119,6 +120,7 @@ def decode_video(
                 "seconds": reader.duration,
                 "rate": reader.rate,
                 "has_audio": int(bool(video.streams.audio)),
+                "is_whole": int(reader.is_whole),
             }
     notes = [*reader.notes, *_notes(values, kind, reader.duration, name)]
     return Decoded(values, tuple(dict.fromkeys(notes)), facts)

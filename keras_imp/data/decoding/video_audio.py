@@ -13,6 +13,7 @@ from keras_imp.data.decoding.part import (
     Part,
     Request,
     find_part,
+    is_whole,
 )
 from keras_imp.data.decoding.waveform import Mono
 
@@ -47,6 +48,7 @@ def read_track(
         stream = containers.stream_of(opened, "audio", name)
         duration = containers.duration_of(opened, notes)
         found = find_part(duration, request, name)
+        whole = is_whole(duration, request)
         mono = _read(opened, stream, found, rate, name, notes)
         if mono is None or _lacks(mono, found):
             # The header promises more than there is.
@@ -66,6 +68,7 @@ def read_track(
         "rate": mono.rate,
         "channels": stream.codec_context.channels,
         "seconds": duration,
+        "is_whole": int(whole),
     }
     return mono, notes, facts
 

@@ -1,5 +1,6 @@
 """Columns of files: where the bytes of an image, a video or an audio are."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest.columns import Strings
+from keras_imp.data.manifest.identity import file_identity
 
 # What a row's file is, as `Files.states` has it.
 THERE, MISSING, NOT_FILE, UNREADABLE, OUTSIDE = range(5)
@@ -44,6 +46,9 @@ class Media(Protocol):
 
     def size_of(self, row: int) -> int:
         """Bytes of a row's file."""
+
+    def identity(self, row: int) -> str | None:
+        """What is equal only for the same bytes; None if it cannot be told."""
 
     @property
     def nbytes(self) -> int:
@@ -137,6 +142,14 @@ class Files(_Named):
         """
         return self.source(row).stat().st_size
 
+    def identity(self, row: int) -> str | None:
+        """What is equal only for the same bytes; None if it cannot be told.
+
+        Raises:
+            BadFile: If it is not there, or leaves the folder.
+        """
+        return file_identity(self.source(row))
+
     @property
     def nbytes(self) -> int:
         """Bytes that the column holds."""
@@ -209,6 +222,16 @@ class Members(_Named):
         """Bytes of a row's file; nothing is read."""
         return int(self._sizes[row])
 
+    def identity(self, row: int) -> str | None:
+        """What is equal only for the same bytes; None if it cannot be told.
+
+        Raises:
+            BadFile: If the archive is not there.
+        """
+        archive = file_identity(self.archive_of(row))
+        place = f"{self._starts[row]} {self._sizes[row]}"
+        return None if archive is None else f"{archive} {place}"
+
     @property
     def nbytes(self) -> int:
         """Bytes that the column holds."""
@@ -265,6 +288,10 @@ class Embedded(_Named):
     def size_of(self, row: int) -> int:
         """Bytes of a row's file, which is read."""
         return len(self.source(row))
+
+    def identity(self, row: int) -> str | None:
+        """What is equal only for the same bytes: a checksum of them."""
+        return hashlib.blake2b(self.source(row), digest_size=16).hexdigest()
 
     @property
     def nbytes(self) -> int:

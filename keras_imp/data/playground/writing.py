@@ -61,7 +61,7 @@ def write_files(
         >>> import keras_imp
         >>> from keras_imp.data import playground
         >>> playground.write_files("some", limit=1)
-        370
+        208
         >>> keras_imp.data.read("some/captions.jsonl").columns
         ('image', 'text', 'label', 'group', 'split')
     """

@@ -1,6 +1,7 @@
 """Batches of files, each a pure function of its number."""
 
 import functools
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -65,6 +66,12 @@ class Records(OrderedBatches):
         seed: Seed of everything.
         quarantine: Where to note rows that cannot be used. Defaults to one in
             memory that allows 1 % of the rows.
+        cache: Folder for what files are decoded to: each is decoded once, and
+            the batches are the same. Other data may use it too, and other
+            processes at once; it may be removed at any time. A file that
+            changes is decoded anew. Of audio and videos that are longer than
+            what is read, a random part is decoded each time. On a full disk, a
+            warning says that no more is kept. Defaults to none.
         threads: How many decode. Defaults to one per core, at most 4.
         host: Which of how many processes this is: each decodes its part of
             the rows of the one batch that all share.
@@ -73,8 +80,9 @@ class Records(OrderedBatches):
 
     Raises:
         ValueError: If an argument does not fit, a label is unknown, there are
-            fewer rows than a batch, or too many rows cannot be used
-            (`TooManyBadFilesError`).
+            fewer rows than a batch, too many rows cannot be used
+            (`TooManyBadFilesError`), the cache cannot be written, or a random
+            part of each image is taken, which no cache has.
 
     Example:
         >>> from PIL import Image
@@ -109,6 +117,7 @@ class Records(OrderedBatches):
         drop_last: bool | None = None,
         seed: int = 0,
         quarantine: Quarantine | QuarantinePart | None = None,
+        cache: str | os.PathLike | None = None,
         threads: int | None = None,
         host: tuple[int, int] = (0, 1),
         **kwargs: Any,
@@ -127,10 +136,13 @@ class Records(OrderedBatches):
         self.quarantine = (
             Quarantine(len(manifest)) if quarantine is None else quarantine
         )
+        self.cache = cache
         self._readers = [
-            RowReader(manifest, each, inputs, crop)
+            RowReader(manifest, each, inputs, crop, cache)
             for each in self._preprocessors()
         ]
+        if cache is not None and self.training:
+            _check_cached(self.inputs, crop)
         self._y = target and targets_of(manifest, target, classes)
         self._weights = _weights(manifest)
         threads = default_threads() if threads is None else threads
@@ -304,6 +316,23 @@ def _weights(manifest: Manifest) -> np.ndarray | None:
     column = manifest.column("weight")
     values = [column[row] for row in range(len(manifest))]
     return np.array([1.0 if v is None else v for v in values], "float32")
+
+
+def _check_cached(inputs: tuple[str, ...], crop: str) -> None:
+    """Raise if a cache would hold nothing of images or videos."""
+    cut = [name for name in inputs if name in ("image", "video")]
+    if cut and crop != "center":
+        raise ValueError(
+            message(
+                "With a cache, images and videos must be cut in the center: a "
+                "random part of a file is another one in each pass, and made "
+                "from all of its pixels.",
+                'Use crop="center", and vary what is decoded by `augment`, '
+                "such as images.affine; or do without a cache.",
+                inputs=cut,
+                crop=crop,
+            )
+        )
 
 
 def _checked_host(host: tuple[int, int]) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """From a row of a manifest to an example: files decoded, text as ids."""
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from keras_imp.data.decoding.errors import BadFile, Decoded
 from keras_imp.data.fitting import crop_box
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.preprocessor import IMPPreprocessor
+from keras_imp.data.records.cache import Cache
 
 # Seconds of one frame: a stride of 2 is every second frame of 25 a second.
 FRAME_SECONDS = 0.04
@@ -36,10 +38,12 @@ class RowReader:
             `"place"`, the largest part that has the aspect ratio, at a random
             place; `"center"`, the same in the middle. In an evaluation it is
             the middle always.
+        cache: Folder for what files are decoded to, so that each is decoded
+            once; `Records` tells when. Defaults to none.
 
     Raises:
         ValueError: If no modality is left, one has no column or no size, or
-            `crop` is unknown.
+            `crop` is unknown, or the cache cannot be written.
 
     Example:
         >>> from PIL import Image
@@ -63,12 +67,16 @@ class RowReader:
         preprocessor: IMPPreprocessor,
         inputs: tuple[str, ...] | None = None,
         crop: str = "inception",
+        cache: str | os.PathLike | None = None,
     ):
         check_choice(CROPS, crop=crop)
         self.manifest = manifest
         self.preprocessor = preprocessor
         self.inputs = _inputs(manifest, preprocessor, inputs)
         self.crop = crop
+        self._cache = None
+        if cache is not None:
+            self._cache = Cache(cache, manifest, preprocessor, self.inputs)
         self._has_span = "start" in manifest.columns, "end" in manifest.columns
 
     def read(
@@ -83,7 +91,8 @@ class RowReader:
 
         Returns:
             The example as the preprocessor returns it, by modality; and the
-            decoders' warnings, by modality where there are any.
+            decoders' warnings, by modality where there are any. What is in
+            the cache has none.
 
         Raises:
             BadFile: If one of the row's files cannot be used, or the row has
@@ -121,8 +130,27 @@ class RowReader:
         if source is None:
             raise BadFile("no_value", str(self.manifest.where(row)), name)
         own = None if draws is None else draws.within(name)
-        found = getattr(self, f"_{name}")(source, row, own)
+        decode = functools.partial(getattr(self, f"_{name}"), source, row, own)
+        if self._cache is None or self._is_cut_at_random(name, draws):
+            found = decode()
+        else:
+            part = self._part(name, row, draws)
+            found = self._cache.decoded(name, row, column, part, decode)
         return found.values, found.notes
+
+    def _is_cut_at_random(self, name: str, draws: Draws | None) -> bool:
+        """Whether a part of an image or a video is drawn: no cache has it."""
+        is_drawn = draws is not None and self.crop != "center"
+        return is_drawn and name != "audio"
+
+    def _part(
+        self, name: str, row: int, draws: Draws | None
+    ) -> dict[str, float | None]:
+        """What decides the values of a row beside its file and all sizes."""
+        if name == "image":
+            return {}
+        place = _MIDDLE if draws is None else None
+        return {**self._span(row), "place": place}
 
     def _image(self, source: Any, row: int, draws: Draws | None) -> Decoded:
         del row

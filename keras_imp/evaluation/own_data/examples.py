@@ -65,7 +65,9 @@ def read_examples(
         TooManyBadFilesError: If there are more bad files than is allowed.
     """
     inputs = rows.inputs if inputs is None else tuple(inputs)
-    reader = RowReader(part.manifest, preprocessor, tuple(inputs))
+    reader = RowReader(
+        part.manifest, preprocessor, tuple(inputs), cache=rows.cache
+    )
     quarantine = rows.quarantine.part(part.numbers)
     most = min(most, max(1, MOST_BYTES // _bytes_of(preprocessor, inputs)))
     chosen = [

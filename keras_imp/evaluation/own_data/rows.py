@@ -70,6 +70,7 @@ class TaskRows:
         classes: Names of the classes; empty for other kinds.
         mean: Mean of the numbers to predict, in training.
         std: Their standard deviation.
+        cache: Folder for what files are decoded to, or None.
     """
 
     name: str
@@ -82,6 +83,7 @@ class TaskRows:
     classes: tuple[str, ...] = ()
     mean: float = 0.0
     std: float = 1.0
+    cache: Path | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -92,6 +94,12 @@ class TaskRows:
     def kind(self) -> str:
         """What is learned."""
         return self.recipe.kind or ""
+
+    @property
+    def is_cut_at_random(self) -> bool:
+        """Whether a random part of each image is trained on: not cached."""
+        cut = {"image", "video"} & {*self.inputs}
+        return bool(cut) and self.recipe.crop != "center"
 
     @property
     def target(self) -> str:
@@ -114,6 +122,7 @@ def fix_rows(
     manifests: Mapping[str, Manifest],
     folder: Path,
     limits: Limits,
+    cache: Path | None = None,
 ) -> dict[str, TaskRows]:
     """Scan the files of all tasks, unless it was done; split what is left.
 
@@ -122,6 +131,7 @@ def fix_rows(
         manifests: Rows by task.
         folder: Folder of the run, for the scan and the quarantine.
         limits: What the scan may find.
+        cache: Folder for what files are decoded to.
 
     Returns:
         The rows by task.
@@ -158,11 +168,15 @@ def fix_rows(
             for name, manifest in manifests.items()
         }
         scanning.save_scan(folder, scans)
-    return {
+    tasks = {
         name: _rows(
             name, recipe, manifests[name], scans[name], quarantines[name]
         )
         for name in recipe.tasks
+    }
+    return {
+        name: dataclasses.replace(rows, cache=cache)
+        for name, rows in tasks.items()
     }
 
 

@@ -78,6 +78,7 @@ class OwnDataRun:
         limits: What the scan may find.
         backup_steps: Steps from one backup to the next. Defaults to one each
             minute.
+        cache: Folder for what files are decoded to.
 
     Attributes:
         model: The model.
@@ -97,13 +98,14 @@ class OwnDataRun:
         manifests: Mapping[str, Manifest],
         limits: Limits = Limits(),  # noqa: B008
         backup_steps: int | None = None,
+        cache: Path | None = None,
     ):
         keras.utils.set_random_seed(recipe.seed)
         self.folder = folder
         self.recipe = recipe
         self._backup_steps = backup_steps
         self._stopwatch = Stopwatch(folder / "time.json")
-        self.tasks = fix_rows(recipe, manifests, folder, limits)
+        self.tasks = fix_rows(recipe, manifests, folder, limits, cache)
         self.tokenizer = tokenizer_of(recipe, self.tasks, folder)
         self.told = [
             x for rows in self.tasks.values() for x in show.told_of(rows)

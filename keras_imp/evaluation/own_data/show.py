@@ -125,6 +125,12 @@ def told_of(rows: TaskRows) -> list[str]:
             f"Task {name!r}: fewer rows to train on than a batch of "
             f"{rows.recipe.batch_size}, so batches have {rows.batch_size}."
         )
+    if rows.cache is not None and rows.is_cut_at_random:
+        told.append(
+            f"Task {name!r}: a random part of each image is another one in "
+            "each pass, so only validation is cached. crop = 'center' in the "
+            "recipe caches all."
+        )
     smaller = rows.validation_batch_size < rows.batch_size
     if rows.kind == "contrastive" and smaller:
         told.append(

@@ -42,6 +42,7 @@ def training_mixture(
             preprocessor,
             batch_size=rows.batch_size,
             crop=rows.recipe.crop or "inception",
+            cache=None if rows.is_cut_at_random else rows.cache,
             augment=augment_of(rows, rows.recipe.augment),
             seed=seed,
         )
@@ -72,6 +73,7 @@ def validation_mixture(
                 some_of(rows.validation, VALIDATED),
                 preprocessor,
                 batch_size=rows.validation_batch_size,
+                cache=rows.cache,
                 augment=augment_of(rows, False),
                 shuffle=False,
                 drop_last=True,

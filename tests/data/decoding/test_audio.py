@@ -47,7 +47,20 @@ def test_samples_of_the_asked_rate_are_as_stored():
         "rate": RATE,
         "channels": 1,
         "seconds": 1.0,
+        "is_whole": 1,
     }
+
+
+def test_a_part_that_is_all_of_its_segment_is_told():
+    data = encoded(tone(1, RATE), RATE)
+
+    def is_whole(**settings):
+        return decode_audio(data, RATE, **settings).facts["is_whole"]
+
+    assert is_whole(seconds=1.0) == is_whole(seconds=2.0, place=0.7) == 1
+    assert is_whole(seconds=0.9) == 0
+    assert is_whole(seconds=0.5, start=0.2, end=0.7) == 1
+    assert is_whole(seconds=0.5, start=0.2, end=0.8) == 0
 
 
 @pytest.mark.parametrize("channels", [2, 3, 6])

@@ -61,7 +61,19 @@ def test_all_frames_are_those_that_are_stored(folder, name):
         "seconds": pytest.approx(4.0, abs=TRACK_SLACK),
         "rate": 25.0,
         "has_audio": int(name != "silent.mp4"),
+        "is_whole": 1,
     }
+
+
+def test_a_part_that_is_all_of_its_segment_is_told(folder):
+    def is_whole(decode, name="a.mp4", **settings):
+        return decode(folder / name, **settings).facts["is_whole"]
+
+    assert is_whole(decode_video, frames=8, interval=0.6) == 1
+    assert is_whole(decode_video, frames=8, interval=0.4) == 0
+    assert is_whole(decode_video, frames=8, interval=0.1, end=0.7) == 1
+    assert is_whole(decode_audio, seconds=5.0) == 1
+    assert is_whole(decode_audio, seconds=3.0) == 0
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])

@@ -8,66 +8,18 @@ import soundfile
 from PIL import Image
 
 import keras_imp
-from keras_imp.data import Manifest, Quarantine, Records, Tokenizer
+from keras_imp.data import Quarantine, Records
 from keras_imp.data.manifest.columns import Strings
 from keras_imp.data.manifest.media import Members
 from keras_imp.data.records import TooManyBadFilesError
+from tests.helpers.rows_of_files import (
+    ROWS,
+    assert_equal,
+    make_manifest,
+    make_preprocessor,
+)
 
 pytestmark = pytest.mark.one_backend
-ROWS = 24
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Images of two classes, a recording of each, and damaged files."""
-    generator = np.random.default_rng(0)
-    for i in range(ROWS):
-        pixels = generator.integers(0, 255, (40 + i, 60, 3), "uint8")
-        pixels[..., i % 2] = 255
-        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-        wave = np.sin(np.arange(8000 + 100 * i) * (0.01 + 0.001 * i)) / 2
-        soundfile.write(tmp_path / f"{i}.wav", wave, 8000)
-    (tmp_path / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    (tmp_path / "empty.png").touch()
-    return tmp_path
-
-
-@pytest.fixture
-def manifest(folder):
-    return make_manifest(folder)
-
-
-def make_manifest(folder, **columns):
-    return Manifest(
-        {
-            "image": [f"{i}.png" for i in range(ROWS)],
-            "audio": [f"{i}.wav" for i in range(ROWS)],
-            "text": [[f"number {i}", "an image"] for i in range(ROWS)],
-            "label": ["red" if i % 2 == 0 else "green" for i in range(ROWS)],
-            **columns,
-        },
-        root=folder,
-    )
-
-
-def make_preprocessor(**arguments):
-    tokenizer = Tokenizer.train(
-        [*(f"number {i}" for i in range(ROWS)), "an image"], 100, length=6
-    )
-    sizes = {"image": (16, 24), "audio_seconds": 0.5, "sampling_rate": 8000}
-    return keras_imp.IMPPreprocessor(
-        tokenizer=tokenizer, **{**sizes, **arguments}
-    )
-
-
-def assert_equal(first, second):
-    for a, b in zip(first, second, strict=True):
-        if isinstance(a, dict):
-            assert_equal(
-                [a[name] for name in sorted(a)], [b[name] for name in sorted(b)]
-            )
-        else:
-            np.testing.assert_array_equal(a, b)
 
 
 def with_bad(folder, **names):
