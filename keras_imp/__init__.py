@@ -7,9 +7,10 @@ The flow, and the folders that show it:
 
 `layers` turn tokens into tokens, `models` put them together, `tasks` say what
 a step optimizes, `training` takes the steps, `data` feeds it, `evaluation`
-measures. Names are loaded when they are first used: `import keras_imp` loads
-neither Keras nor a backend. Once Keras is imported too, in either order, it
-can load whatever was saved: `keras.models.load_model("model.keras")`.
+measures, `exporting` writes files for other runtimes. Names are loaded when
+they are first used: `import keras_imp` loads neither Keras nor a backend. Once
+Keras is imported too, in either order, it can load whatever was saved:
+`keras.models.load_model("model.keras")`.
 """
 
 from keras_imp._after_import import after_import
@@ -28,6 +29,7 @@ _HOMES = {
     "TokenBudget": "keras_imp.data.shapes.token_budget",
     "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
     "evaluate_retrieval": "keras_imp.evaluation.search",
+    "export": "keras_imp.exporting.export_files",
     "inspect_routing": "keras_imp.evaluation.routing",
     "upcycle": "keras_imp.models.sparse.upcycling",
 }
@@ -36,6 +38,7 @@ _MODULES = {
     "data": "keras_imp.data",
     "distribution": "keras_imp.training.devices.layouts",
     "evaluation": "keras_imp.evaluation",
+    "exporting": "keras_imp.exporting",
     "layers": "keras_imp.layers",
     "models": "keras_imp.models",
     "optimizers": "keras_imp.training.optimizers",

@@ -28,6 +28,8 @@ PUBLIC_NAMES = [
     "distribution",
     "evaluate_retrieval",
     "evaluation",
+    "export",
+    "exporting",
     "inspect_routing",
     "layers",
     "models",

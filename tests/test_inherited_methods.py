@@ -18,8 +18,9 @@ LORA = (
 )
 QUANTIZE = (
     "`quantize` is not possible: Keras quantizes single layers of its own, but "
-    "the weights of all blocks are stacked. It would change nothing. Export "
-    "the model, and quantize the exported file with the tools of its format."
+    "the weights of all blocks are stacked. It would change nothing. Use "
+    'keras_imp.export(model, path, format="onnx", quantize="int8"), or '
+    'format="litert".'
 )
 TRANSFORMERS = (
     "`export_to_transformers` is not possible: the transformers package has no "
@@ -138,9 +139,8 @@ def test_a_saved_model_of_an_encoder_is_refused(cases):
     text = (
         "A SavedModel of an encoder is not possible: its outputs must be "
         "tensors or one flat dict of them. Received: format='tf_saved_model'. "
-        "Export a model of the outputs that are needed: keras.Model(inputs, "
-        'encoder(inputs)["image"]["pooled_output"]), with `keras.Input` '
-        "tensors."
+        "Use keras_imp.export(encoder, path, modality=...), one file for each "
+        "modality."
     )
     encoder = cases["dense encoder"].model
     assert_refused(text, lambda: encoder.export("folder"))

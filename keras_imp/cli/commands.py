@@ -14,6 +14,7 @@ from rich.table import Table
 import keras_imp
 from keras_imp.cli import own_data, playground, run_options
 from keras_imp.cli.data_options import DataOptions, is_own
+from keras_imp.cli.export import export
 from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
 from keras_imp.cli.validate import validate
 from keras_imp.models.presets import PRESETS
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(validate)
 app.command("playground")(playground.write)
+app.command()(export)
 
 
 def _print_version(wanted: bool) -> None:

@@ -133,7 +133,14 @@ class LogMel(Layer):
         # A constant amount of silence gives ceil(samples / step) frames for
         # every length, so a length unknown to the graph works too.
         padded = ops.pad(waveform, [[0, 0], [0, self.frame_length - 1]])
-        # (batch, frames, fft bins)
+        magnitude = self._magnitude(padded)
+        weights = ops.convert_to_tensor(self._mel_weights, dtype="float32")
+        # (batch, frames, mel bins)
+        logarithms = ops.log(ops.matmul(magnitude, weights) + _LOG_OFFSET)
+        return (logarithms - self.mean) / self.std
+
+    def _magnitude(self, padded: Tensor) -> Tensor:
+        """Of the Fourier transform of each frame, (batch, frames, bins)."""
         real, imaginary = ops.stft(
             padded,
             sequence_length=self.frame_length,
@@ -142,11 +149,7 @@ class LogMel(Layer):
             window="hann",
             center=False,
         )
-        magnitude = ops.sqrt(ops.square(real) + ops.square(imaginary))
-        weights = ops.convert_to_tensor(self._mel_weights, dtype="float32")
-        # (batch, frames, mel bins)
-        logarithms = ops.log(ops.matmul(magnitude, weights) + _LOG_OFFSET)
-        return (logarithms - self.mean) / self.std
+        return ops.sqrt(ops.square(real) + ops.square(imaginary))
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]

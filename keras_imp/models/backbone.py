@@ -220,9 +220,8 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
                 message(
                     "A SavedModel of an encoder is not possible: its outputs "
                     "must be tensors or one flat dict of them.",
-                    "Export a model of the outputs that are needed: "
-                    'keras.Model(inputs, encoder(inputs)["image"]'
-                    '["pooled_output"]), with `keras.Input` tensors.',
+                    "Use keras_imp.export(encoder, path, modality=...), one "
+                    "file for each modality.",
                     format=format,
                 )
             )

@@ -112,8 +112,8 @@ no_quantize = refusal(
     "Keras finds no layer here that it can quantize.",
     "`quantize` is not possible: Keras quantizes single layers of its own, but "
     "the weights of all blocks are stacked. It would change nothing.",
-    "Export the model, and quantize the exported file with the tools of its "
-    "format.",
+    'Use keras_imp.export(model, path, format="onnx", quantize="int8"), or '
+    'format="litert".',
 )
 no_transformers = refusal(
     "export_to_transformers",
