@@ -5,7 +5,7 @@ look as unlike as two that share all. So copies are found by hashes, and labels
 by their sets.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -51,23 +51,39 @@ _OF_TABLE = ("duplicate", "long_text")
 _OF_FILES = ("no_audio", "no_video")
 
 
-def find_flags(
-    keys: RowKeys,
-    faults: Mapping[int, Sequence[Sequence[str]]],
-    notes: Mapping[int, Sequence[str]],
-) -> list[Finding]:
-    """All flags of some rows.
+def flags_of_row(
+    row: int, faults: Sequence[Sequence[str]], notes: Sequence[str]
+) -> Iterator[Finding]:
+    """The flags that show in a row alone.
+
+    Args:
+        row: Its number.
+        faults: Column and reason of what is wrong with it.
+        notes: Words of the decoders about its files.
+
+    Yields:
+        The flags.
+
+    Example:
+        >>> from keras_imp.validation.flags import flags_of_row
+        >>> [f.flag for f in flags_of_row(0, [("image", "empty")], ["blank"])]
+        ['unreadable', 'blank']
+    """
+    yield from _of_faults(row, faults)
+    yield from _of_notes(row, notes)
+
+
+def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
+    """The flags that show only where a row is compared with others.
 
     Args:
         keys: What identifies the rows.
-        faults: Column and reason of what is wrong with single rows.
-        notes: Words of the decoders about single rows.
 
-    Returns:
-        The flags, errors first.
+    Yields:
+        The flags.
 
     Example:
-        >>> from keras_imp.validation.flags import find_flags
+        >>> from keras_imp.validation.flags import flags_across_rows
         >>> from keras_imp.validation.rows import Part, RowKeys
         >>> keys = RowKeys()
         >>> keys.parts = [Part("train", True), Part("test", False)]
@@ -75,22 +91,14 @@ def find_flags(
         ...         "labels": [], "hashes": {"image": "00000000000000ff"}}
         >>> for part in (0, 1):
         ...     keys.add(part, same)
-        >>> finding, = find_flags(keys, {}, {})
+        >>> finding, = flags_across_rows(keys)
         >>> finding.flag, finding.row, finding.other
         ('leak_image', 1, 0)
     """
-    found = [
-        *_of_faults(faults),
-        *_of_notes(notes),
-        *_leaks(keys),
-        *_duplicates(keys),
-        *_unseen_labels(keys),
-        *_conflicts(keys),
-    ]
-    order = {flag: number for number, flag in enumerate(FLAGS)}
-    # A row has a flag once for each column.
-    unique = {(f.flag, f.row, f.column): f for f in reversed(found)}
-    return sorted(unique.values(), key=lambda f: (order[f.flag], f.row))
+    yield from _leaks(keys)
+    yield from _duplicates(keys)
+    yield from _unseen_labels(keys)
+    yield from _conflicts(keys)
 
 
 def text_severity(keys: RowKeys) -> str:
@@ -130,29 +138,25 @@ def are_numbers(labels: Sequence[str]) -> bool:
     return has_point and bool(np.isfinite(numbers).all())
 
 
-def _of_faults(
-    faults: Mapping[int, Sequence[Sequence[str]]],
-) -> Iterator[Finding]:
-    for row, own in faults.items():
-        for column, reason in own:
-            flag = "unreadable"
-            if reason in _OF_TABLE:
-                flag = reason
-            elif reason.startswith("no_") and reason not in _OF_FILES:
-                flag = "incomplete"
-            yield Finding(row, flag, FLAGS[flag][0], column, reason)
+def _of_faults(row: int, faults: Sequence[Sequence[str]]) -> Iterator[Finding]:
+    for column, reason in faults:
+        flag = "unreadable"
+        if reason in _OF_TABLE:
+            flag = reason
+        elif reason.startswith("no_") and reason not in _OF_FILES:
+            flag = "incomplete"
+        yield Finding(row, flag, FLAGS[flag][0], column, reason)
 
 
-def _of_notes(notes: Mapping[int, Sequence[str]]) -> Iterator[Finding]:
-    for row, own in notes.items():
-        for note in own:
-            word = note.removeprefix("audio_")
-            flag = _OF_NOTES.get(word, word)
-            if flag in FLAGS:
-                yield Finding(row, flag, FLAGS[flag][0], "", note)
-            elif word != "extension":
-                # The audio of a video, which its images do without.
-                yield Finding(row, "damaged", WARNING, "audio", word)
+def _of_notes(row: int, notes: Sequence[str]) -> Iterator[Finding]:
+    for note in notes:
+        word = note.removeprefix("audio_")
+        flag = _OF_NOTES.get(word, word)
+        if flag in FLAGS:
+            yield Finding(row, flag, FLAGS[flag][0], "", note)
+        elif word != "extension":
+            # The audio of a video, which its images do without.
+            yield Finding(row, "damaged", WARNING, "audio", word)
 
 
 def _leaks(keys: RowKeys) -> Iterator[Finding]:

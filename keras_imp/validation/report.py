@@ -73,8 +73,9 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    severities = [f.severity for f in scan.findings]
-    severities += [anomaly["severity"] for anomaly in result["anomalies"]]
+    severities = [anomaly["severity"] for anomaly in result["anomalies"]]
+    errors = sum(scan.counts(ERROR).values()) + severities.count(ERROR)
+    total = sum(scan.counts().values()) + len(severities)
     flags = [
         {
             "name": name,
@@ -90,8 +91,8 @@ def write_report(
         data=title,
         version=keras_imp.__version__,
         rows=list(scan.rows.items()),
-        errors=severities.count(ERROR),
-        warnings=len(severities) - severities.count(ERROR),
+        errors=errors,
+        warnings=total - errors,
         flags=flags,
         sections=_sections(scan, data, result["anomalies"], seconds),
         features=_features(scan),

@@ -1,7 +1,7 @@
 """Every file of a manifest, decoded once: features, hashes, faults by row."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,13 @@ from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.features import features_of_text, hash_of_text
-from keras_imp.validation.findings import Finding
-from keras_imp.validation.flags import FLAGS, are_numbers, find_flags
+from keras_imp.validation.findings import Finding, Findings
+from keras_imp.validation.flags import (
+    FLAGS,
+    are_numbers,
+    flags_across_rows,
+    flags_of_row,
+)
 from keras_imp.validation.isolated import Answer, Call, call_isolated
 from keras_imp.validation.rows import AGAINST, Part, RowKeys, parts_of
 
@@ -33,7 +38,9 @@ class Scan(NamedTuple):
         parts: The parts of the rows, the reference first.
         rows: Number of rows by part.
         kinds: Kinds of rows.
-        findings: What is wrong, by row.
+        findings: What is wrong, by row: the first 10,000 of each flag. `path`
+            has the flags of all rows.
+        rows_with: How many rows have each flag.
 
     Example:
         >>> from PIL import Image
@@ -51,6 +58,7 @@ class Scan(NamedTuple):
     rows: dict[str, int]
     kinds: list[str]
     findings: list[Finding]
+    rows_with: dict[str, int]
 
     def counts(self, severity: str | None = None) -> dict[str, int]:
         """How many rows have each flag.
@@ -61,11 +69,12 @@ class Scan(NamedTuple):
         Returns:
             Numbers of rows by flag, errors first.
         """
-        found = dict.fromkeys(FLAGS, 0)
-        for finding in self.findings:
-            if severity in (None, finding.severity):
-                found[finding.flag] += 1
-        return {flag: number for flag, number in found.items() if number}
+        of = {finding.flag: finding.severity for finding in self.findings}
+        return {
+            flag: number
+            for flag, number in self.rows_with.items()
+            if severity in (None, of[flag])
+        }
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The rows, one after another, as `features.jsonl` has them."""
@@ -116,8 +125,9 @@ def scan_and_flag(
     folder = Path(folder)
     keys = RowKeys()
     scanned = folder / _SCANNED
-    bad: dict[int, list[tuple[str, str]]] = {}
-    notes: dict[int, list[str]] = {}
+    findings = Findings(list(FLAGS))
+    # Of the data that is asked about; the other is only compared with.
+    skipped = 0 if against is None else len(against)
     kinds = set()
     with scanned.open("w", encoding="utf-8") as file:
         for data, is_against in ((against, True), (manifest, False)):
@@ -131,25 +141,22 @@ def scan_and_flag(
             ):  # fmt: skip
                 row = len(keys) - 1
                 kinds.add(record["kind"])
-                if record["faults"]:
-                    bad[row] = record["faults"]
-                if record["notes"]:
-                    notes[row] = record["notes"]
+                own = flags_of_row(row, record["faults"], record["notes"])
+                findings.add(own, skipped)
                 file.write(json.dumps(record) + "\n")
-    findings = find_flags(keys, bad, notes)
+    findings.add(flags_across_rows(keys), skipped)
     path = folder / FILE
     numbers = bool(keys.label_names) and are_numbers(list(keys.label_names))
     _write_with_flags(scanned, path, findings, numbers)
     scanned.unlink()
-    skipped = 0 if against is None else len(against)
     counts = np.bincount(keys.array_of("part"), minlength=len(keys.parts))
     return Scan(
         path,
         keys.parts,
         dict(zip(keys.names, counts.tolist())),
         sorted(kinds),
-        # Of the data that is asked about; the other is only compared with.
-        [f for f in findings if f.row >= skipped],
+        [*findings.kept()],
+        findings.rows_with(skipped),
     )
 
 
@@ -177,22 +184,25 @@ def _scan(
         record["group"] = f"{int(is_against)}-{groups[row]}"
         known = {name for name, _ in record["faults"]}
         record["faults"] += [
-            fault for fault in problems.get(row, ()) if fault[0] not in known
+            (column, reason)
+            for column, reason, has_it in problems
+            if has_it[row] and column not in known
         ]
         keys.add(offset + int(part_of[row]), record)
         yield record
 
 
-def _problems(manifest: Manifest) -> dict[int, list[tuple[str, str]]]:
-    """Column and reason of what shows without decoding, by row."""
-    found: dict[int, list[tuple[str, str]]] = {}
+def _problems(manifest: Manifest) -> list[tuple[str, str, np.ndarray]]:
+    """Column, reason and rows of what shows without decoding."""
+    found = []
     for problem in manifest.problems():
         reason = problem.reason
         if problem.column in MEDIA and reason == f"no_{problem.column}":
             # The row has no file, which is not a file without audio.
             reason = "no_value"
-        for row in problem.rows.tolist():
-            found.setdefault(row, []).append((problem.column, reason))
+        has_it = np.zeros(len(manifest), bool)
+        has_it[problem.rows] = True
+        found.append((problem.column, reason, has_it))
     return found
 
 
@@ -327,19 +337,15 @@ def span_of(manifest: Manifest, row: int) -> dict[str, float]:
 
 
 def _write_with_flags(
-    scanned: Path, path: Path, findings: Iterable[Finding], numbers: bool
+    scanned: Path, path: Path, findings: Findings, numbers: bool
 ) -> None:
     """Add the flags to the records, and write the file as a whole.
 
     Whether labels are numbers shows only when all are known.
     """
-    found: dict[int, set[str]] = {}
-    for finding in findings:
-        found.setdefault(finding.row, set()).add(finding.flag)
     with unfinished(path).open("w", encoding="utf-8") as file:
         for row, record in enumerate(_lines(scanned)):
-            own = found.get(row, ())
-            record["flags"] = {flag: int(flag in own) for flag in FLAGS}
+            record["flags"] = findings.of(row)
             features = record["features"]
             if numbers and "label" in features:
                 features["label_number"] = float(features.pop("label")[0])

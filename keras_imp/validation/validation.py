@@ -35,7 +35,7 @@ class Validation(NamedTuple):
     Example:
         >>> from pathlib import Path
         >>> from keras_imp.validation import Scan, Validation
-        >>> scan = Scan(Path("features.jsonl"), [], {}, [], [])
+        >>> scan = Scan(Path("features.jsonl"), [], {}, [], [], {})
         >>> Validation(scan, [], [], "", Path("report.html")).code
         0
     """

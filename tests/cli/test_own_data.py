@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from PIL import Image
 
 import keras_imp
-from keras_imp.evaluation.own_data import look
 from tests.helpers import own_files
 from tests.helpers.own_data_command import (
     BACKEND,
@@ -137,24 +135,6 @@ def test_a_folder_like_esc_50_becomes_a_report(tmp_path):
     (line,) = results_of(folder)["rows"]
     assert line["linear"] == 1.0
     assert (folder / "confusion_esc.png").exists()
-
-
-def test_a_file_that_crashes_a_decoder_does_not_end_the_run(
-    tmp_path, monkeypatch
-):
-    target = "tests.validation.faults:crash_on_three"
-    monkeypatch.setattr(look, "TARGET", target)
-    data = own_files.class_folders(tmp_path / "classes")
-    shutil.copy(data / "red" / "5.png", data / "red" / "6.png")
-    folder = tmp_path / "run"
-    options = ("--steps", 2, "--max-bad", 0.2, "--out", folder)
-    result = trained("--data", data, *options)
-    facts = results_of(folder)["data"]["classes"]
-    assert facts["left_out"] == {"crash": 2}
-    assert facts["alike"] == {"duplicate": 1}
-    # Told before the first step.
-    shown = " ".join(result.output.split())
-    assert shown.index("red/6.png: duplicate, as") < shown.index("Epoch 1")
 
 
 # A recipe of three tasks ------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import keras_imp
-from keras_imp.validation import FLAGS, scan_and_flag
+from keras_imp.validation import FLAGS, findings, scan_and_flag
 from keras_imp.validation.flags import are_numbers
 
 pytestmark = pytest.mark.one_backend
@@ -176,6 +176,21 @@ def test_a_row_without_a_file_is_incomplete(tmp_path, images):
     columns = {"audio": [None, None], "image": [*images(1), None]}
     columns["text"] = ["a", "b"]
     assert flags_of(tmp_path, columns) == [("incomplete", 1, None)]
+
+
+def test_of_many_findings_the_first_are_kept_and_all_are_counted(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(findings, "KEPT", 2)
+    columns = {"image": [f"{number}.png" for number in range(5)]}
+    other = keras_imp.data.Manifest({"image": ["6.png"]}, root=tmp_path)
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    scan = scan_and_flag(manifest, tmp_path, against=other)
+    # The row of the other data is row 0, and not told.
+    assert [f.row for f in scan.findings] == [1, 2]
+    assert scan.counts() == {"unreadable": 5}
+    assert scan.counts("warning") == {}
+    assert [r["flags"]["unreadable"] for r in scan.records()] == [1] * 6
 
 
 def test_flags_have_a_severity_and_a_sentence():

@@ -132,22 +132,12 @@ def sampled_rows(path: str, kind: str, parts: list[str]) -> dict[str, Rows]:
     """
     import tfdv_rows
 
-    draw = random.Random(0)
-    kept: dict[str, Rows] = {part: [] for part in parts}
-    seen: collections.Counter = collections.Counter()
+    kept = {part: tfdv_rows.Sample(MOST_ROWS) for part in parts}
     with Path(path).open(encoding="utf-8") as lines:
         for own_kind, part, group, row in tfdv_rows.read_rows(lines):
-            if own_kind != kind:
-                continue
-            seen[part] += 1
-            place = len(kept[part])
-            if place == MOST_ROWS:
-                place = draw.randrange(seen[part])
-            if place < MOST_ROWS:
-                kept[part][place : place + 1] = [
-                    (group, tfdv_rows.without_flags(row))
-                ]
-    return {part: rows for part, rows in kept.items() if rows}
+            if own_kind == kind:
+                kept[part].add((group, tfdv_rows.without_flags(row)))
+    return {part: each.rows for part, each in kept.items() if each.rows}
 
 
 def _statistics(tfdv: Any, rows: list[dict[str, Any]]) -> Any:

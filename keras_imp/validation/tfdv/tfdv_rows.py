@@ -1,6 +1,7 @@
 """Rows of `features.jsonl`, and statistics of them."""
 
 import json
+import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -36,6 +37,45 @@ def read_rows(
         for name, value in record["flags"].items():
             features[FLAG + name] = [value]
         yield record["kind"], record["part"], record["group"], features
+
+
+class Sample:
+    """Rows that are kept of many: random ones, each as likely.
+
+    Args:
+        most: How many to keep.
+
+    Attributes:
+        rows: Those that are kept.
+        seen: How many there were.
+
+    Example:
+        >>> from keras_imp.validation.tfdv.tfdv_rows import Sample
+        >>> sample = Sample(most=2)
+        >>> for row in range(9):
+        ...     sample.add(row)
+        >>> len(sample.rows), sample.seen
+        (2, 9)
+    """
+
+    def __init__(self, most: int):
+        self.rows: list = []
+        self.seen = 0
+        self._most = most
+        self._draw = random.Random(0)
+
+    def add(self, row: Any) -> None:
+        """See one more row.
+
+        Args:
+            row: The row.
+        """
+        self.seen += 1
+        place = len(self.rows)
+        if place == self._most:
+            place = self._draw.randrange(self.seen)
+        if place < self._most:
+            self.rows[place : place + 1] = [row]
 
 
 def options(tfdv: Any) -> Any:

@@ -25,6 +25,8 @@ RARE = 0.01
 # Fraction of the rows with a value above which all must have one.
 ALWAYS = 0.98
 MOST_CLASSES = 1000
+# Rows of a part and kind that one process makes statistics of.
+MOST_ROWS = 100_000
 _NEW_VALUE = "ENUM_TYPE_UNEXPECTED_STRING_VALUES"
 FLAG = "flag_"
 
@@ -42,13 +44,13 @@ def main(path: str) -> None:
     folder = Path(request["folder"])
     import tensorflow_data_validation as tfdv
 
-    statistics = _statistics(tfdv, request)
     result: dict[str, Any] = {
         "tfdv": tfdv.__version__,
         "anomalies": [],
         "notes": [],
         "thresholds": {},
     }
+    statistics = _statistics(tfdv, request, result["notes"])
     for kind in sorted({kind for kind, _ in statistics}):
         own = {part: s for (k, part), s in statistics.items() if k == kind}
         check_kind(tfdv, request, kind, own, result)
@@ -286,7 +288,7 @@ def _given_schema(tfdv: Any, path: str | None, kind: str) -> Any:
 
 
 def _statistics(
-    tfdv: Any, request: dict[str, Any]
+    tfdv: Any, request: dict[str, Any], notes: list[str]
 ) -> dict[tuple[str, str], Any]:
     """Statistics by kind and part, parts in their order."""
     if request["beam"] is not None:
@@ -296,13 +298,20 @@ def _statistics(
     else:
         import tfdv_rows
 
-        rows = collections.defaultdict(list)
+        kept: dict[tuple[str, str], Any] = collections.defaultdict(
+            lambda: tfdv_rows.Sample(MOST_ROWS)
+        )
         with Path(request["features"]).open(encoding="utf-8") as lines:
             for kind, part, _, features in tfdv_rows.read_rows(lines):
-                rows[kind, part].append(features)
-        found = {
-            key: tfdv_rows.statistics(tfdv, own) for key, own in rows.items()
-        }
+                kept[kind, part].add(features)
+        found = {}
+        for (kind, part), own in kept.items():
+            found[kind, part] = tfdv_rows.statistics(tfdv, own.rows)
+            if own.seen > MOST_ROWS:
+                notes.append(
+                    f"{kind}, {part}: statistics are of {MOST_ROWS:,} random "
+                    f"rows of {own.seen:,}. A --runner makes them of all."
+                )
     order = [part for part, _ in request["parts"]]
     return dict(sorted(found.items(), key=lambda x: order.index(x[0][1])))
 
