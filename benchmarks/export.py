@@ -16,7 +16,7 @@ from pathlib import Path
 
 from _timing import table, write_json
 
-BACKENDS = ("torch", "jax", "tensorflow")
+BACKENDS = ("jax", "tensorflow", "torch")
 FORMATS = ("tf_saved_model", "onnx", "litert", "stablehlo")
 QUANTIZED = ("onnx", "litert")
 PRESETS = {"dense": "imp_tiny", "sparse": "imp_moe_tiny"}
@@ -29,12 +29,6 @@ INPUTS = {
     "audio, spectrogram": ("audio", (64, 64)),
     "waveform": ("waveform", (4096,)),
     "text": ("text", (16,)),
-}
-# Conversion does not depend on where a model comes from: all inputs once.
-INPUTS_OF = {
-    "torch": tuple(INPUTS),
-    "jax": ("image", "text"),
-    "tensorflow": ("image", "text"),
 }
 
 
@@ -87,9 +81,9 @@ def work(job: dict) -> None:
     print(json.dumps(rows))
 
 
-def files_of(backend: str, smoke: bool) -> list[tuple]:
+def files_of(smoke: bool) -> list[tuple]:
     """Kind, input, format and quantization of each file."""
-    inputs = ("image",) if smoke else INPUTS_OF[backend]
+    inputs = ("image",) if smoke else tuple(INPUTS)
     forms = ("stablehlo",) if smoke else FORMATS
     files = [
         (kind, name, form, None)
@@ -97,7 +91,7 @@ def files_of(backend: str, smoke: bool) -> list[tuple]:
         for name in inputs
         for kind in PRESETS
     ]
-    if backend == BACKENDS[0] and not smoke:
+    if not smoke:
         files += [
             (k, "image", form, "int8") for form in QUANTIZED for k in PRESETS
         ]
@@ -159,12 +153,12 @@ def main() -> None:
         return
     rows = []
     for backend in BACKENDS:
-        rows += rows_of(backend, files_of(backend, options.smoke))
+        rows += rows_of(backend, files_of(options.smoke))
         print(f"ready: {backend}", flush=True)
-        if not options.smoke:
-            presets = {"presets": PRESETS, "layers": LAYERS}
-            write_json("export", {**presets, "rows": rows})
     show(rows)
+    if not options.smoke:
+        presets = {"presets": PRESETS, "layers": LAYERS}
+        write_json("export", {**presets, "rows": rows})
 
 
 if __name__ == "__main__":

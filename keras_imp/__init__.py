@@ -31,7 +31,6 @@ _HOMES = {
     "evaluate_retrieval": "keras_imp.evaluation.search",
     "export": "keras_imp.exporting.export_files",
     "inspect_routing": "keras_imp.evaluation.routing",
-    "list_presets": "keras_imp.models.presets.table",
     "upcycle": "keras_imp.models.sparse.upcycling",
 }
 _MODULES = {
@@ -44,6 +43,7 @@ _MODULES = {
     "models": "keras_imp.models",
     "optimizers": "keras_imp.training.optimizers",
     "schedules": "keras_imp.training.schedules",
+    "search": "keras_imp.search",
     "tasks": "keras_imp.tasks",
     "training": "keras_imp.training",
     "validation": "keras_imp.validation",

@@ -163,15 +163,12 @@ def _load(source: str) -> Any:
 def _preprocessor(source: str) -> Any:
     """The preprocessor beside a model, if there is one."""
     import keras_imp
-    from keras_imp.models.presets.files import PREPROCESSOR_FILE
-    from keras_imp.models.presets.finding import find_files
+    from keras_imp.data.preprocessor import CONFIG_FILE
 
     for folder in (Path(source), Path(source) / ENCODER):
-        if (folder / PREPROCESSOR_FILE).is_file():
+        if (folder / CONFIG_FILE).is_file():
             return keras_imp.IMPPreprocessor.from_preset(folder)
-    if Path(source).exists() or not find_files(source).get(PREPROCESSOR_FILE):
-        return None
-    return keras_imp.IMPPreprocessor.from_preset(source)
+    return None
 
 
 def _shape(size: str, modality: str | None) -> tuple[int | None, ...]:

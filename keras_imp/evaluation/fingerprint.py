@@ -1,20 +1,20 @@
-"""Whether a model's weights have changed."""
+"""A name of a model's weights."""
 
-import zlib
+import hashlib
 from typing import Any
 
 import keras
 import numpy as np
 
 
-def fingerprint(model: Any) -> int:
-    """A number that changes with any of a model's weights.
+def fingerprint(model: Any) -> str:
+    """A name that changes with any of a model's weights.
 
     Args:
         model: A Keras model.
 
     Returns:
-        A checksum of the bytes of all weights.
+        A checksum of all weights: the same on each backend that loads them.
 
     Example:
         >>> import keras
@@ -28,8 +28,8 @@ def fingerprint(model: Any) -> int:
         >>> fingerprint(layer) == before
         False
     """
-    found = 0
+    found = hashlib.blake2b(digest_size=16)
     for weight in model.weights:
         values = np.asarray(keras.ops.convert_to_numpy(weight))
-        found = zlib.crc32(values.tobytes(), found)
-    return found
+        found.update(values.tobytes())
+    return found.hexdigest()

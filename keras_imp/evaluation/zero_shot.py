@@ -93,7 +93,7 @@ class ZeroShotClassifier(ShowsArguments):
         self._tokenizer = tokenizer
         self._classes: dict[str, np.ndarray] = {}
         # Of the weights that made the vectors above.
-        self._made_by: int | None = None
+        self._made_by: str | None = None
 
     def predict(self, x: dict[str, np.ndarray], views: int = 1) -> np.ndarray:
         """Cosine similarities with the classes.

@@ -57,8 +57,7 @@ class Subject(NamedTuple):
         found = self.task(x, encoder=self.encoder, training=False)
         if isinstance(found, dict):
             return found
-        names = [n for cls, n in OUTPUTS.items() if isinstance(self.task, cls)]
-        return {names[0] if names else "output": found}
+        return {OUTPUTS.get(type(self.task), "output"): found}
 
 
 def subject_of(

@@ -1,1 +1,0 @@
-"""Presets for keras-imp: each subfolder is one. There is no code."""
