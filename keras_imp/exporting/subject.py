@@ -57,7 +57,8 @@ class Subject(NamedTuple):
         found = self.task(x, encoder=self.encoder, training=False)
         if isinstance(found, dict):
             return found
-        return {OUTPUTS.get(type(self.task), "output"): found}
+        names = [n for cls, n in OUTPUTS.items() if isinstance(self.task, cls)]
+        return {names[0] if names else "output": found}
 
 
 def subject_of(
