@@ -1,11 +1,14 @@
 """Rows of real files, for batches: images, recordings, texts and labels."""
 
+import gc
+
 import numpy as np
 import soundfile
 from PIL import Image
 
 import keras_imp
 from keras_imp.data import Manifest, Tokenizer
+from keras_imp.data.records import store
 
 ROWS = 24
 
@@ -57,3 +60,9 @@ def assert_equal(first, second):
             )
         else:
             np.testing.assert_array_equal(a, b)
+
+
+def forget():
+    """Read the folders of caches anew, as a new process does."""
+    gc.collect()
+    store._STORES.clear()

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -137,8 +138,8 @@ def check_folder(folder: str | os.PathLike) -> None:
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        write_text(path / f"write-{os.getpid()}.test", "")
-        (path / f"write-{os.getpid()}.test").unlink()
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise ValueError(
             message(

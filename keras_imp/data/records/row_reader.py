@@ -126,11 +126,15 @@ class RowReader:
         if name == "text":
             return self._text(row, draws), ()
         column = self.column_of(name, row)
-        source = self.manifest.source(row, column)
-        if source is None:
+        if self.manifest.column(column)[row] is None:
             raise BadFile("no_value", str(self.manifest.where(row)), name)
         own = None if draws is None else draws.within(name)
-        decode = functools.partial(getattr(self, f"_{name}"), source, row, own)
+
+        def decode() -> Decoded:
+            # Of an archive, this reads a member: not where a cache has it.
+            source = self.manifest.source(row, column)
+            return getattr(self, f"_{name}")(source, row, own)
+
         if self._cache is None or self._is_cut_at_random(name, draws):
             found = decode()
         else:
