@@ -31,6 +31,7 @@ _HOMES = {
     "evaluate_retrieval": "keras_imp.evaluation.search",
     "export": "keras_imp.exporting.export_files",
     "inspect_routing": "keras_imp.evaluation.routing",
+    "list_presets": "keras_imp.models.presets.table",
     "upcycle": "keras_imp.models.sparse.upcycling",
 }
 _MODULES = {

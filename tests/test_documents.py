@@ -22,6 +22,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "examples" / "README.md",
+    ROOT / "examples" / "preset_package" / "README.md",
     ROOT / "keras_imp" / "data" / "playground" / "files" / "README.md",
     ROOT / "keras_imp" / "data" / "playground" / "written" / "README.md",
     *PAGES,

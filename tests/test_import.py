@@ -32,6 +32,7 @@ PUBLIC_NAMES = [
     "exporting",
     "inspect_routing",
     "layers",
+    "list_presets",
     "models",
     "optimizers",
     "schedules",

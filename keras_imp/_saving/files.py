@@ -57,20 +57,29 @@ def open_weights(path: Path) -> Iterator[dict[str, Group]]:
         head [(3, 2), (2,)]
     """
     with contextlib.ExitStack() as stack:
-        try:
-            files = [
-                stack.enter_context(h5py.File(file, "r"))
-                for file in _parts(path, stack)
-            ]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise OSError(
-                message(
-                    f"The file of weights cannot be read: {error}.",
-                    "It is damaged or of another kind: copy or save it again.",
-                    filepath=str(path),
-                )
-            ) from error
+        with _named_if_unreadable(path):
+            parts = _parts(path, stack)
+        files = []
+        for part in parts:
+            # Of shards, the one that is damaged.
+            with _named_if_unreadable(part if isinstance(part, Path) else path):
+                files.append(stack.enter_context(h5py.File(part, "r")))
         yield groups_of(*files)
+
+
+@contextlib.contextmanager
+def _named_if_unreadable(path: Path) -> Iterator[None]:
+    """Name the file in an error that says that it cannot be read."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise OSError(
+            message(
+                f"The file of weights cannot be read: {error}.",
+                "It is damaged or of another kind: copy or save it again.",
+                filepath=str(path),
+            )
+        ) from error
 
 
 def groups_of(*files: h5py.File) -> dict[str, Group]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import keras_imp
 from keras_imp.cli import own_data, playground, run_options
 from keras_imp.cli.data_options import DataOptions, is_own
 from keras_imp.cli.export import export
+from keras_imp.cli.presets import presets
 from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
 from keras_imp.cli.search import app as search_app
 from keras_imp.cli.search import embed, search
@@ -34,6 +33,7 @@ app.command()(search)
 app.command("app")(search_app)
 app.command("playground")(playground.write)
 app.command()(export)
+app.command()(presets)
 
 
 def _print_version(wanted: bool) -> None:
@@ -214,25 +214,3 @@ def train(
         run_options.fail(str(error), code=2)
     except ImportError as error:
         run_options.fail(str(error), code=1)
-
-
-@app.command()
-def presets() -> None:
-    """List the sizes that `IMPEncoder.from_preset` knows."""
-    table = Table()
-    columns = ("preset", "layers", "width", "heads", "experts")
-    for column in (*columns, "encoder parameters"):
-        table.add_column(
-            column, justify="left" if column == "preset" else "right"
-        )
-    for name, preset in PRESETS.items():
-        config = preset["config"]
-        table.add_row(
-            name,
-            str(config["num_layers"]),
-            str(config["hidden_dim"]),
-            str(config["num_heads"]),
-            str(config.get("num_experts", "-")),
-            f"{preset['encoder_parameters']:,}",
-        )
-    Console().print(table)

@@ -163,12 +163,15 @@ def _load(source: str) -> Any:
 def _preprocessor(source: str) -> Any:
     """The preprocessor beside a model, if there is one."""
     import keras_imp
-    from keras_imp.data.preprocessor import CONFIG_FILE
+    from keras_imp.models.presets.files import PREPROCESSOR_FILE
+    from keras_imp.models.presets.finding import find_files
 
     for folder in (Path(source), Path(source) / ENCODER):
-        if (folder / CONFIG_FILE).is_file():
+        if (folder / PREPROCESSOR_FILE).is_file():
             return keras_imp.IMPPreprocessor.from_preset(folder)
-    return None
+    if Path(source).exists() or not find_files(source).get(PREPROCESSOR_FILE):
+        return None
+    return keras_imp.IMPPreprocessor.from_preset(source)
 
 
 def _shape(size: str, modality: str | None) -> tuple[int | None, ...]:

@@ -27,11 +27,9 @@ from keras_imp.data.examples import (
 )
 from keras_imp.data.fitting import fit_audio, fit_image, fit_video
 from keras_imp.data.text import Tokenizer
+from keras_imp.models.presets.files import PREPROCESSOR_FILE, TOKENIZER_FILE
+from keras_imp.models.presets.finding import find_files
 from keras_imp.models.waveforms import samples_per_patch
-
-# As keras-hub names it. The tokenizer is a file of its own.
-CONFIG_FILE = "preprocessor.json"
-TOKENIZER_FILE = "tokenizer.json"
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -330,7 +328,7 @@ class IMPPreprocessor(ShowsArguments):
             self.tokenizer.save(folder / TOKENIZER_FILE)
         saved = keras.saving.serialize_keras_object(self)
         saved["config"].pop("tokenizer")
-        write_text(folder / CONFIG_FILE, json.dumps(saved, indent=2))
+        write_text(folder / PREPROCESSOR_FILE, json.dumps(saved, indent=2))
 
     @classmethod
     def from_preset(
@@ -339,29 +337,32 @@ class IMPPreprocessor(ShowsArguments):
         """Read what `save_to_preset` wrote.
 
         Args:
-            preset: The folder.
+            preset: A folder, or a name or an address, as for
+                `IMPEncoder.from_preset`.
             **kwargs: Constructor arguments that replace the saved ones.
 
         Returns:
             The preprocessor.
 
         Raises:
-            FileNotFoundError: If the folder has no preprocessor.
+            FileNotFoundError: If the preset has no preprocessor.
+            ValueError: If there is no such preset, or it is of a newer format.
         """
-        file = Path(preset) / CONFIG_FILE
-        if not file.is_file():
+        files = find_files(preset)
+        files.read_metadata()
+        if files.get(PREPROCESSOR_FILE) is None:
             raise FileNotFoundError(
                 message(
                     f"A preset of a preprocessor must be a folder with a "
-                    f"{CONFIG_FILE}.",
+                    f"{PREPROCESSOR_FILE}.",
                     "Make one for an encoder: IMPPreprocessor.for_encoder(...)"
                     ".save_to_preset(folder).",
                     preset=str(preset),
                 )
             )
-        config = json.loads(file.read_text("utf-8"))["config"]
-        if config["text"] is not None:
-            config["tokenizer"] = Tokenizer.load(file.parent / TOKENIZER_FILE)
+        config = files.read_arguments(PREPROCESSOR_FILE)
+        if config.get("text") is not None:
+            config["tokenizer"] = Tokenizer.from_preset(preset)
         return cls.from_config({**config, **kwargs})
 
     # One example --------------------------------------------------------------

@@ -10,6 +10,8 @@ from keras_imp._errors import check_positive, message
 from keras_imp._files import write_text
 from keras_imp._optional import require
 from keras_imp._repr import called
+from keras_imp.models.presets.files import TOKENIZER_FILE
+from keras_imp.models.presets.finding import find_files
 
 PADDING = "[PAD]"
 UNKNOWN = "[UNK]"
@@ -110,6 +112,41 @@ class Tokenizer:
                 )
             )
         return cls(_whole(tokenizer), length)
+
+    @classmethod
+    def from_preset(
+        cls, preset: str | Path, length: int | None = None
+    ) -> "Tokenizer":
+        """Read the tokenizer of a preset.
+
+        Args:
+            preset: A folder, or a name or an address, as for
+                `IMPEncoder.from_preset`.
+            length: Ids of a row. Defaults to what was saved.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            FileNotFoundError: If the preset has no tokenizer.
+            ValueError: If there is no such preset, or it has no length.
+
+        Example:
+            >>> import keras_imp
+            >>> from keras_imp.data import Tokenizer
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=60)
+            >>> encoder.save_to_preset("my_encoder",
+            ...     tokenizer=Tokenizer.train(["a red heart"], 60, length=6))
+            >>> Tokenizer.from_preset("my_encoder").length
+            6
+        """
+        path = find_files(preset).need(
+            TOKENIZER_FILE,
+            "Save the encoder with it: encoder.save_to_preset(folder, "
+            "tokenizer=tokenizer).",
+        )
+        return cls.load(path, length)
 
     @classmethod
     def from_text(cls, text: str, length: int) -> "Tokenizer":

@@ -13,6 +13,8 @@ _HOMES = {
     "LoadReport": "keras_imp._saving.report",
     "Modality": "keras_imp.models.modality",
     "PRESETS": "keras_imp.models.presets",
+    "PresetInfo": "keras_imp.models.presets.table",
+    "PresetTable": "keras_imp.models.presets.table",
     "TokenEncoder": "keras_imp.models.protocols",
     "patch_embedder": "keras_imp.models.embedders",
     "register_modality": "keras_imp.models.modalities",

@@ -8,6 +8,7 @@ before and after: all that a backbone has is overridden here.
 """
 
 import copy
+import dataclasses
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,10 @@ from keras_imp.layers._runtime.kept_weights import KeepsWeights
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.modalities import modality_of
 from keras_imp.models.presets import PRESETS
+from keras_imp.models.presets.finding import find_preset
+from keras_imp.models.presets.loading import load_encoder
+from keras_imp.models.presets.saving import save_encoder
+from keras_imp.models.presets.table import built_in
 from keras_imp.models.refusals import (
     check_policy,
     check_signature,
@@ -51,10 +56,19 @@ class _NeverFunctional(type(keras.Model)):  # type: ignore[misc]
 
 
 class _Presets:
-    """The presets of the class, read as an attribute as in keras-hub."""
+    """The presets of the class, read as an attribute as in keras-hub.
+
+    Those of this package: `list_presets` has those of other packages too.
+    """
 
     def __get__(self, instance: Any, owner: type) -> dict[str, dict[str, Any]]:
-        return copy.deepcopy(PRESETS)
+        return {
+            preset.name: {
+                **dataclasses.asdict(preset),
+                **copy.deepcopy(PRESETS.get(preset.name, {})),
+            }
+            for preset in built_in()
+        }
 
 
 class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
@@ -234,25 +248,32 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
 
     @classmethod
     def from_preset(
-        cls, preset: str, load_weights: bool = True, **kwargs
+        cls, preset: str | Path, load_weights: bool = True, **kwargs
     ) -> "EncoderBackbone":
         """Build an encoder from a preset.
 
         Args:
-            preset: Name of a built-in size, such as `"imp_base"` (architecture
-                only: the weights are random), or anything that
-                `keras_hub.models.Backbone.from_preset` takes, such as a folder
-                that `save_to_preset` wrote.
+            preset: Name of a preset (`keras_imp.list_presets` has all), as it
+                is or as `"package/preset"`; a folder that `save_to_preset`
+                wrote; or an address, `"hf://owner/model"` or
+                `"kaggle://owner/model/keras/variation"`. Of a size, such as
+                `"imp_base"`, the weights are random.
             load_weights: Whether to load weights, where the preset has them.
             **kwargs: Constructor arguments that replace the preset's. With
                 some of its `modalities`, the embedders of the others are left
                 out, which the logger `keras_imp` says at level INFO.
 
         Returns:
-            The encoder.
+            The encoder, in Keras' default dtype policy unless `dtype` says
+            otherwise.
 
         Raises:
-            ValueError: If the preset does not fit the arguments.
+            ValueError: If nothing has the name, or several presets have it; if
+                the preset is of a newer format, names a class or a function
+                that is not known, or does not fit the arguments.
+            FileNotFoundError: If the preset lacks a file, or is not in the
+                cache while the hub cannot be reached.
+            OSError: If the weights cannot be read.
 
         Example:
             >>> import keras_imp
@@ -261,23 +282,45 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
             >>> encoder.num_layers
             4
         """
-        if preset in PRESETS:
-            return cls(**{**PRESETS[preset]["config"], **kwargs})
-        _load_keras_hub()
-        with fewer_modalities("modalities" in kwargs):
-            return super().from_preset(
-                preset, load_weights=load_weights, **kwargs
-            )
+        files = find_preset(preset)
+        if files is None:
+            return _with_keras_hub(cls, str(preset), load_weights, kwargs)
+        if files.size:
+            return cls(**{**PRESETS[files.size]["config"], **kwargs})
+        return load_encoder(cls, files, load_weights, kwargs)
 
     def save_to_preset(
-        self, preset_dir: str, max_shard_size: float | None = 10
+        self,
+        preset_dir: str | Path,
+        max_shard_size: float | None = 10,
+        tokenizer: Any = None,
+        preprocessor: Any = None,
+        card: str | None = None,
+        weights_dtype: str | None = None,
     ) -> None:
         """Write the encoder into a folder that `from_preset` reads.
 
         Args:
-            preset_dir: The folder.
-            max_shard_size: Largest size in GB of a file of weights; None for
-                one file, whatever its size.
+            preset_dir: The folder. A preset that it holds is replaced.
+            max_shard_size: Largest size in GB of a file of weights, before
+                they are rounded; None for one file, whatever its size.
+            tokenizer: `data.Tokenizer` to write beside the encoder, for
+                `data.Tokenizer.from_preset`.
+            preprocessor: `IMPPreprocessor`, with a tokenizer of its own if it
+                has text, for `IMPPreprocessor.from_preset`.
+            card: The text of README.md: Markdown that says what the encoder
+                was trained on and how well it does, with its license between
+                two lines of `---` at the top (`license: apache-2.0`). Defaults
+                to the sizes of the encoder, if there is no README.md yet.
+            weights_dtype: `"float16"` rounds the weights in the file to half
+                the bytes; they are float32 again when they are loaded.
+                Defaults to the dtype that they have.
+
+        Raises:
+            TypeError: If `tokenizer`, `preprocessor` or `card` is something
+                else.
+            ValueError: If the encoder does not take what these make, or a
+                weight is too large for float16.
 
         Example:
             >>> import keras_imp
@@ -287,8 +330,15 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
             >>> keras_imp.IMPEncoder.from_preset("my_encoder").num_layers
             1
         """
-        _load_keras_hub()
-        super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
+        save_encoder(
+            self,
+            Path(preset_dir),
+            max_shard_size,
+            tokenizer,
+            preprocessor,
+            card,
+            weights_dtype,
+        )
 
     @property
     def token_embedding(self) -> TokenEmbedding | None:
@@ -326,6 +376,12 @@ def _symbols(shapes: Any, token_ids: bool) -> Any:
     return keras.KerasTensor(tuple(shapes), dtype=dtype)
 
 
-def _load_keras_hub() -> None:
-    """Import keras-hub, which makes `Backbone` the base of the encoders."""
-    importlib.import_module("keras_hub")
+def _with_keras_hub(
+    cls: type, preset: str, load_weights: bool, arguments: dict
+) -> Any:
+    """An encoder from an address that only keras-hub knows."""
+    importlib.import_module("keras_hub")  # It becomes a base of the class.
+    with fewer_modalities("modalities" in arguments):
+        return super(EncoderBackbone, cls).from_preset(  # type: ignore[misc]
+            preset, load_weights=load_weights, **arguments
+        )

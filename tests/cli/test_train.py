@@ -537,13 +537,6 @@ def test_ctrl_c_outside_of_training_says_how_to_continue(tmp_path, monkeypatch):
 # Other commands -------------------------------------------------------------
 
 
-def test_presets_are_listed():
-    result = invoke("presets")
-    assert result.exit_code == 0
-    assert "imp_base" in result.output
-    assert "84,954,624" in result.output
-
-
 def test_the_version_needs_no_backend():
     code = (
         "import sys; from keras_imp.cli import main\n"

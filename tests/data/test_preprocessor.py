@@ -247,6 +247,15 @@ def test_a_folder_without_one_says_how_to_make_it(tmp_path):
         keras_imp.IMPPreprocessor.from_preset(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["{}", '{"config": []}'])
+def test_a_file_without_arguments_is_refused(tmp_path, text):
+    (tmp_path / "preprocessor.json").write_text(text)
+    with refused(
+        "`config` in preprocessor.json must hold constructor arguments."
+    ):
+        keras_imp.IMPPreprocessor.from_preset(tmp_path)
+
+
 # With an encoder -------------------------------------------------------------
 
 

@@ -91,9 +91,18 @@ def test_a_class_of_ones_own_is_a_backbone_too():
 
 
 def test_presets_of_the_class_are_the_built_in_ones():
-    assert keras_imp.IMPEncoder.presets == PRESETS
-    keras_imp.IMPEncoder.presets.clear()
-    assert keras_imp.IMPEncoder.presets == PRESETS
+    presets = keras_imp.IMPEncoder.presets
+    assert set(presets) >= set(PRESETS)
+    for name, size in PRESETS.items():
+        assert size.items() <= presets[name].items()
+        assert presets[name]["modalities"] == (
+            "image",
+            "video",
+            "audio",
+            "text",
+        )
+    presets["imp_tiny"]["config"].clear()
+    assert keras_imp.IMPEncoder.presets["imp_tiny"]["config"]
 
 
 @pytest.mark.parametrize("argument", ["inputs", "outputs"])

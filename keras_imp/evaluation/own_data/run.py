@@ -163,8 +163,9 @@ class OwnDataRun:
         """Save the model, and the encoder as a preset with what it needs."""
         self.model.save(self.folder / "model.keras")
         encoder = self.folder / "encoder"
-        self.model.encoder.save_to_preset(str(encoder))
-        self.preprocessor.save_to_preset(encoder)
+        self.model.encoder.save_to_preset(
+            encoder, preprocessor=self.preprocessor
+        )
         classes = {
             n: list(t.classes) for n, t in self.tasks.items() if t.classes
         }

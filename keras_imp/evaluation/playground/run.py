@@ -106,10 +106,12 @@ class PlaygroundRun:
         """Save the model, and the encoder with its preprocessor, as presets."""
         self.model.save(self.folder / "model.keras")
         encoder = self.folder / "encoder"
-        self.model.encoder.save_to_preset(str(encoder))
-        tasks.make_preprocessor(
-            self.model.encoder, self.tokenizer
-        ).save_to_preset(encoder)
+        self.model.encoder.save_to_preset(
+            encoder,
+            preprocessor=tasks.make_preprocessor(
+                self.model.encoder, self.tokenizer
+            ),
+        )
         self.written |= {
             "model.keras": "the model, for keras.models.load_model",
             "encoder/": "the encoder and its preprocessor, for from_preset",

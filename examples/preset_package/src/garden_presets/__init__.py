@@ -1,0 +1,1 @@
+"""Presets for keras-imp: each subfolder is one. There is no code."""
