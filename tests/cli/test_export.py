@@ -5,7 +5,9 @@ from typer.testing import CliRunner
 
 import keras_imp
 from keras_imp.cli.commands import app
+from keras_imp.cli.export import _preprocessor
 from tests.helpers.exporting import make_model
+from tests.helpers.preset_packages import SIZES, install
 
 pytestmark = pytest.mark.one_backend
 
@@ -57,3 +59,13 @@ def test_options_that_cannot_be_followed(run_folder, tmp_path):
     assert (code, "multiple of the patch of 8" in output) == (2, True)
     code, output = run("run", "--out", "image.onnx")
     assert (code, "`modality` must be given" in output) == (2, True)
+
+
+def test_the_preprocessor_of_a_preset_is_found_by_name(tmp_path, monkeypatch):
+    folder = install(monkeypatch, tmp_path, "acme-presets") / "birds"
+    sizes = {**SIZES, "modalities": ("image",), "patch_size": (1, 4, 4)}
+    keras_imp.IMPEncoder(**sizes).save_to_preset(
+        folder, preprocessor=keras_imp.IMPPreprocessor(image=(8, 12))
+    )
+    assert _preprocessor("acme/birds").image == (8, 12)
+    assert _preprocessor("imp_tiny") is None

@@ -19,6 +19,12 @@ def write_config(folder, **config):
     return folder
 
 
+def change(path, **values):
+    """Change values of a file of JSON."""
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, **values}))
+
+
 SIZES = {
     "hidden_dim": 4,
     "intermediate_dim": 4,

@@ -7,6 +7,7 @@ import pytest
 
 import keras_imp
 from keras_imp.data import Tokenizer
+from keras_imp.models.presets import BUILT_IN_FOLDERS
 from tests.helpers.preset_packages import write_config
 
 pytestmark = pytest.mark.one_backend
@@ -121,6 +122,21 @@ def test_a_size_has_no_tokenizer():
         FileNotFoundError,
     ):
         Tokenizer.from_preset("imp_tiny")
+
+
+def test_a_folder_of_this_package_is_a_preset_with_weights(
+    tmp_path, monkeypatch
+):
+    folder = write_config(tmp_path / "imp_trained")
+    load(folder).save_to_preset(folder, card="# Trained")
+    monkeypatch.setitem(BUILT_IN_FOLDERS, "imp_trained", folder)
+    trained = next(iter(keras_imp.list_presets().values()))
+    assert (trained.name, trained.package) == ("imp_trained", "keras-imp")
+    assert trained.has_weights
+    assert trained.card == "# Trained"
+    assert keras_imp.IMPEncoder.presets["imp_trained"]["card"] == "# Trained"
+    encoder = keras_imp.IMPEncoder.from_preset("imp_trained")
+    assert encoder.hidden_dim == 4
 
 
 def test_an_address_of_another_scheme_is_left_to_keras_hub():

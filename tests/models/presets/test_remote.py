@@ -11,6 +11,8 @@ import kagglehub
 import kagglehub.exceptions
 import pytest
 from huggingface_hub import constants
+from kagglehub.cache import Cache
+from kagglehub.handle import parse_model_handle
 
 import keras_imp
 from keras_imp.data import Tokenizer
@@ -138,6 +140,17 @@ def test_a_preset_of_kaggle_is_downloaded_file_by_file(tmp_path, monkeypatch):
         ("acme/birds/keras/small", file)
         for file in ("config.json", "metadata.json", "model.weights.h5")
     ]
+
+
+def test_a_version_of_kaggle_in_the_cache_needs_no_network(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    save(tmp_path / "models" / "acme" / "birds" / "keras" / "small" / "3")
+    handle = parse_model_handle("acme/birds/keras/small/3")
+    for file in ("config.json", "metadata.json", "model.weights.h5"):
+        Cache().mark_as_complete(handle, file)
+    assert load(f"{HANDLE}/3").hidden_dim == 4
 
 
 def test_a_file_that_kaggle_does_not_have_is_named(monkeypatch):
