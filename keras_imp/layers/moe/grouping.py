@@ -45,8 +45,9 @@ def group(
     rows = ops.reshape(tokens, (-1, width))
     batch, length = tokens.shape[:2]
     count = batch * length if batch and length else ops.shape(rows)[0]
-    # In this form JAX knows, of a symbol too, that groups divide the sum.
-    rest = -(-count // group_size) * group_size - count
+    # JAX knows of this form that groups divide the sum, of a symbol too, and
+    # ONNX divides no negative number right.
+    rest = (count + group_size - 1) // group_size * group_size - count
     if padding_mask is not None:
         real = ops.reshape(ops.cast(padding_mask, "bool"), (-1,))
     elif isinstance(rest, int) and rest == 0:
