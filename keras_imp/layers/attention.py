@@ -66,6 +66,7 @@ class MultiHeadAttention(Layer):
         dropout_broadcast: Whether dropout removes whole heads of an example, as
             the first implementation does.
         use_bias: Whether the projections have biases.
+        layer_norm_epsilon: Epsilon of the norms of queries and keys.
         qkv_init: `"conventional"` (fan-in = hidden_dim), or the faithful
             `"imp"` (fan-in = hidden_dim * num_heads).
         seed: Seed of the dropout. Defaults to a random one.
@@ -77,6 +78,7 @@ class MultiHeadAttention(Layer):
         mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
             Keras hands it in. Used where there is no `padding_mask`.
         dropout_seed: Seed to use instead of the layer's own, shape `(2,)`.
+        use_causal_mask: Whether no token attends to one after it.
         training: Whether to apply dropout.
 
     Returns:
@@ -103,6 +105,7 @@ class MultiHeadAttention(Layer):
         dropout: float = 0.0,
         dropout_broadcast: bool = False,
         use_bias: bool = False,
+        layer_norm_epsilon: float = 1e-6,
         qkv_init: str = "conventional",
         seed: int | None = None,
         **kwargs,
@@ -117,6 +120,7 @@ class MultiHeadAttention(Layer):
         self.dropout = dropout
         self.dropout_broadcast = dropout_broadcast
         self.use_bias = use_bias
+        self.layer_norm_epsilon = layer_norm_epsilon
         self.qkv_init = qkv_init
         self.seed = seed
         if dropout:
@@ -153,11 +157,13 @@ class MultiHeadAttention(Layer):
         tokens: Tensor,
         padding_mask: Tensor | None = None,
         dropout_seed: Tensor | None = None,
+        use_causal_mask: bool = False,
         mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
         if padding_mask is None:
             padding_mask = mask
+        allowed = _allowed(tokens, padding_mask, use_causal_mask)
         # Flat once: each layer would keep a copy for its gradient.
         rows = flatten_leading(tokens)
         q, k, v = (
@@ -168,9 +174,9 @@ class MultiHeadAttention(Layer):
             q, k = self.query_norm(q), self.key_norm(k)
         use_dropout = bool(training) and self.dropout > 0
         if self._use_flash and not use_dropout:
-            x = self._flash_attention(q, k, v, padding_mask)
+            x = self._flash_attention(q, k, v, allowed)
         else:
-            probabilities = self._probabilities(q, k, padding_mask)
+            probabilities = self._probabilities(q, k, allowed)
             if use_dropout:
                 probabilities = self._drop(probabilities, dropout_seed)
             x = ops.matmul(ops.cast(probabilities, v.dtype), v)
@@ -185,7 +191,7 @@ class MultiHeadAttention(Layer):
     def _norm(self, name: str, width: int) -> keras.layers.Layer:
         head_dim = width // self.num_heads
         norm = keras.layers.LayerNormalization(
-            epsilon=1e-6,
+            epsilon=self.layer_norm_epsilon,
             center=self.use_bias,
             dtype=self.dtype_policy,
             name=name,
@@ -206,26 +212,21 @@ class MultiHeadAttention(Layer):
         return (-1, tokens, x.shape[-1])
 
     @staticmethod
-    def _probabilities(q: Tensor, k: Tensor, padding_mask) -> Tensor:
+    def _probabilities(q: Tensor, k: Tensor, allowed: Tensor | None) -> Tensor:
         """softmax(q k' / sqrt(d)), float32, (batch, heads, tokens, tokens)."""
         q = q * (1.0 / math.sqrt(q.shape[-1]))
         logits = ops.matmul(
             q, ops.transpose(k, (0, 1, 3, 2))
         )  # bhqd,bhkd->bhqk
         logits = ops.cast(logits, "float32")
-        if padding_mask is not None:
-            # Not by indexing: LiteRT cannot where the length is unknown.
-            real = ops.expand_dims(ops.cast(padding_mask, "bool"), (1, 2))
-            logits = ops.where(real, logits, MASKED_LOGIT)
+        if allowed is not None:
+            logits = ops.where(allowed, logits, MASKED_LOGIT)
         return softmax(logits)
 
     @staticmethod
-    def _flash_attention(q, k, v, padding_mask) -> Tensor:
+    def _flash_attention(q, k, v, allowed: Tensor | None) -> Tensor:
         q, k, v = (ops.transpose(t, (0, 2, 1, 3)) for t in (q, k, v))
-        mask = None
-        if padding_mask is not None:
-            mask = ops.cast(padding_mask, "bool")[:, None, None, :]
-        x = ops.dot_product_attention(q, k, v, mask=mask)
+        x = ops.dot_product_attention(q, k, v, mask=allowed)
         return ops.transpose(x, (0, 2, 1, 3))
 
     def _drop(self, probabilities: Tensor, seed: Tensor | None) -> Tensor:
@@ -235,3 +236,24 @@ class MultiHeadAttention(Layer):
         if self.dropout_broadcast:
             noise_shape = (*ops.shape(probabilities)[:2], 1, 1)
         return seeded_dropout(probabilities, self.dropout, seed, noise_shape)
+
+
+def _allowed(
+    tokens: Tensor, padding_mask: Tensor | None, use_causal_mask: bool
+) -> Tensor | None:
+    """Which token may attend to which, `(batch or 1, 1, queries, keys)`.
+
+    The axis of the queries is 1 where all may attend to the same keys.
+    """
+    real = None
+    if padding_mask is not None:
+        # Not by indexing: LiteRT cannot where the length is unknown.
+        real = ops.expand_dims(ops.cast(padding_mask, "bool"), (1, 2))
+    if not use_causal_mask:
+        return real
+    length = tokens.shape[1]
+    if length is None:
+        length = ops.shape(tokens)[1]
+    place = ops.arange(0, length, dtype="int32")
+    earlier = (place[:, None] >= place[None, :])[None, None]
+    return earlier if real is None else ops.logical_and(real, earlier)

@@ -52,7 +52,7 @@ class EncoderBlock(Layer):
     """A pre-norm Transformer encoder block.
 
     h = x + Attention(LayerNorm(x)); y = h + FeedForward(LayerNorm(h)). The
-    norms have a scale and no bias; their statistics are float32.
+    norms have a scale and by default no bias; their statistics are float32.
 
     Args:
         num_heads: Number of attention heads.
@@ -64,6 +64,9 @@ class EncoderBlock(Layer):
         dropout_broadcast: Whether dropout removes whole heads and channels, as
             the first implementation does.
         use_bias: Whether dense layers and norms have biases.
+        activation: Of the feed-forward network; see `FeedForward`. A routed
+            layer has its own.
+        layer_norm_epsilon: Epsilon of the norms.
         qkv_init: `"conventional"` or the faithful `"imp"`; see
             `MultiHeadAttention`.
         seed: Seed of the dropout. Defaults to a random one.
@@ -77,6 +80,8 @@ class EncoderBlock(Layer):
         mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
             Keras hands it in. Used where there is no `padding_mask`.
         dropout_seeds: Seeds to use instead of the layer's own, shape `(4, 2)`.
+        use_causal_mask: Whether no token attends to one after it. It is for
+            the attention: which token a routed layer serves may depend on all.
         return_report: Whether to return the routed layer's `RoutingReport`
             too.
         training: Whether to apply dropout.
@@ -107,6 +112,8 @@ class EncoderBlock(Layer):
         dropout: float = 0.0,
         dropout_broadcast: bool = False,
         use_bias: bool = False,
+        activation: str = "gelu_tanh",
+        layer_norm_epsilon: float = 1e-6,
         qkv_init: str = "conventional",
         seed: int | None = None,
         feed_forward: SparseFeedForward | MoESpec | None = None,
@@ -121,6 +128,8 @@ class EncoderBlock(Layer):
         self.dropout = dropout
         self.dropout_broadcast = dropout_broadcast
         self.use_bias = use_bias
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
         self.qkv_init = qkv_init
         self.seed = seed
         common = {
@@ -133,6 +142,7 @@ class EncoderBlock(Layer):
         self.attention = MultiHeadAttention(
             num_heads,
             qk_layer_norm=qk_layer_norm,
+            layer_norm_epsilon=layer_norm_epsilon,
             qkv_init=qkv_init,
             name="attention",
             **common,
@@ -145,7 +155,10 @@ class EncoderBlock(Layer):
             )
         elif intermediate_dim is not None:
             self.feed_forward = FeedForward(
-                intermediate_dim, name="feed_forward", **common
+                intermediate_dim,
+                activation=activation,
+                name="feed_forward",
+                **common,
             )
         if self.uses_seeds:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -173,6 +186,7 @@ class EncoderBlock(Layer):
         tokens: Tensor,
         padding_mask: Tensor | None = None,
         dropout_seeds: Tensor | None = None,
+        use_causal_mask: bool = False,
         return_report: bool = False,
         mask: Tensor | None = None,
         training: bool | None = None,
@@ -184,6 +198,7 @@ class EncoderBlock(Layer):
             self.attention_norm(tokens),
             padding_mask=padding_mask,
             dropout_seed=seeds[0],
+            use_causal_mask=use_causal_mask,
             training=training,
         )
         h = tokens + self._residual_dropout(x, seeds[1])
@@ -211,7 +226,7 @@ class EncoderBlock(Layer):
 
     def _norm(self, name: str) -> keras.layers.Layer:
         return keras.layers.LayerNormalization(
-            epsilon=1e-6,
+            epsilon=self.layer_norm_epsilon,
             center=self.use_bias,
             dtype=self.dtype_policy,
             name=name,

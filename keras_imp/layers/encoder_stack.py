@@ -50,6 +50,9 @@ class EncoderStack(ReportingLayer):
         dropout: Dropout rate of the blocks.
         dropout_broadcast: Whether dropout removes whole heads and channels.
         use_bias: Whether dense layers and norms have biases.
+        activation: Of the feed-forward networks; see `FeedForward`. Routed
+            layers have their own.
+        layer_norm_epsilon: Epsilon of the norms.
         qkv_init: `"conventional"` or the faithful `"imp"`.
         scan_layers: Whether to compile one block and loop over it, instead of
             one copy per layer. True compiles several times faster in deep
@@ -69,6 +72,7 @@ class EncoderStack(ReportingLayer):
         padding_mask: True where a token is real, shape `(batch, tokens)`.
         mask: Keras' own mask, such as that of `Embedding(mask_zero=True)`;
             Keras hands it in. Used where there is no `padding_mask`.
+        use_causal_mask: As for `EncoderBlock`.
         return_report: Whether to return the `RoutingReport` of the routed
             layers too, each value with a leading layer axis; the caller then
             adds the sum of its losses to the model's.
@@ -97,6 +101,8 @@ class EncoderStack(ReportingLayer):
         dropout: float = 0.0,
         dropout_broadcast: bool = False,
         use_bias: bool = False,
+        activation: str = "gelu_tanh",
+        layer_norm_epsilon: float = 1e-6,
         qkv_init: str = "conventional",
         scan_layers: bool | None = None,
         remat: bool = False,
@@ -115,6 +121,8 @@ class EncoderStack(ReportingLayer):
         self.dropout = dropout
         self.dropout_broadcast = dropout_broadcast
         self.use_bias = use_bias
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
         self.qkv_init = qkv_init
         self.scan_layers = scan_layers
         self.remat = remat
@@ -144,6 +152,8 @@ class EncoderStack(ReportingLayer):
             dropout=self.dropout,
             dropout_broadcast=self.dropout_broadcast,
             use_bias=self.use_bias,
+            activation=self.activation,
+            layer_norm_epsilon=self.layer_norm_epsilon,
             qkv_init=self.qkv_init,
             feed_forward=self.feed_forward,
             dtype=self.dtype_policy,
@@ -183,6 +193,7 @@ class EncoderStack(ReportingLayer):
         self,
         tokens: Tensor,
         padding_mask: Tensor | None = None,
+        use_causal_mask: bool = False,
         return_report: bool = False,
         mask: Tensor | None = None,
         training: bool | None = None,
@@ -196,7 +207,7 @@ class EncoderStack(ReportingLayer):
             )
 
         outputs, found = layer_loop(
-            self._body(padding_mask, training),
+            self._body(padding_mask, use_causal_mask, training),
             ops.cast(tokens, self.compute_dtype),
             [ops.convert_to_tensor(v) for v in self._looped()],
             seeds,
@@ -251,7 +262,10 @@ class EncoderStack(ReportingLayer):
         return [*self.stacked, self.stacked_bias]
 
     def _body(
-        self, padding_mask: Tensor | None, training: bool | None
+        self,
+        padding_mask: Tensor | None,
+        use_causal_mask: bool,
+        training: bool | None,
     ) -> Callable[..., tuple[Tensor, tuple]]:
         """One turn of the loop: the block with the weights of one layer."""
         block = self.__dict__[BLOCK]
@@ -271,6 +285,7 @@ class EncoderStack(ReportingLayer):
                 x,
                 padding_mask=padding_mask,
                 dropout_seeds=dropout_seeds,
+                use_causal_mask=use_causal_mask,
                 return_report=self.is_routed,
                 training=training,
             )

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_imp._errors import check_positive, check_rate
-from keras_imp.layers._runtime.backend_ops import gelu
+from keras_imp._errors import check_choice, check_positive, check_rate
+from keras_imp.layers._runtime.activations import ACTIVATIONS, activate
 from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers._runtime.seeds import dropout as seeded_dropout
@@ -14,7 +14,7 @@ from keras_imp.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_imp")
 class FeedForward(Layer):
-    """Dense, GELU (tanh form), dropout, Dense: one token at a time.
+    """Dense, activation, dropout, Dense: one token at a time.
 
     Args:
         intermediate_dim: Width between the two dense layers.
@@ -22,6 +22,8 @@ class FeedForward(Layer):
         dropout_broadcast: Whether dropout removes channels of all tokens of an
             example at once, as the first implementation does.
         use_bias: Whether the dense layers have biases.
+        activation: `"gelu_tanh"`, GELU in its tanh form; `"gelu"`, the exact
+            form; or `"quick_gelu"`, x * sigmoid(1.702 x).
         seed: Seed of the dropout. Defaults to a random one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
@@ -51,6 +53,7 @@ class FeedForward(Layer):
         dropout: float = 0.0,
         dropout_broadcast: bool = False,
         use_bias: bool = False,
+        activation: str = "gelu_tanh",
         seed: int | None = None,
         **kwargs,
     ):
@@ -58,10 +61,12 @@ class FeedForward(Layer):
         self.supports_masking = True
         check_positive(intermediate_dim=intermediate_dim)
         check_rate(dropout=dropout)
+        check_choice(ACTIVATIONS, activation=activation)
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
         self.dropout_broadcast = dropout_broadcast
         self.use_bias = use_bias
+        self.activation = activation
         self.seed = seed
         if dropout:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -77,7 +82,7 @@ class FeedForward(Layer):
         dropout_seed: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        x = gelu(self.expand(tokens))
+        x = activate(self.expand(tokens), self.activation)
         if training and self.dropout:
             if dropout_seed is None:
                 dropout_seed = draw_seeds(self.seed_generator, ())

@@ -121,6 +121,9 @@ class AttentionPooling(_Pooling):
     Args:
         num_heads: Number of attention heads.
         intermediate_dim: Width inside the feed-forward network.
+        use_bias: Whether the dense layers have biases.
+        activation: Of the feed-forward network; see `FeedForward`.
+        layer_norm_epsilon: Epsilon of the norm.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
@@ -145,11 +148,22 @@ class AttentionPooling(_Pooling):
         docs/method.md, Tasks and losses; [Zhai et al., 2022](https://arxiv.org/abs/2106.04560).
     """
 
-    def __init__(self, num_heads: int, intermediate_dim: int, **kwargs):
+    def __init__(
+        self,
+        num_heads: int,
+        intermediate_dim: int,
+        use_bias: bool = False,
+        activation: str = "gelu_tanh",
+        layer_norm_epsilon: float = 1e-6,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_positive(num_heads=num_heads, intermediate_dim=intermediate_dim)
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
+        self.use_bias = use_bias
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
 
     def build(self, tokens_shape, **kwargs):
         width = tokens_shape[-1]
@@ -160,7 +174,7 @@ class AttentionPooling(_Pooling):
         self.query, self.key, self.value, self.output_projection = (
             TokenDense(
                 width,
-                use_bias=False,
+                use_bias=self.use_bias,
                 kernel_initializer="lecun_normal",
                 dtype=self.dtype_policy,
                 name=name,
@@ -170,11 +184,17 @@ class AttentionPooling(_Pooling):
         for layer in (self.query, self.key, self.value, self.output_projection):
             layer.build((None, None, width))
         self.norm = keras.layers.LayerNormalization(
-            epsilon=1e-6, dtype=self.dtype_policy, name="norm"
+            epsilon=self.layer_norm_epsilon,
+            dtype=self.dtype_policy,
+            name="norm",
         )
         self.norm.build((None, None, width))
         self.feed_forward = FeedForward(
-            self.intermediate_dim, dtype=self.dtype_policy, name="feed_forward"
+            self.intermediate_dim,
+            use_bias=self.use_bias,
+            activation=self.activation,
+            dtype=self.dtype_policy,
+            name="feed_forward",
         )
         self.feed_forward.build((None, None, width))
 

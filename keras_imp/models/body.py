@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_imp._errors import message
 from keras_imp.layers._runtime.replicas import defer_all_reduce, replicas
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.moe.base import SparseFeedForward
@@ -30,6 +31,11 @@ class EncoderBody(ReportingLayer):
         qk_layer_norm: Whether queries and keys are normalized per head.
         dropout: Dropout rate.
         dropout_broadcast: Whether to drop whole heads and channels.
+        use_bias: Whether dense layers and norms have biases.
+        activation: Of the dense feed-forward networks.
+        layer_norm_epsilon: Epsilon of the norms.
+        causal: Names of the modalities in which no token attends to one after
+            it.
         qkv_init: Initialization of queries, keys and values.
         scan_layers: As for `EncoderStack`.
         remat: As for `EncoderStack`.
@@ -37,7 +43,8 @@ class EncoderBody(ReportingLayer):
 
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.
-        modality: What the tokens are of; None if the caller reports.
+        modality: What the tokens are of; None if the caller reports, and no
+            modality is causal.
         padding_mask: True where a token is real, shape `(batch, tokens)`.
         passes: How many passes this one stands for: its losses are added as
             often.
@@ -48,7 +55,8 @@ class EncoderBody(ReportingLayer):
         routed layers, each value with a layer axis first, or None.
 
     Raises:
-        ValueError: If the modality is none of `modalities`.
+        ValueError: If the modality is none of `modalities`, or is not given
+            where some are causal.
     """
 
     def __init__(
@@ -61,6 +69,10 @@ class EncoderBody(ReportingLayer):
         qk_layer_norm: bool = False,
         dropout: float = 0.0,
         dropout_broadcast: bool = False,
+        use_bias: bool = False,
+        activation: str = "gelu_tanh",
+        layer_norm_epsilon: float = 1e-6,
+        causal: tuple[str, ...] = (),
         qkv_init: str = "conventional",
         scan_layers: bool | None = None,
         remat: bool = False,
@@ -68,6 +80,7 @@ class EncoderBody(ReportingLayer):
     ):
         super().__init__(**kwargs)
         self.modalities = modalities
+        self.causal = causal
         self.feed_forward = MoESpec.of(feed_forward)
         self.stacks = [
             EncoderStack(
@@ -78,6 +91,9 @@ class EncoderBody(ReportingLayer):
                 qk_layer_norm=qk_layer_norm,
                 dropout=dropout,
                 dropout_broadcast=dropout_broadcast,
+                use_bias=use_bias,
+                activation=activation,
+                layer_norm_epsilon=layer_norm_epsilon,
                 qkv_init=qkv_init,
                 scan_layers=scan_layers,
                 remat=remat,
@@ -116,9 +132,23 @@ class EncoderBody(ReportingLayer):
     ) -> tuple[Tensor, RoutingReport | None]:
         if modality is not None:
             check_modality(modality, self.modalities)
+        elif self.causal:
+            raise ValueError(
+                message(
+                    "Several inputs must not share a pass where one of them "
+                    "is causal.",
+                    "Use AlternatingModel, or CombinedModel without "
+                    'strategy="padded".',
+                    causal=self.causal,
+                )
+            )
         x, reports = tokens, []
+        options = {
+            "padding_mask": padding_mask,
+            "use_causal_mask": modality in self.causal,
+            "training": training,
+        }
         for stack in self.stacks:
-            options = {"padding_mask": padding_mask, "training": training}
             if stack.is_routed:
                 x, report = stack(x, return_report=True, **options)
                 reports.append(report)

@@ -30,6 +30,22 @@ def gelu(x):
     return 0.5 * x * (1 + np.tanh(inner))
 
 
+def exact_gelu(x):
+    erf = np.vectorize(math.erf, otypes=["float64"])
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+
+
+def quick_gelu(x):
+    return x / (1 + np.exp(-1.702 * x))
+
+
+ACTIVATIONS = {
+    "gelu_tanh": gelu,
+    "gelu": exact_gelu,
+    "quick_gelu": quick_gelu,
+}
+
+
 def softmax(x):
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
@@ -148,8 +164,9 @@ def _head_norm(x, weights, name):
     return layer_norm(x, weights[f"{name}/gamma"], bias)
 
 
-def feed_forward(x, weights):
-    return dense(gelu(dense(x, weights, "expand")), weights, "contract")
+def feed_forward(x, weights, activation="gelu_tanh"):
+    active = ACTIVATIONS[activation](dense(x, weights, "expand"))
+    return dense(active, weights, "contract")
 
 
 def encoder_block(x, weights, num_heads, mask=None):

@@ -81,6 +81,7 @@ EVERYTHING = {
     "dropout": 0.3,
     "dropout_broadcast": True,
     "use_bias": True,
+    "layer_norm_epsilon": 1e-5,
     "qkv_init": "imp",
     "seed": 3,
 }
@@ -91,6 +92,7 @@ MIXTURE_OPTIONS = {
     "dropout": 0.3,
     "shared_expert": True,
     "use_bias": True,
+    "activation": "gelu",
     "seed": 3,
 }
 
@@ -106,6 +108,22 @@ CASES = {
     "attention": LayerCase(layers.MultiHeadAttention, HEADS, tokens),
     "attention, all options": LayerCase(
         layers.MultiHeadAttention, {**HEADS, **EVERYTHING}, masked_tokens
+    ),
+    "attention, causal": LayerCase(
+        layers.MultiHeadAttention,
+        HEADS,
+        masked_tokens,
+        {"use_causal_mask": True},
+    ),
+    "attention pooling, all options": LayerCase(
+        layers.AttentionPooling,
+        {
+            **BLOCK,
+            "use_bias": True,
+            "activation": "quick_gelu",
+            "layer_norm_epsilon": 1e-5,
+        },
+        tokens,
     ),
     "attention pooling": LayerCase(
         layers.AttentionPooling, BLOCK, masked_tokens
@@ -137,6 +155,18 @@ CASES = {
     ),
     "encoder block, experts": LayerCase(
         layers.EncoderBlock, {**HEADS, "feed_forward": routed()}, masked_tokens
+    ),
+    "encoder stack, causal, scan and remat": LayerCase(
+        layers.EncoderStack,
+        {
+            **STACK,
+            "use_bias": True,
+            "activation": "quick_gelu",
+            "scan_layers": True,
+            "remat": True,
+        },
+        masked_tokens,
+        {"use_causal_mask": True},
     ),
     "encoder stack, experts": LayerCase(
         layers.EncoderStack,
@@ -173,6 +203,7 @@ CASES = {
             "dropout": 0.3,
             "dropout_broadcast": True,
             "use_bias": True,
+            "activation": "quick_gelu",
             "seed": 3,
         },
         tokens,

@@ -44,6 +44,34 @@ def test_agrees_with_the_oracle(rng, use_bias, qk_layer_norm, masked, flash):
     )
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["", "mask"])
+@pytest.mark.parametrize("flash", [False, True], ids=["", "flash"])
+def test_causal_attention_agrees_with_the_oracle(rng, masked, flash):
+    layer = attention_layer(rng, use_bias=True)
+    layer._use_flash = flash
+    tokens, mask = tokens_and_mask(rng)
+    allowed = np.broadcast_to(np.tri(7, dtype=bool), (2, 7, 7))
+    if masked:
+        allowed = allowed & mask[:, None]
+    expected = oracles.attention(tokens, named_weights(layer), HEADS, allowed)
+    found = layer(
+        tokens, padding_mask=mask if masked else None, use_causal_mask=True
+    )
+    assert_near(found, expected, oracles.FLOAT32_TOLERANCE)
+
+
+@pytest.mark.parametrize("flash", [False, True], ids=["", "flash"])
+def test_a_causal_mask_hides_later_tokens(rng, flash):
+    layer = attention_layer(rng)
+    layer._use_flash = flash
+    tokens, _ = tokens_and_mask(rng)
+    first = to_numpy(layer(tokens, use_causal_mask=True))
+    tokens[:, 4:] = 99
+    second = to_numpy(layer(tokens, use_causal_mask=True))
+    np.testing.assert_array_equal(first[:, :4], second[:, :4])
+    assert (first[:, 4:] != second[:, 4:]).any()
+
+
 @pytest.mark.parametrize("flash", [False, True], ids=["", "flash"])
 def test_padding_tokens_change_nothing(rng, flash):
     layer = attention_layer(rng)

@@ -14,16 +14,17 @@ from tests.helpers.weights import (
 
 
 @pytest.mark.parametrize("use_bias", [False, True])
-def test_agrees_with_the_oracle(rng, use_bias):
-    layer = FeedForward(11, use_bias=use_bias)
+@pytest.mark.parametrize("activation", oracles.ACTIVATIONS)
+def test_agrees_with_the_oracle(rng, use_bias, activation):
+    layer = FeedForward(11, use_bias=use_bias, activation=activation)
     layer.build((None, None, 7))
     randomize(layer, rng)
     x = rng.normal(size=(2, 5, 7)).astype("float32")
-    expected = oracles.feed_forward(x, named_weights(layer))
+    expected = oracles.feed_forward(x, named_weights(layer), activation)
     assert_near(layer(x), expected, oracles.FLOAT32_TOLERANCE)
 
 
-def test_uses_the_tanh_form_of_gelu(rng):
+def test_uses_the_tanh_form_of_gelu_by_default(rng):
     # The exact form differs from the tanh form by up to 4.7e-4.
     layer = FeedForward(1)
     layer.build((None, None, 1))

@@ -10,12 +10,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_imp._errors import (
-    check_choice,
-    check_positive,
-    check_rate,
-    message,
-)
+from keras_imp._errors import check_choice, check_positive, check_rate, message
+from keras_imp.layers._runtime.activations import ACTIVATIONS
 from keras_imp.layers._runtime.config import arguments_of
 from keras_imp.layers._runtime.device import runs_on
 from keras_imp.layers._runtime.replicas import check_whole_batch
@@ -74,6 +70,7 @@ class SparseFeedForward(ReportingLayer):
             dense layer; no token is left with nothing.
         dropout: Rate inside the experts.
         use_bias: Whether the experts have biases. The router has none.
+        activation: As for `FeedForward`.
         dispatch: How tokens travel: `"gather"`, `"one_hot"` or `"auto"`, the
             faster one for the device; the results are the same.
         variant: `"fixed"`, or `"imp"` for the first implementation: groups of
@@ -99,6 +96,7 @@ class SparseFeedForward(ReportingLayer):
         shared_expert: bool = False,
         dropout: float = 0.0,
         use_bias: bool = False,
+        activation: str = "gelu_tanh",
         dispatch: str = "auto",
         variant: str = "fixed",
         seed: int | None = None,
@@ -114,6 +112,7 @@ class SparseFeedForward(ReportingLayer):
         check_rate(router_jitter=router_jitter, dropout=dropout)
         check_choice(("auto", "gather", "one_hot"), dispatch=dispatch)
         check_choice(("fixed", "imp"), variant=variant)
+        check_choice(ACTIVATIONS, activation=activation)
         _check_group_size(group_size)
         if router_z_loss < 0:
             raise ValueError(
@@ -131,6 +130,7 @@ class SparseFeedForward(ReportingLayer):
         self.shared_expert = shared_expert
         self.dropout = dropout
         self.use_bias = use_bias
+        self.activation = activation
         self.dispatch = dispatch
         self.variant = variant
         self.seed = seed
@@ -173,6 +173,7 @@ class SparseFeedForward(ReportingLayer):
             self.intermediate_dim,
             dropout=self.dropout,
             use_bias=self.use_bias,
+            activation=self.activation,
             dtype=self.dtype_policy,
             name="experts",
         )
@@ -182,6 +183,7 @@ class SparseFeedForward(ReportingLayer):
                 self.intermediate_dim,
                 dropout=self.dropout,
                 use_bias=self.use_bias,
+                activation=self.activation,
                 dtype=self.dtype_policy,
                 name="shared",
             )

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_imp.layers._runtime.backend_ops import gelu
+from keras_imp.layers._runtime.activations import activate
 from keras_imp.layers._runtime.device import runs_on
 from keras_imp.layers._runtime.layer import Layer
 from keras_imp.layers._runtime.layouts import check_axis_divides
@@ -24,6 +24,7 @@ class Experts(Layer):
         intermediate_dim: Width inside each.
         dropout: Rate after the activation.
         use_bias: Whether they have biases.
+        activation: As for `FeedForward`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
@@ -40,6 +41,7 @@ class Experts(Layer):
         intermediate_dim: int,
         dropout: float = 0.0,
         use_bias: bool = False,
+        activation: str = "gelu_tanh",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -47,6 +49,7 @@ class Experts(Layer):
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
         self.use_bias = use_bias
+        self.activation = activation
 
     def build(self, slots_shape):
         width, inner = slots_shape[-1], self.intermediate_dim
@@ -67,7 +70,7 @@ class Experts(Layer):
         x = ops.matmul(slots, weights["expand"])
         if self.use_bias:
             x = x + weights["expand_bias"]
-        x = gelu(x)
+        x = activate(x, self.activation)
         if dropout_seed is not None:
             x = seeded_dropout(x, self.dropout, dropout_seed)
         x = ops.matmul(x, weights["contract"])
@@ -121,7 +124,7 @@ class Experts(Layer):
             arrays["keep"] = seeded_dropout(
                 ops.ones(shape, tokens.dtype), self.dropout, dropout_seed
             )
-        return run_experts_sequentially(tokens, arrays)
+        return run_experts_sequentially(tokens, arrays, self.activation)
 
     def _call_sequentially(
         self, slots: Tensor, dropout_seed: Tensor | None

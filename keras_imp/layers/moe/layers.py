@@ -34,8 +34,8 @@ class ExpertChoiceMoE(SparseFeedForward):
         intermediate_dim: Width inside each expert.
         **kwargs: Arguments of `SparseFeedForward`: `capacity_factor`,
             `group_size`, `router_z_loss`, `router_jitter`, `shared_expert`,
-            `dropout`, `use_bias`, `dispatch`, `variant`, `seed`; and those of
-            `keras.layers.Layer`.
+            `dropout`, `use_bias`, `activation`, `dispatch`, `variant`, `seed`;
+            and those of `keras.layers.Layer`.
 
     Call arguments:
         tokens: Shape `(batch, tokens, hidden_dim)`.

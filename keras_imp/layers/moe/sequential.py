@@ -7,12 +7,13 @@ the cache. The results are those of the products; `benchmarks/moe.py` measures
 the layers.
 """
 
+import functools
 from collections.abc import Callable
 
 import keras
 from keras import ops
 
-from keras_imp.layers._runtime.backend_ops import gelu_and_slope
+from keras_imp.layers._runtime.activations import activate_and_slope
 from keras_imp.typing import Tensor
 
 # Hidden values of all experts together from which the loop pays: in float32
@@ -46,7 +47,9 @@ def sequential_is_faster(num_experts: int, num_slots: int, inner: int) -> bool:
     return num_experts * num_slots * inner >= LOOP_VALUES
 
 
-def run_experts_sequentially(tokens: Tensor, arrays: Arrays) -> Tensor:
+def run_experts_sequentially(
+    tokens: Tensor, arrays: Arrays, activation: str = "gelu_tanh"
+) -> Tensor:
     """Sum over the slots of each token of what the experts make of it.
 
     Args:
@@ -57,20 +60,23 @@ def run_experts_sequentially(tokens: Tensor, arrays: Arrays) -> Tensor:
             `(e, h, d)` and, if there are any, `expand_bias` `(e, 1, h)` and
             `contract_bias` `(e, 1, d)`; for a dropout after the activation
             its factors, `keep` `(e, c, h)`.
+        activation: One of `ACTIVATIONS`.
 
     Returns:
         Shape and dtype of `tokens`.
     """
     names = list(arrays)
+    forward = functools.partial(_forward, activation=activation)
+    backward = functools.partial(_backward, activation=activation)
 
     @ops.custom_gradient
     def run(tokens, *stacked):
         parts = dict(zip(names, map(_split, stacked)))
-        sums, kept = _each(_forward, {"slots": tokens}, parts)
+        sums, kept = _each(forward, {"slots": tokens}, parts)
 
         def gradient(upstream):
             sums, found = _each(
-                _backward,
+                backward,
                 {"slots": tokens, "upstream": upstream},
                 {**parts, **kept},
             )
@@ -85,12 +91,12 @@ def run_experts_sequentially(tokens: Tensor, arrays: Arrays) -> Tensor:
     return run(tokens, *arrays.values())
 
 
-def _forward(expert: Arrays) -> tuple[Tensor, Arrays]:
+def _forward(expert: Arrays, activation: str) -> tuple[Tensor, Arrays]:
     """One expert's outputs times their gates, and what its gradients need."""
     hidden = ops.matmul(expert["slots"], expert["expand"])
     if "expand_bias" in expert:
         hidden = hidden + expert["expand_bias"]
-    active, _ = _activate(hidden, expert)
+    active, _ = _activate(hidden, expert, activation)
     plain = ops.matmul(active, expert["contract"])
     if "contract_bias" in expert:
         plain = plain + expert["contract_bias"]
@@ -98,14 +104,14 @@ def _forward(expert: Arrays) -> tuple[Tensor, Arrays]:
     return outputs, {"hidden": hidden, "plain": plain}
 
 
-def _backward(expert: Arrays) -> tuple[Tensor, Arrays]:
+def _backward(expert: Arrays, activation: str) -> tuple[Tensor, Arrays]:
     """Gradients of one expert's slots, and of its arrays."""
     upstream = expert["upstream"]
     # In float32: a gate is a float32 number.
     products = ops.cast(upstream * expert["plain"], "float32")
     gates = ops.sum(products, axis=-1, keepdims=True)
     upstream = upstream * ops.cast(expert["gates"], upstream.dtype)
-    active, slope = _activate(expert["hidden"], expert)
+    active, slope = _activate(expert["hidden"], expert, activation)
     down = ops.matmul(upstream, _transpose(expert["contract"])) * slope
     gradients = {
         "gates": gates,
@@ -118,9 +124,11 @@ def _backward(expert: Arrays) -> tuple[Tensor, Arrays]:
     return ops.matmul(down, _transpose(expert["expand"])), gradients
 
 
-def _activate(hidden: Tensor, expert: Arrays) -> tuple[Tensor, Tensor]:
-    """Values after GELU and dropout, and the slopes of both."""
-    active, slope = gelu_and_slope(hidden)
+def _activate(
+    hidden: Tensor, expert: Arrays, activation: str
+) -> tuple[Tensor, Tensor]:
+    """Values after activation and dropout, and the slopes of both."""
+    active, slope = activate_and_slope(hidden, activation)
     if "keep" in expert:
         return active * expert["keep"], slope * expert["keep"]
     return active, slope

@@ -94,6 +94,14 @@ def test_loop_agrees_with_products(rng, both, mode, use_bias, dropout, cls):
 
 
 @unlooped
+@pytest.mark.parametrize("activation", ["gelu", "quick_gelu"])
+def test_loop_has_the_activation_of_the_products(rng, both, activation):
+    layer = make(rng, use_bias=True, activation=activation)
+    for products, in_turn in both(layer, training=True):
+        np.testing.assert_allclose(in_turn, products, rtol=1e-5, atol=1e-5)
+
+
+@unlooped
 def test_loop_agrees_in_half_precision(rng, both):
     layer = make(rng, use_bias=True, dtype="mixed_bfloat16")
     for products, in_turn in both(layer):
