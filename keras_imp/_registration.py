@@ -21,6 +21,7 @@ SERIALIZABLE = {
     "keras_imp.layers.encoder_block": ("EncoderBlock",),
     "keras_imp.layers.encoder_stack": ("EncoderStack",),
     "keras_imp.layers.feed_forward": ("FeedForward",),
+    "keras_imp.layers.grid_position_embedding": ("GridPositionEmbedding",),
     "keras_imp.layers.log_mel": ("LogMel",),
     "keras_imp.layers.moe.layers": (
         "ExpertChoiceMoE",

@@ -6,6 +6,7 @@ from keras_imp.layers.drop_token import DropToken
 from keras_imp.layers.encoder_block import EncoderBlock
 from keras_imp.layers.encoder_stack import EncoderStack
 from keras_imp.layers.feed_forward import FeedForward
+from keras_imp.layers.grid_position_embedding import GridPositionEmbedding
 from keras_imp.layers.moe.layers import (
     ExpertChoiceMoE,
     SoftMoE,
@@ -31,6 +32,7 @@ __all__ = [
     "ExpertChoiceMoE",
     "FeedForward",
     "FirstTokenPooling",
+    "GridPositionEmbedding",
     "MaskedMeanPooling",
     "MultiHeadAttention",
     "PatchEmbedding",

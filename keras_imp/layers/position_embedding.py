@@ -15,6 +15,11 @@ from keras import ops
 
 from keras_imp._errors import check_choice, message
 from keras_imp.layers._runtime.layer import Layer
+from keras_imp.layers.position_grid import (
+    ChecksGrid,
+    known_grid,
+    sequence_rows,
+)
 from keras_imp.typing import Tensor
 
 COORDINATES = ("integer", "float32", "bfloat16")
@@ -73,26 +78,8 @@ def interpolation_weights(count: int, buckets: int) -> np.ndarray:
     return ((np.arange(count) * buckets % count) / count).astype("float32")
 
 
-def known_grid(grid: tuple[int | None, ...]) -> tuple[int, ...] | None:
-    """A grid if all of it is known.
-
-    Args:
-        grid: Patches or tokens per axis; None for a length that is not known.
-
-    Returns:
-        The grid, or None.
-
-    Example:
-        >>> from keras_imp.layers.position_embedding import known_grid
-        >>> known_grid((2, 3)), known_grid((None,))
-        ((2, 3), None)
-    """
-    known = tuple(count for count in grid if count is not None)
-    return known if len(known) == len(grid) else None
-
-
 @keras.saving.register_keras_serializable(package="keras_imp")
-class PositionEmbedding(Layer):
+class PositionEmbedding(ChecksGrid, Layer):
     """Add a learned position vector to every token of a grid.
 
     The vector is LayerNorm(sum over axes of a table row): LayerNorm acts on the
@@ -204,7 +191,8 @@ class PositionEmbedding(Layer):
             self.check_grid(grid, tokens.shape[1] if kept is None else None)
             known = known_grid(grid)
             if known is None:
-                positions = self.norm(self._sequence_rows(tokens, kept))
+                table = ops.convert_to_tensor(self.tables[0])
+                positions = self.norm(sequence_rows(table, tokens, kept))
             else:
                 positions = self.norm(self._grid_rows(known))
                 if kept is not None:
@@ -256,21 +244,6 @@ class PositionEmbedding(Layer):
             vectors = ops.reshape(vectors, (-1, vectors.shape[-1]))
         return vectors
 
-    def _sequence_rows(self, tokens: Tensor, kept: Tensor | None) -> Tensor:
-        """Rows of a sequence whose length is not known: token i has row i."""
-        table = ops.convert_to_tensor(self.tables[0])
-        if kept is not None:
-            return ops.take(table, kept, axis=0)
-        length = ops.shape(tokens)[1]
-        if ops.is_tensor(length):
-            # A slice is as long as the table at most: a longer sequence then
-            # fails at the sum, on every device.
-            return table[:length]
-        # A symbol of JAX or torch while they export. On JAX, rows beyond the
-        # table are NaN.
-        rows = ops.arange(0, length, dtype="int32")
-        return ops.take(table, rows, axis=0)
-
     def _rows_at(self, position_ids: Tensor) -> Tensor:
         """Sum of the rows with these numbers, `(batch, tokens, hidden_dim)`."""
         self.check_given()
@@ -310,77 +283,3 @@ class PositionEmbedding(Layer):
             inside = (ids < rows).astype("float32")[:, None]
             vectors = vectors * ops.convert_to_tensor(inside, vectors.dtype)
         return vectors
-
-    def check_grid(
-        self, grid: tuple[int | None, ...], num_tokens: int | None
-    ) -> None:
-        """Raise unless a grid fits the tables and the tokens.
-
-        Args:
-            grid: Patches per axis; None for a length that is not known.
-            num_tokens: Number of tokens, if known.
-
-        Raises:
-            ValueError: If it does not.
-        """
-        if len(grid) != len(self.buckets):
-            raise ValueError(
-                message(
-                    f"`grid` must have {len(self.buckets)} axes, one per "
-                    "table.",
-                    grid=tuple(grid),
-                )
-            )
-        known = known_grid(grid)
-        if known is None:
-            self._check_unknown(grid)
-            return
-        if num_tokens is not None and math.prod(known) != num_tokens:
-            raise ValueError(
-                message(
-                    "The product of `grid` must be the number of tokens.",
-                    grid=tuple(grid),
-                    tokens=num_tokens,
-                )
-            )
-        for count, rows in zip(known, self.buckets, strict=True):
-            if not self.dilated and count > rows:
-                raise ValueError(
-                    message(
-                        f"A sequence must not be longer than the {rows} "
-                        "positions of its table.",
-                        "Cut the sequence, or use more position buckets.",
-                        length=count,
-                    )
-                )
-
-    def _check_unknown(self, grid: tuple[int | None, ...]) -> None:
-        if self.dilated or len(grid) > 1 or self.coordinates != "integer":
-            raise ValueError(
-                message(
-                    "A length may be unknown only where token i has row i: "
-                    'with one axis, dilated=False and coordinates="integer".',
-                    "Give each axis of the input but the batch a fixed size.",
-                    grid=tuple(grid),
-                    dilated=self.dilated,
-                    coordinates=self.coordinates,
-                )
-            )
-
-    def check_given(self) -> None:
-        """Raise unless the layer can take `position_ids`.
-
-        Raises:
-            ValueError: If it interpolates.
-        """
-        if self.interpolate:
-            raise ValueError(
-                message(
-                    "Rows must not be given to a position embedding that "
-                    "interpolates: a row does not tell how much of the next "
-                    "one to take.",
-                    "Drop tokens in the model, with `drop_tokens` of the task, "
-                    "or set interpolate_positions=False.",
-                    interpolate=self.interpolate,
-                )
-            )

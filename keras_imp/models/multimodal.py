@@ -13,7 +13,7 @@ from keras_imp._errors import message
 from keras_imp._saving.names import save_by_name
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.totals import RoutingTotals
-from keras_imp.layers.position_embedding import known_grid
+from keras_imp.layers.position_grid import known_grid
 from keras_imp.models.body import EncoderBody
 from keras_imp.models.checked_encoder import CheckedEncoder
 from keras_imp.models.embedders import Embedded, Embedder

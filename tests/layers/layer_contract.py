@@ -231,6 +231,18 @@ CASES = {
         lambda rng: {"tokens": _floats(rng, 12, 10)},
         {"grid": (2, 3, 2)},
     ),
+    "positions of a grid, resampled": LayerCase(
+        layers.GridPositionEmbedding,
+        {"buckets": (2, 5, 3), "scale": 0.2},
+        lambda rng: {"tokens": _floats(rng, 12, 10)},
+        {"grid": (2, 3, 2)},
+    ),
+    "positions of a grid, a sequence": LayerCase(
+        layers.GridPositionEmbedding,
+        {"buckets": (11,), "resample": False},
+        tokens,
+        {"grid": (7,)},
+    ),
     "positions of text": LayerCase(
         layers.PositionEmbedding,
         {"buckets": (11,), "dilated": False, "coordinates": "float32"},
