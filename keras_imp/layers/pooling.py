@@ -229,7 +229,13 @@ class AttentionPooling(_Pooling):
 
 
 def make_pooling(
-    pooling: str, num_heads: int, intermediate_dim: int, **kwargs: Any
+    pooling: str,
+    num_heads: int,
+    intermediate_dim: int,
+    use_bias: bool = False,
+    activation: str = "gelu_tanh",
+    layer_norm_epsilon: float = 1e-6,
+    **kwargs: Any,
 ) -> keras.layers.Layer:
     """The pooling layer of a name.
 
@@ -237,6 +243,9 @@ def make_pooling(
         pooling: One of `POOLINGS`.
         num_heads: Heads of `AttentionPooling`.
         intermediate_dim: Width inside the network of `AttentionPooling`.
+        use_bias: Whether that one's dense layers have biases.
+        activation: Of its network.
+        layer_norm_epsilon: Epsilon of its norm.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Returns:
@@ -251,4 +260,11 @@ def make_pooling(
         return MaskedMeanPooling(**kwargs)
     if pooling == "token":
         return FirstTokenPooling(**kwargs)
-    return AttentionPooling(num_heads, intermediate_dim, **kwargs)
+    return AttentionPooling(
+        num_heads,
+        intermediate_dim,
+        use_bias=use_bias,
+        activation=activation,
+        layer_norm_epsilon=layer_norm_epsilon,
+        **kwargs,
+    )

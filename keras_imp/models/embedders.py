@@ -7,16 +7,17 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp.layers._runtime.config import arguments_of, layer_from
-from keras_imp.layers._runtime.host_values import has_values, host_values
 from keras_imp.layers._runtime.layer import Layer, WideInputs
 from keras_imp.layers.dense import TokenDense
 from keras_imp.layers.drop_token import keep_tokens
+from keras_imp.layers.grid_position_embedding import GridPositionEmbedding
 from keras_imp.layers.log_mel import LogMel
 from keras_imp.layers.patch_embedding import PatchEmbedding
 from keras_imp.layers.position_embedding import PositionEmbedding
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.modality import EmbedderOptions, Modality
 from keras_imp.models.patching import PATCHES, POSITIONS, Patching
+from keras_imp.models.token_ids import check_token_ids
 from keras_imp.models.waveforms import check_waveform_shape
 from keras_imp.typing import Tensor
 
@@ -35,11 +36,14 @@ class Embedded(NamedTuple):
         tokens: Shape `(batch, tokens, hidden_dim)`.
         padding_mask: True where a token is real, shape `(batch, tokens)`, or
             None if all are.
+        pooled_at: Index of the token that stands for each example, int32,
+            shape `(batch,)`; None where the encoder's pooling makes a vector.
     """
 
     modality: str
     tokens: Tensor
     padding_mask: Tensor | None
+    pooled_at: Tensor | None = None
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
@@ -51,9 +55,12 @@ class Embedder(WideInputs, Layer):
 
     Args:
         tokens: `PatchEmbedding` or `TokenEmbedding`.
-        positions: `PositionEmbedding` with one table per axis.
+        positions: `PositionEmbedding` with one table per axis, or
+            `GridPositionEmbedding`.
         log_mel: `data.LogMel` that makes the spectrograms of waveforms.
             Defaults to none: waveforms are then no input.
+        mask_padding: Whether token id 0 is padding. False takes every token
+            of a text as real.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`, `dtype`.
 
     Call arguments:
@@ -86,8 +93,9 @@ class Embedder(WideInputs, Layer):
     def __init__(
         self,
         tokens: PatchEmbedding | TokenEmbedding,
-        positions: PositionEmbedding,
+        positions: PositionEmbedding | GridPositionEmbedding,
         log_mel: LogMel | None = None,
+        mask_padding: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -96,6 +104,7 @@ class Embedder(WideInputs, Layer):
         self.__dict__["log_mel"] = layer_from(log_mel)
         self.tokens = layer_from(tokens)
         self.positions = layer_from(positions)
+        self.mask_padding = mask_padding
         # Most batches have a shape that one before them had.
         self._fitting_shapes: frozenset[tuple[Any, ...]] = frozenset()
         width = self.tokens.hidden_dim
@@ -122,7 +131,7 @@ class Embedder(WideInputs, Layer):
             x = self._embed_cut(inputs, kept)
             return {"tokens": self.before(x), "padding_mask": None}
         inputs = self.on_grid(inputs)
-        mask = self.tokens.padding_mask(inputs) if self.has_ids else None
+        mask = self.tokens.padding_mask(inputs) if self.masks else None
         if mask is not None and kept is not None:
             mask = keep_tokens(mask, kept)
         tokens = self.tokens(inputs, kept=kept)
@@ -140,13 +149,18 @@ class Embedder(WideInputs, Layer):
         tokens = keras.KerasTensor(
             (*shape, self.tokens.hidden_dim), dtype=self.compute_dtype
         )
-        mask = keras.KerasTensor(shape, dtype="bool") if self.has_ids else None
+        mask = keras.KerasTensor(shape, dtype="bool") if self.masks else None
         return {"tokens": tokens, "padding_mask": mask}
 
     @property
     def has_ids(self) -> bool:
         """Whether the input is token ids, and not a grid of values."""
         return isinstance(self.tokens, TokenEmbedding)
+
+    @property
+    def masks(self) -> bool:
+        """Whether some tokens may be padding."""
+        return self.has_ids and self.mask_padding
 
     @property
     def axis_names(self) -> tuple[str, ...]:
@@ -262,33 +276,7 @@ class Embedder(WideInputs, Layer):
         Raises:
             ValueError: If an id is outside the vocabulary, or is none.
         """
-        if isinstance(ids, np.ndarray) and ids.dtype.kind in "OSUT":
-            raise ValueError(
-                message(
-                    f"The input {name!r} must be token ids, not text.",
-                    "Turn text into ids with keras_imp.data.Tokenizer.",
-                    dtype=str(ids.dtype),
-                )
-            )
-        self.tokens.check_ids(ids)
-        if not has_values(ids) or 0 in ids.shape:
-            return
-        values = host_values(ids)
-        size = self.tokens.vocabulary_size
-        low, high = int(values.min()), int(values.max())
-        if low < 0 or high >= size:
-            wrong = low if low < 0 else high
-            row = int(np.argwhere(values == wrong)[0][0])
-            raise ValueError(
-                message(
-                    f"Token ids of {name!r} must be in [0, {size}), the size "
-                    "of the vocabulary.",
-                    "Use the tokenizer that the model was built for, or set "
-                    "`vocabulary_size`.",
-                    id=wrong,
-                    row=row,
-                )
-            )
+        check_token_ids(name, ids, self.tokens)
 
 
 def patch_embedder(
@@ -371,15 +359,26 @@ def _embedder(
     dilated: bool,
     log_mel: LogMel | None = None,
 ) -> Embedder:
-    positions = PositionEmbedding(
-        buckets,
-        dilated=dilated,
-        interpolate=options.interpolate_positions,
-        coordinates="bfloat16" if options.variant == "imp" else "integer",
-        scale=POSITION_SCALE if options.variant == "fixed" else 1.0,
-        dtype=options.dtype,
-        name="positions",
-    )
+    common = {"dtype": options.dtype, "name": "positions"}
+    positions: PositionEmbedding | GridPositionEmbedding
+    if options.positions == "grid":
+        positions = GridPositionEmbedding(
+            buckets, resample=dilated, scale=POSITION_SCALE, **common
+        )
+    else:
+        positions = PositionEmbedding(
+            buckets,
+            dilated=dilated,
+            interpolate=options.interpolate_positions,
+            coordinates="bfloat16" if options.variant == "imp" else "integer",
+            scale=POSITION_SCALE if options.variant == "fixed" else 1.0,
+            **common,
+        )
     return Embedder(
-        tokens, positions, log_mel, dtype=options.dtype, name=options.name
+        tokens,
+        positions,
+        log_mel,
+        mask_padding=options.mask_padding,
+        dtype=options.dtype,
+        name=options.name,
     )

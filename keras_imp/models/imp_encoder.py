@@ -4,12 +4,13 @@ from typing import Any
 
 import keras
 
-from keras_imp._errors import check_choice, check_rate
+from keras_imp._errors import check_rate
 from keras_imp.layers._runtime.config import arguments_of
 from keras_imp.layers.log_mel import LogMel
 from keras_imp.layers.moe.spec import MoESpec
-from keras_imp.layers.pooling import POOLINGS, make_pooling
+from keras_imp.layers.pooling import make_pooling
 from keras_imp.models.body import EncoderBody
+from keras_imp.models.encoder_options import check_options
 from keras_imp.models.modality import Modality
 from keras_imp.models.multimodal import MultimodalEncoder
 from keras_imp.models.sparse import analysis
@@ -52,12 +53,28 @@ class IMPEncoder(MultimodalEncoder):
             paper, with `mean=-5` and `std=9`, which bring them to about
             [-1, 1]; under `variant="imp"` to the first implementation's.
         max_sequence_length: Rows for text; longer text is refused.
-        interpolate_positions: Whether to mix neighboring position rows, so
-            that sizes unseen in training meet no untrained row.
+        positions: `"factorized"` (`layers.PositionEmbedding`), or `"grid"`
+            (`layers.GridPositionEmbedding`): a vector for each place of a grid
+            of `position_buckets`, resampled for every other size.
+        interpolate_positions: Whether to mix neighboring rows of factorized
+            positions, so that sizes unseen in training meet no untrained row.
         padding: What to do with a size that is no multiple of its patch:
             `"valid"` refuses it, `"same"` pads with zeros.
-        pooling: `"mean"` of the real tokens, `"token"` (a learned token is
-            prepended and returned), or `"attention"` (a learned probe).
+        mask_padding: Whether token id 0 is padding, which is not attended;
+            False takes every token of a text as real.
+        pooling: `"mean"` of the real tokens, `"token"` (learned tokens are
+            prepended, and the first is returned), or `"attention"` (a learned
+            probe).
+        text_pooling: How texts are pooled, if in another way: `"eos"`, the
+            first token with the largest id, or `"last"`, the last real one.
+        num_first_tokens: How many tokens `pooling="token"` prepends.
+        use_bias: Whether the blocks and the attention pooling have biases.
+        activation: `"gelu_tanh"`, `"gelu"` (exact) or `"quick_gelu"`.
+        layer_norm_epsilon: Epsilon of the norms.
+        final_norm_epsilon: Epsilon of the norm after the blocks. Defaults to
+            `layer_norm_epsilon`.
+        use_entry_norm: Whether a norm stands before the blocks.
+        causal_text: Whether no token of a text attends to one after it.
         dropout: Dropout rate in the blocks.
         num_experts: Experts of each routed layer; 0 is a dense encoder.
         num_moe_layers: How many layers have experts instead of one
@@ -149,9 +166,19 @@ class IMPEncoder(MultimodalEncoder):
         waveform_position_buckets: int = 512,
         log_mel: LogMel | dict[str, Any] | None = None,
         max_sequence_length: int = 4096,
+        positions: str = "factorized",
         interpolate_positions: bool = False,
         padding: str = "valid",
+        mask_padding: bool = True,
         pooling: str = "mean",
+        text_pooling: str | None = None,
+        num_first_tokens: int = 1,
+        use_bias: bool = False,
+        activation: str = "gelu_tanh",
+        layer_norm_epsilon: float = 1e-6,
+        final_norm_epsilon: float | None = None,
+        use_entry_norm: bool = False,
+        causal_text: bool = False,
         dropout: float = 0.0,
         num_experts: int = 0,
         num_moe_layers: int = 0,
@@ -174,8 +201,15 @@ class IMPEncoder(MultimodalEncoder):
             moe_placement=moe_placement,
             router=router,
         )
-        check_choice(("fixed", "imp"), variant=variant)
-        check_choice(POOLINGS, pooling=pooling)
+        check_options(
+            variant=variant,
+            activation=activation,
+            positions=positions,
+            interpolate_positions=interpolate_positions,
+            pooling=pooling,
+            text_pooling=text_pooling,
+            num_first_tokens=num_first_tokens,
+        )
         check_rate(dropout=dropout)
         super().__init__(dtype=dtype, **kwargs)
 
@@ -193,9 +227,19 @@ class IMPEncoder(MultimodalEncoder):
         self.waveform_position_buckets = waveform_position_buckets
         self.log_mel = log_mel_arguments(log_mel, variant)
         self.max_sequence_length = max_sequence_length
+        self.positions = positions
         self.interpolate_positions = interpolate_positions
         self.padding = padding
+        self.mask_padding = mask_padding
         self.pooling = pooling
+        self.text_pooling = text_pooling
+        self.num_first_tokens = num_first_tokens
+        self.use_bias = use_bias
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.final_norm_epsilon = final_norm_epsilon
+        self.use_entry_norm = use_entry_norm
+        self.causal_text = causal_text
         self.dropout = dropout
         self.num_experts = num_experts
         self.num_moe_layers = num_moe_layers
@@ -219,19 +263,25 @@ class IMPEncoder(MultimodalEncoder):
             qk_layer_norm=self.uses_qk_layer_norm,
             dropout=dropout,
             dropout_broadcast=variant == "imp",
+            use_bias=use_bias,
+            activation=activation,
+            layer_norm_epsilon=layer_norm_epsilon,
+            causal=self._causal_modalities(),
             qkv_init="imp" if variant == "imp" else "conventional",
             scan_layers=scan_layers,
             remat=remat,
             dtype=self.dtype_policy,
             name="body",
         )
-        self.final_norm = keras.layers.LayerNormalization(
-            epsilon=1e-6, dtype=self.dtype_policy, name="final_norm"
-        )
+        self.entry_norm = self._norm("entry_norm") if use_entry_norm else None
+        self.final_norm = self._norm("final_norm", final_norm_epsilon)
         self.pool = make_pooling(
             pooling,
             num_heads=num_heads,
             intermediate_dim=intermediate_dim,
+            use_bias=use_bias,
+            activation=activation,
+            layer_norm_epsilon=layer_norm_epsilon,
             dtype=self.dtype_policy,
             name="pool",
         )
@@ -309,6 +359,19 @@ class IMPEncoder(MultimodalEncoder):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **arguments_of(self, IMPEncoder)}
 
+    def _causal_modalities(self) -> tuple[str, ...]:
+        records = self._records.values() if self.causal_text else ()
+        return tuple(record.name for record in records if record.token_ids)
+
+    def _norm(
+        self, name: str, epsilon: float | None = None
+    ) -> keras.layers.Layer:
+        if epsilon is None:
+            epsilon = self.layer_norm_epsilon
+        return keras.layers.LayerNormalization(
+            epsilon=epsilon, dtype=self.dtype_policy, name=name
+        )
+
     def _describe_routed_layer(self) -> MoESpec:
         return describe_routed_layer(
             router=self.router,
@@ -318,6 +381,8 @@ class IMPEncoder(MultimodalEncoder):
             router_z_loss=self.router_z_loss,
             variant=self.variant,
             dropout=self.dropout,
+            use_bias=self.use_bias,
+            activation=self.activation,
             options=self.router_options,
             dtype=self.dtype_policy,
         )

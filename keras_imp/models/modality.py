@@ -32,6 +32,8 @@ class EmbedderOptions:
         padding: What to do with a size that is no multiple of its patch,
             `"valid"` or `"same"`.
         interpolate_positions: Whether to mix neighboring position rows.
+        positions: `"factorized"` or `"grid"`.
+        mask_padding: Whether token id 0 is padding.
         variant: `"fixed"` or `"imp"`.
         dtype: Dtype policy of the computations.
         vocabulary_size: The encoder's, as are all that follow.
@@ -55,6 +57,8 @@ class EmbedderOptions:
     hidden_dim: int
     padding: str = "valid"
     interpolate_positions: bool = False
+    positions: str = "factorized"
+    mask_padding: bool = True
     variant: str = "fixed"
     dtype: Any = None
     vocabulary_size: int = 32100

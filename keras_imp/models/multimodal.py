@@ -20,6 +20,11 @@ from keras_imp.models.embedders import Embedded, Embedder
 from keras_imp.models.modalities import modalities_of
 from keras_imp.models.modality import EmbedderOptions
 from keras_imp.models.patching import Patching
+from keras_imp.models.text_pooling import (
+    check_all_kept,
+    pooled_places,
+    tokens_at,
+)
 from keras_imp.models.weight_places import place_weights
 from keras_imp.typing import Tensor
 
@@ -34,8 +39,11 @@ class MultimodalEncoder(CheckedEncoder):
         modalities: Names of the modalities.
         hidden_dim: Width of the tokens.
         pooling: `"mean"`, `"token"` or `"attention"`.
+        text_pooling: `"eos"`, `"last"`, or None for `pooling`.
+        num_first_tokens: Tokens that `pooling="token"` prepends.
         embedders: Embedder by name; modalities may share one.
         body: The encoder blocks.
+        entry_norm: Layer before the blocks, or None.
         final_norm: Layer between the blocks and the projection of an embedder.
         pool: Layer from the tokens to one vector.
     """
@@ -43,8 +51,11 @@ class MultimodalEncoder(CheckedEncoder):
     modalities: tuple[str, ...]
     hidden_dim: int
     pooling: str
+    text_pooling: str | None
+    num_first_tokens: int
     embedders: dict[str, Embedder]
     body: EncoderBody
+    entry_norm: keras.layers.Layer | None
     final_norm: keras.layers.Layer
     pool: keras.layers.Layer
 
@@ -117,7 +128,8 @@ class MultimodalEncoder(CheckedEncoder):
             The tokens and their padding mask.
 
         Raises:
-            ValueError: If the input does not have the form of its modality.
+            ValueError: If the input does not have the form of its modality, or
+                tokens of a text are dropped that is pooled at one of them.
 
         Example:
             >>> import numpy as np, keras_imp
@@ -129,9 +141,15 @@ class MultimodalEncoder(CheckedEncoder):
         self._check_form(self._record_of(name), inputs)
         embedded = self.embedder_of(name)(inputs, kept=kept)
         tokens, mask = embedded["tokens"], embedded["padding_mask"]
-        if self.pooling == "token":
-            tokens, mask = self._prepend_token(name, tokens, mask)
-        return Embedded(name, tokens, mask)
+        pooled_at = None
+        if self._pools_at_a_token(name):
+            check_all_kept(name, kept, self.text_pooling)
+            pooled_at = pooled_places(inputs, mask, str(self.text_pooling))
+        elif self.pooling == "token":
+            tokens, mask = self._prepend_tokens(name, tokens, mask)
+        if self.entry_norm is not None:
+            tokens = self.entry_norm(tokens)
+        return Embedded(name, tokens, mask, pooled_at)
 
     def finish(self, embedded: Embedded, tokens: Tensor) -> dict[str, Tensor]:
         """What a call returns for one modality, from the blocks' output.
@@ -154,11 +172,15 @@ class MultimodalEncoder(CheckedEncoder):
             >>> tuple(features["pooled_output"].shape)
             (1, 8)
         """
-        name, _, mask = embedded
+        name, mask = embedded.modality, embedded.padding_mask
         x = self.embedder_of(name).after(self.final_norm(tokens))
-        pooled = self.pool(x, padding_mask=mask)
-        if self.pooling == "token":
-            x, mask = x[:, 1:], None if mask is None else mask[:, 1:]
+        if embedded.pooled_at is not None:
+            pooled = tokens_at(x, embedded.pooled_at)
+        else:
+            pooled = self.pool(x, padding_mask=mask)
+        first = self.num_first_tokens_of(name)
+        if first:
+            x, mask = x[:, first:], None if mask is None else mask[:, first:]
         if mask is None:
             mask = ops.ones(ops.shape(x)[:2], dtype="bool")
         return {
@@ -214,6 +236,25 @@ class MultimodalEncoder(CheckedEncoder):
         # Of waveforms the tokens are those of their spectrograms.
         grid = known_grid(self.embedder_of(name).grid(tuple(shape)))
         return None if grid is None else math.prod(grid)
+
+    def num_first_tokens_of(self, name: str) -> int:
+        """Learned tokens that stand before those of an input.
+
+        Args:
+            name: Modality.
+
+        Returns:
+            Number of tokens; 0 unless it is pooled at the first of them.
+
+        Example:
+            >>> import keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("image",), pooling="token")
+            >>> encoder.num_first_tokens_of("image")
+            1
+        """
+        prepends = self.pooling == "token" and not self._pools_at_a_token(name)
+        return self.num_first_tokens if prepends else 0
 
     @property
     def patchings(self) -> dict[str, Patching]:
@@ -276,29 +317,37 @@ class MultimodalEncoder(CheckedEncoder):
         for embedder in self.embedders.values():
             embedder.build()
         if self.pooling == "token":
+            users = (n for n in self.modalities if self.num_first_tokens_of(n))
+            names = dict.fromkeys(self._records[n].embedder for n in users)
             self.first_tokens = {
                 name: self.add_weight(
                     name=f"first_token_{name}",
-                    shape=(1, 1, self.hidden_dim),
+                    shape=(1, self.num_first_tokens, self.hidden_dim),
                     initializer="glorot_normal",
                 )
-                for name in self.embedders
+                for name in names
             }
-        for layer in (self.body, self.final_norm, self.pool):
-            layer.build(shape)
+        for layer in (self.entry_norm, self.body, self.final_norm, self.pool):
+            if layer is not None:
+                layer.build(shape)
         place_weights(self)
         self.built = True
 
-    def _prepend_token(
+    def _pools_at_a_token(self, name: str) -> bool:
+        """Whether one of an input's own tokens stands for it."""
+        return self.text_pooling is not None and self._record_of(name).token_ids
+
+    def _prepend_tokens(
         self, name: str, tokens: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         first = self.first_tokens[self._record_of(name).embedder]
         batch = ops.shape(tokens)[0]
         first = ops.cast(first, tokens.dtype)
-        first = ops.broadcast_to(first, (batch, 1, self.hidden_dim))
+        count = self.num_first_tokens
+        first = ops.broadcast_to(first, (batch, count, self.hidden_dim))
         tokens = ops.concatenate([first, tokens], axis=1)
         if mask is not None:
-            real = ops.ones((batch, 1), dtype="bool")
+            real = ops.ones((batch, count), dtype="bool")
             mask = ops.concatenate([real, mask], axis=1)
         return tokens, mask
 

@@ -66,9 +66,11 @@ def place_weights(encoder: "IMPEncoder") -> None:
         _place(embedder.trainable_variables, Place((0,), top, users))
         # The projection that follows the layers.
         _place(embedder.after.trainable_variables, Place((top,), top, users))
-        if encoder.pooling == "token":
+        if encoder.pooling == "token" and name in encoder.first_tokens:
             first = [encoder.first_tokens[name]]
             _place(first, Place((0,), top, users))
+    if encoder.entry_norm is not None:
+        _place(encoder.entry_norm.trainable_variables, Place((0,), top))
     below = 0
     for stack in encoder.body.stacks:
         depths = tuple(below + row + 1 for row in range(stack.num_layers))

@@ -113,8 +113,7 @@ class TokenBudget:
             rate = shape.drop.get(name, 0.0)
             kept[name] = num_kept(full[name], rate) if rate else full[name]
             flops += shape.sequences_of(name) * forward_flops(
-                # The learned token of this pooling is one more.
-                kept[name] + (encoder.pooling == "token"),
+                kept[name] + encoder.num_first_tokens_of(name),
                 encoder.hidden_dim,
                 encoder.intermediate_dim,
                 encoder.num_layers,

@@ -86,8 +86,7 @@ def routing_gates(
                 )
             )
         weights = ops.transpose(report.weights, (1, 0, 2, 3))
-        if encoder.pooling == "token":
-            weights = weights[:, :, 1:]
+        weights = weights[:, :, encoder.num_first_tokens_of(name) :]
         mask = features["padding_mask"]
         gates[name] = {"gates": weights, "padding_mask": mask}
     return gates

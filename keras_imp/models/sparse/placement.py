@@ -125,6 +125,8 @@ def describe_routed_layer(
     router_z_loss: float | None,
     variant: str,
     dropout: float,
+    use_bias: bool,
+    activation: str,
     options: dict[str, Any],
     dtype: Any,
 ) -> MoESpec:
@@ -139,6 +141,8 @@ def describe_routed_layer(
             1 under `variant="imp"`.
         variant: `"fixed"` or `"imp"`.
         dropout: Rate inside the experts.
+        use_bias: Whether they have biases.
+        activation: As for `FeedForward`.
         options: Further arguments of the layer.
         dtype: Dtype policy.
 
@@ -146,7 +150,12 @@ def describe_routed_layer(
         The description.
     """
     cls = ROUTERS[router]
-    arguments: dict[str, Any] = {"variant": variant, "dropout": dropout}
+    arguments: dict[str, Any] = {
+        "variant": variant,
+        "dropout": dropout,
+        "use_bias": use_bias,
+        "activation": activation,
+    }
     if not cls.mixes_tokens:
         arguments["capacity_factor"] = capacity_factor
     if router_z_loss is None and variant == "imp":

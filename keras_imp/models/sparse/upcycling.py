@@ -119,7 +119,10 @@ def _fill(stack: EncoderStack, rows: list[dict[str, np.ndarray]]) -> None:
             values = np.stack([row[name] for row in rows])
         elif name.startswith("experts_"):
             dense = name.removeprefix("experts_")
-            values = np.stack([row[dense] for row in rows])[:, None]
+            values = np.stack([row[dense] for row in rows])
+            # A bias has one axis less than a kernel: its rows are one.
+            layers, _, count, columns = variable.shape
+            values = values.reshape(layers, 1, count, columns)
             values = np.broadcast_to(values, variable.shape)
         else:
             continue  # The router, which starts at random.
