@@ -19,12 +19,13 @@ from keras_imp.models.sparse.placement import (
     describe_routed_layer,
     runs,
 )
+from keras_imp.models.warm_start.from_backbone import StartsFromBackbone
 from keras_imp.models.waveforms import log_mel_arguments
 from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class IMPEncoder(MultimodalEncoder):
+class IMPEncoder(StartsFromBackbone, MultimodalEncoder):
     """One Transformer encoder for images, video, audio, waveforms and text.
 
     Each modality is its own pass: its embedder makes tokens, the shared stack

@@ -1,0 +1,1 @@
+"""From a backbone of keras-hub to an encoder with the same outputs."""
