@@ -38,7 +38,8 @@ NOT_RUN: dict[str, list[str]] = {}
 WORDS = {
     r"pictures?": "image, plot, diagram",
     r"sounds?": "audio",
-    r"clips?": "video; clipped",
+    # CLIP is a model.
+    r"(?-i:[Cc]lips?)": "video; clipped",
     r"(?<!standard )deviations?": "standard deviation",
     r"(?:go|goes|going|went) on": "resume, continue",
     r"shares? (?:of|that)|(?:the|its|their|equal|own) shares?": "fraction",

@@ -31,7 +31,7 @@ NAMES = {
         "sources.py",
         PROMPTS,
     ),
-    r"clips?": (
+    r"(?-i:[Cc]lips?)": (
         "data/playground/",
         "evaluation/playground/",
         "optimizers/",

@@ -24,8 +24,10 @@ from keras_imp.layers._runtime.kept_weights import KeepsWeights
 from keras_imp.layers.token_embedding import TokenEmbedding
 from keras_imp.models.modalities import modality_of
 from keras_imp.models.presets import PRESETS
+from keras_imp.models.presets.files import CONFIG_FILE
 from keras_imp.models.presets.finding import find_preset
 from keras_imp.models.presets.loading import load_encoder
+from keras_imp.models.presets.remote import is_handle
 from keras_imp.models.presets.saving import save_encoder
 from keras_imp.models.presets.table import built_in
 from keras_imp.models.refusals import (
@@ -35,6 +37,8 @@ from keras_imp.models.refusals import (
     no_quantize,
     no_transformers,
 )
+from keras_imp.models.warm_start.names import names_backbone
+from keras_imp.models.warm_start.presets import from_backbone_preset
 
 
 class _NeverFunctional(type(keras.Model)):  # type: ignore[misc]
@@ -257,10 +261,13 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
                 is or as `"package/preset"`; a folder that `save_to_preset`
                 wrote; or an address, `"hf://owner/model"` or
                 `"kaggle://owner/model/keras/variation"`. Of a size, such as
-                `"imp_base"`, the weights are random.
+                `"imp_base"`, the weights are random. Of a backbone of
+                keras-hub that `from_backbone` takes, such as
+                `"vit_base_patch16_224_imagenet"`, it starts from the weights.
             load_weights: Whether to load weights, where the preset has them.
-            **kwargs: Constructor arguments that replace the preset's. With
-                some of its `modalities`, the embedders of the others are left
+            **kwargs: Constructor arguments that replace the preset's; of such
+                a backbone, arguments of `from_backbone`. With some of the
+                preset's `modalities`, the embedders of the others are left
                 out, which the logger `keras_imp` says at level INFO.
 
         Returns:
@@ -287,6 +294,10 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
             return _with_keras_hub(cls, str(preset), load_weights, kwargs)
         if files.size:
             return cls(**{**PRESETS[files.size]["config"], **kwargs})
+        if names_backbone(files.read(CONFIG_FILE)):
+            return from_backbone_preset(
+                cls, preset, load_weights, files, kwargs
+            )
         return load_encoder(cls, files, load_weights, kwargs)
 
     def save_to_preset(
@@ -379,7 +390,9 @@ def _symbols(shapes: Any, token_ids: bool) -> Any:
 def _with_keras_hub(
     cls: type, preset: str, load_weights: bool, arguments: dict
 ) -> Any:
-    """An encoder from an address that only keras-hub knows."""
+    """An encoder from a name or an address that only keras-hub knows."""
+    if not is_handle(preset):
+        return from_backbone_preset(cls, preset, load_weights, None, arguments)
     importlib.import_module("keras_hub")  # It becomes a base of the class.
     with fewer_modalities("modalities" in arguments):
         return super(EncoderBackbone, cls).from_preset(  # type: ignore[misc]

@@ -20,6 +20,7 @@ from keras_imp.models.presets.files import (
 )
 from keras_imp.models.presets.installed import installed
 from keras_imp.models.presets.remote import is_handle, remote_files
+from keras_imp.models.warm_start.names import backbone_presets
 
 # A name, or a package and a name; everything else is a path.
 _NAME = re.compile(r"[^./\\~][^/\\]*(/[^./\\][^/\\]*)?")
@@ -45,8 +46,9 @@ def find_preset(preset: str | os.PathLike) -> PresetFiles | None:
             that begins with `hf://` or `kaggle://`.
 
     Returns:
-        The files, none of them for one of the sizes in `PRESETS`. None for an
-        address with another scheme.
+        The files, none of them for one of the sizes in `PRESETS`. None for
+        what only keras-hub knows: an address with another scheme, or the name
+        of a backbone that an encoder can start from.
 
     Raises:
         TypeError: If it is neither a string nor a path.
@@ -82,6 +84,8 @@ def find_preset(preset: str | os.PathLike) -> PresetFiles | None:
             )
         )
     if not candidates:
+        if name in backbone_presets(name):
+            return None
         raise ValueError(unknown_name(name))
     if candidates[0].folder is None:
         return PresetFiles(name, lambda file: None, size=name)
@@ -103,6 +107,15 @@ def find_files(preset: str | os.PathLike) -> PresetFiles:
             address has a scheme that is not known.
     """
     files = find_preset(preset)
+    if files is None and not is_handle(os.fspath(preset)):
+        raise ValueError(
+            message(
+                "This is a backbone of keras-hub, whose other parts only "
+                "keras-hub loads.",
+                "Use keras_hub.models.Preprocessor.from_preset.",
+                preset=preset,
+            )
+        )
     if files is None:
         raise ValueError(
             message(
@@ -178,7 +191,7 @@ def unknown_name(name: str) -> str:
         is_meant = found.package == package and found.preset in ("", preset)
         if found.problem and is_meant:
             return message(found.complaint, preset=name)
-    known = [*PRESETS, *BUILT_IN_FOLDERS]
+    known = [*PRESETS, *BUILT_IN_FOLDERS, *backbone_presets(name)]
     for found in others:
         if not found.problem:
             known += [found.name, found.preset]

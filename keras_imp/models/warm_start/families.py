@@ -8,6 +8,7 @@ from keras_imp.models.warm_start.checks import check_floating, refuse_class
 from keras_imp.models.warm_start.clip_text import clip_text
 from keras_imp.models.warm_start.clip_vision import clip_vision
 from keras_imp.models.warm_start.dinov2 import dinov2
+from keras_imp.models.warm_start.names import NAMES, PAIRS, TOWERS
 from keras_imp.models.warm_start.siglip_text import siglip_text
 from keras_imp.models.warm_start.siglip_vision import siglip_vision
 from keras_imp.models.warm_start.vit import vit
@@ -22,8 +23,6 @@ FAMILIES: dict[str, Callable[[Any], BackboneWeights]] = {
     "SigLIPTextEncoder": siglip_text,
     "DINOV2Backbone": dinov2,
 }
-# Two towers with blocks of their own: an encoder has the blocks of one.
-PAIRS = ("CLIPBackbone", "SigLIPBackbone")
 
 
 def weights_of(
@@ -47,9 +46,9 @@ def weights_of(
     if _class_name(backbone, PAIRS) is not None:
         sees = modalities is None or set(VISION).intersection(modalities)
         backbone = backbone.vision_encoder if sees else backbone.text_encoder
-    name = _class_name(backbone, tuple(FAMILIES))
+    name = _class_name(backbone, TOWERS)
     if name is None:
-        refuse_class(backbone, (*FAMILIES, *PAIRS))
+        refuse_class(backbone, NAMES)
     check_floating(backbone)
     return FAMILIES[str(name)](backbone)
 
