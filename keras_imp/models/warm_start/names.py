@@ -17,7 +17,7 @@ TOWERS = (
 # Two towers with blocks of their own: an encoder has the blocks of one.
 PAIRS = ("CLIPBackbone", "SigLIPBackbone")
 NAMES = (*TOWERS, *PAIRS)
-_BEGINNINGS = ("vit_", "clip_", "siglip", "dinov2")
+_BEGINNINGS = ("vit_", "clip_", "siglip", "medsiglip", "dinov2")
 
 
 def backbone_presets(name: str) -> list[str]:
