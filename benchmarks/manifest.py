@@ -1,4 +1,4 @@
-"""Read, split and check a table of millions of rows; print time and memory.
+"""Read, check and scan a table of millions of rows; print time and memory.
 
     python benchmarks/manifest.py
 
@@ -15,9 +15,14 @@ from pathlib import Path
 
 import keras_imp
 from keras_imp.data.reading.read import read
+from keras_imp.evaluation.own_data.choices import choose_sizes
+from keras_imp.evaluation.own_data.inference import add_paths, infer
+from keras_imp.evaluation.own_data.recipe import DataRecipe
+from keras_imp.validation.scan import scan_and_flag
 
 RESULTS = Path(__file__).parent / "results" / "manifest.json"
 FOLDERS = 1000
+STAGES = ("read", "split", "select", "problems", "summary", "recipe", "scan")
 
 
 def make_table(folder: Path, rows: int) -> Path:
@@ -59,10 +64,21 @@ def measure(path: Path) -> dict:
     after("select", lambda: manifest.select(label="class 7"))
     after("problems", manifest.problems)
     after("summary", lambda: str(manifest.summary()))
+    after("recipe", lambda: understand(path, manifest))
+    # No file is there, so that each row has a fault: the most that there is.
+    scan = after("scan", lambda: scan_and_flag(manifest, path.parent))
+    found["flagged"] = scan.counts()
     found["rows_mb"] = round(manifest.nbytes / 1e6)
     found["table_mb"] = round(path.stat().st_size / 1e6)
     found["held_out"] = round(len(parts[1]) / len(manifest), 3)
     return found
+
+
+def understand(path: Path, manifest) -> DataRecipe:
+    """What `keras-imp train --data PATH --dry-run` does after reading."""
+    recipe = add_paths(DataRecipe(), [path], {}, lambda task: manifest)
+    manifests = dict.fromkeys(recipe.tasks, manifest)
+    return choose_sizes(infer(recipe, manifests), manifests)
 
 
 def main():
@@ -75,7 +91,7 @@ def main():
         found = measure(make_table(Path(folder), rows))
     found |= {"rows": rows, "keras_imp": keras_imp.__version__}
     print(f"{rows} rows, a table of {found['table_mb']} MB")
-    for name in ("read", "split", "select", "problems", "summary"):
+    for name in STAGES:
         print(
             f"{name:9} {found[name]['cpu_s']:6.1f} cpu s "
             f"{found[name]['peak_mb']:6} MB at most"

@@ -1,5 +1,6 @@
 """What a model is measured by on the rows that are held out, by task."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -49,9 +50,9 @@ class _Features(NamedTuple):
     test_x: dict[str, np.ndarray]
     test_targets: np.ndarray
     held_out: np.ndarray
-    # Texts of both, where there are any: equal texts answer each other.
-    texts: list[str] | None
-    test_texts: list[str] | None
+    # What both have, by modality and number: equal ones answer each other.
+    contents: dict[str, np.ndarray]
+    test_contents: dict[str, np.ndarray]
 
 
 def measure(
@@ -121,15 +122,14 @@ def _read(
     (fitted, x), (tested, test_x) = read_features(
         rows, [train, examples.part], preprocessor, FITTED
     )
-    has_text = "text" in rows.inputs
     return _Features(
         x,
         _targets(rows, fitted),
         test_x,
         _targets(rows, tested),
         _choosing(fitted),
-        fitted.texts() if has_text else None,
-        tested.texts() if has_text else None,
+        contents_of(fitted),
+        contents_of(tested),
     )
 
 
@@ -192,17 +192,17 @@ def _contrastive(
         for target in rows.inputs:
             if source == target:
                 continue
-            texts = "text" in (source, target)
-            matches = matching(targets, features.test_texts if texts else None)
+            known = features.test_contents
+            items, matches = answers(targets, known[source], known[target])
             similarities = (
                 predicted[f"{source}_to_{target}"]
-                @ predicted[f"{target}_to_{source}"].T
+                @ predicted[f"{target}_to_{source}"][items].T
             )
-            k = scores.depth(len(targets))
+            k = scores.depth(len(items))
             lines.append(
                 (
                     f"{source} to {target}, R@{k}",
-                    chance_recall(matches.sum(axis=1), len(targets), k),
+                    chance_recall(matches.sum(axis=1), len(items), k),
                     _linear_recall(features, source, target, k),
                     scores.recall(similarities, matches, k),
                 )
@@ -218,36 +218,99 @@ def _linear_recall(
     mean, std = y.mean(axis=0), y.std(axis=0)
     std = np.where(std > 0, std, np.inf)
     y, test_y = (y - mean) / std, (features.test_x[target] - mean) / std
-    texts = "text" in (source, target)
 
     def of_model(model: Ridge, chosen: np.ndarray) -> float:
-        known = None
-        if texts and features.texts is not None:
-            known = [features.texts[row] for row in chosen]
-        matches = matching(features.targets[chosen], known)
-        found = scores.cosines(model(x[chosen]), y[chosen])
-        return scores.recall(found, matches, scores.depth(len(chosen)))
+        known = [features.contents[name][chosen] for name in (source, target)]
+        items, matches = answers(features.targets[chosen], *known)
+        found = scores.cosines(model(x[chosen]), y[chosen][items])
+        return scores.recall(found, matches, scores.depth(len(items)))
 
     linear = fit_best(x, y, features.held_out, of_model)
-    matches = matching(
-        features.test_targets, features.test_texts if texts else None
+    known = features.test_contents
+    items, matches = answers(
+        features.test_targets, known[source], known[target]
     )
-    found = scores.cosines(linear(features.test_x[source]), test_y)
+    found = scores.cosines(linear(features.test_x[source]), test_y[items])
     return scores.recall(found, matches, k)
 
 
-def matching(targets: np.ndarray, texts: list[str] | None) -> np.ndarray:
-    """Which rows answer each other: of one group, or with one text.
+def contents_of(examples: Examples) -> dict[str, np.ndarray]:
+    """What rows have, as numbers: equal ones for equal contents.
+
+    Args:
+        examples: The rows.
+
+    Returns:
+        int64 by modality, shape `(rows,)`.
+    """
+    found = {}
+    for name, values in examples.x.items():
+        keys = (
+            [text.encode("utf-8", "surrogatepass") for text in examples.texts()]
+            if name == "text"
+            else [hashlib.sha256(each.tobytes()).digest() for each in values]
+        )
+        numbers: dict[bytes, int] = {}
+        found[name] = np.array(
+            [numbers.setdefault(key, len(numbers)) for key in keys], "int64"
+        )
+    return found
+
+
+def answers(
+    targets: np.ndarray, sources: np.ndarray, contents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is searched, each content once, and what answers each query.
+
+    Copies of one wrong answer would fill the first places of a search.
 
     Args:
         targets: Group of each row.
-        texts: Text of each row, if it is a part of the search.
+        sources: What each row has, of what is searched by.
+        contents: The same of what is searched for.
+
+    Returns:
+        The first row of each content, int64; and booleans, shape
+        `(rows, contents)`.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.evaluation.own_data.measures import answers
+        >>> items, right = answers(
+        ...     np.arange(3), np.arange(3), np.array([7, 7, 8]))
+        >>> items.tolist(), right.tolist()
+        ([0, 2], [[True, False], [True, False], [False, True]])
+    """
+    _, items, numbers = np.unique(
+        contents, return_index=True, return_inverse=True
+    )
+    matches = matching(targets, sources, contents).astype("float32")
+    return items, matches @ np.eye(len(items), dtype="float32")[numbers] > 0
+
+
+def matching(
+    targets: np.ndarray, *contents: np.ndarray | list[str]
+) -> np.ndarray:
+    """Which rows answer each other: of one group, or with equal contents.
+
+    Two videos with equal audio cannot be told apart by it, as two images with
+    one caption cannot by that.
+
+    Args:
+        targets: Group of each row.
+        *contents: What each row has, of what is searched by or for.
 
     Returns:
         Booleans, shape `(rows, rows)`.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.evaluation.own_data.measures import matching
+        >>> sounds = np.array([7, 7, 8])
+        >>> matching(np.arange(3), sounds)[0].tolist()
+        [True, True, False]
     """
     matches = targets[:, None] == targets[None, :]
-    if texts is not None:
-        values = np.array(texts)
+    for values in map(np.asarray, contents):
         matches |= values[:, None] == values[None, :]
     return matches

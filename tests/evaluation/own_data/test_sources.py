@@ -138,7 +138,7 @@ def test_a_file_that_turns_out_bad_is_left_out_of_a_measurement(tmp_path):
 def test_rows_answer_each_other_by_group_and_by_text():
     found = matching(np.array([0, 0, 1]), ["a", "b", "b"])
     assert found.astype(int).tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
-    assert matching(np.array([0, 1]), None).tolist() == np.eye(2).tolist()
+    assert matching(np.array([0, 1])).tolist() == np.eye(2).tolist()
 
 
 def test_equal_images_with_other_captions_are_told(tmp_path):
