@@ -132,16 +132,8 @@ class EncoderBody(ReportingLayer):
     ) -> tuple[Tensor, RoutingReport | None]:
         if modality is not None:
             check_modality(modality, self.modalities)
-        elif self.causal:
-            raise ValueError(
-                message(
-                    "Several inputs must not share a pass where one of them "
-                    "is causal.",
-                    "Use AlternatingModel, or CombinedModel without "
-                    'strategy="padded".',
-                    causal=self.causal,
-                )
-            )
+        else:
+            self.check_shared_pass()
         x, reports = tokens, []
         options = {
             "padding_mask": padding_mask,
@@ -169,6 +161,23 @@ class EncoderBody(ReportingLayer):
         if modality is not None:
             self.report_routing(report, training, modality, padding_mask)
         return x, report
+
+    def check_shared_pass(self) -> None:
+        """Raise unless several modalities can share a pass.
+
+        Raises:
+            ValueError: If one of them is causal.
+        """
+        if self.causal:
+            raise ValueError(
+                message(
+                    "Several inputs must not share a pass where one of them "
+                    "is causal.",
+                    "Use AlternatingModel, or CombinedModel without "
+                    'strategy="padded".',
+                    causal=self.causal,
+                )
+            )
 
     def check_length(self, tokens: Tensor) -> None:
         """Raise if routed layers need a number of tokens that is not known.

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_imp._errors import check_choice, message
+from keras_imp.models.body import EncoderBody
 from keras_imp.models.encoder_proxy import RecordingEncoder
 from keras_imp.models.padded_pass import padded_pass
 from keras_imp.models.protocols import check_encoder
@@ -115,6 +116,8 @@ class CombinedModel(AlternatingModel):
                 purpose='`strategy="padded"`',
                 hint='Or use strategy="sum".',
             )
+            if isinstance(encoder.body, EncoderBody):
+                encoder.body.check_shared_pass()
         super().__init__(
             encoder, tasks, update=update, hidden_dim=hidden_dim, **kwargs
         )

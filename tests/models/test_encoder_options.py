@@ -314,6 +314,9 @@ def test_causal_text_shares_no_padded_pass(rng):
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         padded_pass(one, parts)
+    task = keras_imp.tasks.Classification("kinds", "text", 3)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        keras_imp.CombinedModel(one, [task], strategy="padded")
 
 
 def test_a_padded_pass_pools_texts_at_their_tokens(rng):
