@@ -27,6 +27,8 @@ LARGE_PATCH = 14
 # Patches of small encoders: 64 tokens for an image, 128 for a video.
 PATCH, AUDIO_PATCH = (4, 8, 8), (16, 16)
 SMALL_SIDE, SIDE, LARGE_SIDE = 32, 64, 224
+# Images of at most this many times the size of the inputs are not cut.
+ROOM = 1.5
 FRAMES, VIDEO_SECONDS = 8, 4.0
 AUDIO_SECONDS = 8.0
 TEXT_STEP, MOST_TEXT = 8, 64
@@ -52,21 +54,25 @@ def choose_sizes(
     is_small = patch[1] < LARGE_PATCH
     samples = _Samples(recipe.tasks, manifests)
     chosen: dict[str, Any] = {}
+    sides: dict[str, float] = {}
     modalities = {
         n for task in recipe.tasks.values() for n in task.inputs or ()
     }
     if modalities & {"image", "video"}:
         chosen["patch"] = PATCH if is_small else tuple(patch)
     if "image" in modalities:
-        side = LARGE_SIDE
-        if is_small:
-            side = _side(samples.facts("image", decode_image))
+        facts = samples.facts("image", decode_image)
+        sides["image"] = _median_side(facts)
+        is_tiny = sides["image"] <= SMALL_SIDE * ROOM
+        side = (SMALL_SIDE if is_tiny else SIDE) if is_small else LARGE_SIDE
         chosen["image"] = (side, side)
     if "video" in modalities:
         side = SIDE if is_small else LARGE_SIDE
         chosen["video"] = (FRAMES, side, side)
         decode = functools.partial(decode_video, frames=1)
-        chosen["video_stride"] = _stride(samples.facts("video", decode))
+        facts = samples.facts("video", decode)
+        sides["video"] = _median_side(facts)
+        chosen["video_stride"] = _stride(facts)
     if "audio" in modalities:
         given = config.get("audio_patch_size", (16, 16))
         chosen["audio_patch"] = AUDIO_PATCH if is_small else tuple(given)
@@ -77,19 +83,25 @@ def choose_sizes(
     given = {k: v for k, v in dataclasses.asdict(recipe.sizes).items() if v}
     sizes = Sizes(**{**chosen, **given})
     tasks = {
-        name: _with_crop(task, sizes) for name, task in recipe.tasks.items()
+        name: _with_crop(task, sizes, sides)
+        for name, task in recipe.tasks.items()
     }
     return dataclasses.replace(recipe, sizes=sizes, tasks=tasks)
 
 
-def _with_crop(task: TaskRecipe, sizes: Sizes) -> TaskRecipe:
+def _with_crop(
+    task: TaskRecipe, sizes: Sizes, sides: Mapping[str, float]
+) -> TaskRecipe:
     """Photographs have room to cut; small images are of one thing, in full."""
     cut: dict[str, Any] = {"image": sizes.image, "video": sizes.video}
-    sides = [cut[name][-1] for name in task.inputs or () if name in cut]
-    if task.crop is not None or not sides:
+    names = [name for name in task.inputs or () if name in cut]
+    if task.crop is not None or not names:
         return task
-    is_small = max(sides) <= SMALL_SIDE
-    return dataclasses.replace(task, crop="center" if is_small else "inception")
+    is_whole = all(
+        cut[name][-1] <= SMALL_SIDE or sides[name] <= ROOM * cut[name][-1]
+        for name in names
+    )
+    return dataclasses.replace(task, crop="center" if is_whole else "inception")
 
 
 class _Samples:
@@ -155,11 +167,10 @@ def spread(rows: int, most: int) -> np.ndarray:
     return np.linspace(0, rows - 1, min(rows, most)).astype("int64")
 
 
-def _side(facts: list[dict[str, Any]]) -> int:
+def _median_side(facts: list[dict[str, Any]]) -> float:
+    """The shorter side of an image in the middle; of none, beyond all."""
     sides = [min(each["height"], each["width"]) for each in facts]
-    return (
-        SMALL_SIDE if sides and np.median(sides) <= SMALL_SIDE * 1.5 else SIDE
-    )
+    return float(np.median(sides)) if sides else math.inf
 
 
 def _stride(facts: list[dict[str, Any]]) -> int:

@@ -91,6 +91,12 @@ def test_small_images_are_moved_and_large_ones_are_cut(tmp_path):
         f.func.__name__ for f in augment_of(large, True).of_modality["image"]
     ]
     assert names == ["mix_colors", "contrast"]
+    for path in folder.rglob("*.png"):
+        image = own_files.Image.open(path).resize((100, 90))
+        image.save(path)
+    # Larger than the small ones, but with no room to cut.
+    sprites = fix(tmp_path / "sprites", read(folder))
+    assert sprites.recipe.crop == "center"
     audio = fix(tmp_path / "third", read(own_files.esc_50(tmp_path / "esc")))
     assert audio.recipe.crop is None
 
