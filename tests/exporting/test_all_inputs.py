@@ -31,6 +31,7 @@ ROUTED = {
     "token_choice": {"router": "token_choice"},
     "soft": {"router": "soft", "router_options": {"slots_per_expert": 2}},
     "shared_expert": {"router_options": {"shared_expert": True}},
+    "groups": {"router_options": {"group_size": 8}},
 }
 
 
