@@ -16,6 +16,8 @@ _HOMES = {
     "PresetInfo": "keras_imp.models.presets.table",
     "PresetTable": "keras_imp.models.presets.table",
     "TokenEncoder": "keras_imp.models.protocols",
+    "imp_config": "keras_imp.models.imp_weights.config",
+    "load_imp_weights": "keras_imp.models.imp_weights.loading",
     "patch_embedder": "keras_imp.models.embedders",
     "register_modality": "keras_imp.models.modalities",
     "token_embedder": "keras_imp.models.embedders",

@@ -1,0 +1,1 @@
+"""Weights of the first implementation in an encoder of this package."""
