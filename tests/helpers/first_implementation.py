@@ -40,6 +40,7 @@ class Sizes:
     experts: int = 0
     routed: tuple[int, ...] = ()
     qk_norm: bool = False
+    bias: bool = False
     scanned: bool = True
     first_token: bool = False
     vocabulary: int = 11
@@ -136,6 +137,25 @@ def _source_shapes(s, modality, feature):
 
 
 def _layer_shapes(s, is_routed):
+    kernels = _kernel_shapes(s, is_routed)
+    if not s.bias:
+        return kernels
+    # Each kernel and each scale gets one, of the axes that it makes.
+    biases = {}
+    for name, shape in kernels.items():
+        module, kind = name.rsplit("/", 1)
+        if kind == "scale":
+            own = shape
+        elif "experts" in module:
+            own = (shape[0], shape[-1])
+        else:
+            own = shape[1:] if module[-1] in "qkv" else shape[-1:]
+        if "router" not in module:
+            biases[f"{module}/bias"] = own
+    return kernels | biases
+
+
+def _kernel_shapes(s, is_routed):
     width, inner, head = s.width, s.inner, s.width // s.heads
     found = {
         f"self_attention/{x}/kernel": (width, s.heads, head) for x in "qkv"
@@ -299,26 +319,35 @@ def _layer_weights(s, tree, i):
 
 
 def _layer(s, w, x, mask):
-    x = x + _attention(s, w, layer_norm(x, w["layer_norm_sa/scale"]), mask)
-    normed = layer_norm(x, w["layer_norm_ffn/scale"])
+    x = x + _attention(s, w, _normalize(w, "layer_norm_sa", x), mask)
+    normed = _normalize(w, "layer_norm_ffn", x)
     if "feed_forward/router/w/kernel" in w:
         return x + _experts(w, normed)
-    inner = gelu(normed @ w["feed_forward/wi/kernel"])
-    return x + inner @ w["feed_forward/wo/kernel"]
+    inner = gelu(
+        normed @ w["feed_forward/wi/kernel"] + w.get("feed_forward/wi/bias", 0)
+    )
+    out = inner @ w["feed_forward/wo/kernel"]
+    return x + out + w.get("feed_forward/wo/bias", 0)
+
+
+def _normalize(w, module, x):
+    return layer_norm(x, w[f"{module}/scale"], w.get(f"{module}/bias", 0))
 
 
 def _attention(s, w, x, mask):
     q, k, v = (
         np.einsum("btw,whd->bthd", x, w[f"self_attention/{name}/kernel"])
+        + w.get(f"self_attention/{name}/bias", 0)
         for name in "qkv"
     )
     if s.qk_norm:
-        q = layer_norm(q, w["self_attention/layer_norm_q/scale"])
-        k = layer_norm(k, w["self_attention/layer_norm_k/scale"])
+        q = _normalize(w, "self_attention/layer_norm_q", q)
+        k = _normalize(w, "self_attention/layer_norm_k", k)
     logits = np.einsum("bqhd,bkhd->bhqk", q / math.sqrt(q.shape[-1]), k)
     logits = logits + np.where(mask > 0, 0.0, -1e10)[:, None, None, :]
     mixed = np.einsum("bhqk,bkhd->bqhd", softmax(logits), v)
-    return np.einsum("bqhd,hdw->bqw", mixed, w["self_attention/o/kernel"])
+    out = np.einsum("bqhd,hdw->bqw", mixed, w["self_attention/o/kernel"])
+    return out + w.get("self_attention/o/bias", 0)
 
 
 def _experts(w, x):
@@ -332,12 +361,14 @@ def _experts(w, x):
     size = len(rows) // groups
     slots = round(size / experts)
     y = np.zeros_like(rows)
+    bias = [w.get(f"feed_forward/experts/{x}/bias") for x in ("wi", "wo")]
+    wi, wo = ([0] * experts if x is None else x for x in bias)
     for first in range(0, len(rows), size):
         own = rows[first : first + size]
         p = softmax(own @ router)
         for e in range(experts):
             best = np.argsort(-p[:, e], kind="stable")[:slots]
-            inner = gelu(own[best] @ w["feed_forward/experts/wi/kernel"][e])
-            out = inner @ w["feed_forward/experts/wo/kernel"][e]
+            x_e = own[best] @ w["feed_forward/experts/wi/kernel"][e] + wi[e]
+            out = gelu(x_e) @ w["feed_forward/experts/wo/kernel"][e] + wo[e]
             y[first + best] += p[best, e, None] * out
     return y.reshape(x.shape)

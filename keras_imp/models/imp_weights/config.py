@@ -62,8 +62,8 @@ def _config(tree: Tree) -> dict[str, Any]:
         "intermediate_dim": _shape(tree, first, expand)[-1],
         "num_layers": len(tree.layers),
         "num_heads": num_heads,
-        "qk_layer_norm": f"{first.stem}/{LAYER['query_norm_gamma']}"
-        in tree.arrays,
+        "qk_layer_norm": _has(tree, first, "query_norm_gamma"),
+        "use_bias": _has(tree, first, "attention_norm_beta"),
         "variant": "imp",
     }
     if tree.routed:
@@ -124,6 +124,10 @@ def _placement(tree: Tree) -> str:
             num_layers=len(tree.layers),
         )
     )
+
+
+def _has(tree: Tree, layer: TreeLayer, weight: str) -> bool:
+    return f"{layer.stem}/{LAYER[weight]}" in tree.arrays
 
 
 def _shape(tree: Tree, layer: TreeLayer, name: str) -> tuple[int, ...]:

@@ -62,8 +62,8 @@ def load_imp_weights(
         ValueError: If an array is missing, has another shape or dtype or
             a number that is not finite; if a module that the encoder uses has
             an array that it does not have, such as a bias or a low-rank update
-            that is not 0; or if the encoder has weights that the first
-            implementation cannot have. No weight has changed then.
+            that is not 0; or if the encoder has weights or options that the
+            first implementation cannot have. No weight has changed then.
         OSError: If the file cannot be read.
 
     Example:

@@ -90,7 +90,7 @@ SOURCE_OF = {
     for source in SOURCES.values()
     for modality in source.modalities
 }
-# By the name that a stack gives its weights.
+# By the name that a stack gives its weights; biases only with `use_bias`.
 LAYER = {
     "attention_norm_gamma": "layer_norm_sa/scale",  # D
     "query_kernel": QUERY,  # D, H, d
@@ -105,6 +105,18 @@ LAYER = {
     "feed_forward_router_kernel": ROUTER,  # D, E
     "experts_expand_kernel": "feed_forward/experts/wi/kernel",  # E, D, F
     "experts_contract_kernel": "feed_forward/experts/wo/kernel",  # E, F, D
+    "attention_norm_beta": "layer_norm_sa/bias",  # D
+    "query_bias": "self_attention/q/bias",  # H, d
+    "key_bias": "self_attention/k/bias",
+    "value_bias": "self_attention/v/bias",
+    "output_bias": "self_attention/o/bias",  # D
+    "query_norm_beta": "self_attention/layer_norm_q/bias",  # d
+    "key_norm_beta": "self_attention/layer_norm_k/bias",
+    "feed_forward_norm_beta": "layer_norm_ffn/bias",  # D
+    "expand_bias": "feed_forward/wi/bias",  # F
+    "contract_bias": "feed_forward/wo/bias",  # D
+    "experts_expand_bias": "feed_forward/experts/wi/bias",  # E, F
+    "experts_contract_bias": "feed_forward/experts/wo/bias",  # E, D
 }
 
 
@@ -119,7 +131,7 @@ def layer_shape(
         num_heads: Number of heads.
 
     Returns:
-        The shape: that of the encoder, but with heads for attention kernels.
+        The shape: that of the encoder, but with heads for attention.
 
     Example:
         >>> from keras_imp.models.imp_weights.names import layer_shape
@@ -129,8 +141,11 @@ def layer_shape(
         (2, 4, 8)
     """
     heads = (num_heads, shape[0] // num_heads)
-    if weight in ("query_kernel", "key_kernel", "value_kernel"):
-        return (shape[0], *heads)
-    if weight == "output_kernel":
+    layer, _, kind = weight.rpartition("_")
+    if layer in ("query", "key", "value"):
+        return (*shape[:-1], *heads)
+    if layer == "output" and kind == "kernel":
         return (*heads, shape[-1])
+    if layer.startswith("experts") and kind == "bias":
+        return (shape[0], shape[-1])  # Ours has an axis of slots between.
     return shape

@@ -18,6 +18,14 @@ from keras_imp.models.imp_weights.names import (
 )
 from keras_imp.models.imp_weights.tree import Tree, TreeLayer
 
+# What no weight shows, and what the first implementation has of it.
+OPTIONS = {
+    "activation": ("gelu_tanh", "gelu"),
+    "layer_norm_epsilon": (1e-6,),
+    "final_norm_epsilon": (None, 1e-6),
+    "causal_text": (False,),
+    "mask_padding": (True,),
+}
 HINT = "Build it with keras_imp.IMPEncoder(**keras_imp.models.imp_config(...))."
 
 
@@ -60,8 +68,9 @@ def encoder_parts(encoder: IMPEncoder, tree: Tree) -> list[Part]:
         All weights but those of embedders and of a pooling of its own.
 
     Raises:
-        ValueError: If the encoder has other layers, or other weights.
+        ValueError: If the encoder has other layers, options or weights.
     """
+    _check_options(encoder)
     _check_layers(encoder, tree)
     parts, own = [], [*encoder.pool.weights]
     for name, embedder in encoder.embedders.items():
@@ -190,13 +199,27 @@ def _part(variable: keras.Variable, name: str) -> Part:
 
 
 def _first_tokens(encoder: IMPEncoder, name: str) -> list[keras.Variable]:
-    if encoder.pooling != "token":
+    if encoder.pooling != "token" or name not in encoder.first_tokens:
         return []
     return [encoder.first_tokens[name]]
 
 
 def _path_in(variable: keras.Variable, name: str) -> str:
     return f"/{variable.path}".partition(f"/{name}/")[2]
+
+
+def _check_options(encoder: IMPEncoder) -> None:
+    for name, allowed in OPTIONS.items():
+        value = getattr(encoder, name)
+        if value not in allowed:
+            raise ValueError(
+                message(
+                    f"`{name}` of the encoder must be one of {allowed}, as in "
+                    "the first implementation.",
+                    HINT,
+                    **{name: value},
+                )
+            )
 
 
 def _check_layers(encoder: IMPEncoder, tree: Tree) -> None:

@@ -17,7 +17,8 @@ CASES = {
     "dense, not stacked": first.Sizes(scanned=False),
     "dense, first token": first.Sizes(first_token=True),
     "sparse, stacked": SPARSE,
-    "sparse, not stacked": dataclasses.replace(SPARSE, scanned=False),
+    "dense, biases": first.Sizes(layers=2, bias=True, scanned=False),
+    "sparse, biases": dataclasses.replace(SPARSE, bias=True),
     "sparse, uniform": dataclasses.replace(
         SPARSE, scanned=False, layers=4, routed=(1, 3)
     ),

@@ -144,6 +144,16 @@ def test_an_encoder_with_weights_of_another_kind_is_refused(rng):
     ) in refusal(tree, shared)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"activation": "quick_gelu"}, {"causal_text": True}, {"use_bias": True}],
+)
+def test_an_encoder_that_computes_something_else_is_refused(tree, options):
+    (name,) = options
+    found = refusal(tree, encoder_of(tree, **options))
+    assert ("self_attention/q/bias" if name == "use_bias" else name) in found
+
+
 def test_a_first_token_must_be_in_the_weights(tree):
     encoder = encoder_of(tree, pooling="token")
     message = refusal(tree, encoder)
