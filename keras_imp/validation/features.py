@@ -24,6 +24,11 @@ MOST_SECONDS = 1000.0
 RATE = 16_000
 # Level of silence, in decibels of full scale: below the least of 16 bits.
 _SILENCE = -100.0
+# Mean difference of frames, of 255, below which a video is one image: what
+# codecs change in it.
+_STILL = 0.05
+# A segment may end so much after its file: times are rounded.
+_PAST_RATIO, _PAST_SECONDS = 1.1, 0.1
 
 # How a feature's values are compared with those of the training data. `scale`:
 # positive, by ratio. `level`: by difference. `category`: by name.
@@ -44,6 +49,7 @@ KINDS: dict[str, str] = {
     "video_brightness": "level",
     "video_contrast": "level",
     "video_motion": "level",
+    "video_moves": "category",
     "video_format": "category",
     "video_has_audio": "category",
     "audio_bytes": "scale",
@@ -51,9 +57,12 @@ KINDS: dict[str, str] = {
     "audio_rate": "category",
     "audio_channels": "category",
     "audio_level": "level",
+    "audio_offset": "level",
     "audio_format": "category",
     "text_words": "scale",
     "text_characters": "scale",
+    "text_rate": "scale",
+    "text_script": "category",
     "label": "label",
     "label_number": "level",
     "weight": "level",
@@ -114,44 +123,6 @@ def features_of(
     return found
 
 
-def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
-    """What is told of the captions of a row.
-
-    Args:
-        texts: The captions, at least one.
-
-    Returns:
-        Features by name; words and characters are those of the longest one.
-
-    Example:
-        >>> from keras_imp.validation.features import features_of_text
-        >>> features_of_text(("a heart", "red"))
-        {'text_words': 2, 'text_characters': 7}
-    """
-    return {
-        "text_words": max(len(text.split()) for text in texts),
-        "text_characters": max(map(len, texts)),
-    }
-
-
-def hash_of_text(text: str) -> str:
-    """A hash of a text, whatever its case, spaces and last stop.
-
-    Args:
-        text: The text.
-
-    Returns:
-        Hexadecimal digits.
-
-    Example:
-        >>> from keras_imp.validation.features import hash_of_text
-        >>> hash_of_text("A heart.") == hash_of_text(" a  heart")
-        True
-    """
-    plain = " ".join(text.casefold().split()).rstrip(" .!")
-    return _digest(plain.encode("utf-8", "surrogatepass"))
-
-
 def _audio(
     source: Path | bytes, start: float, end: float | None, name: str
 ) -> dict[str, Any]:
@@ -163,7 +134,11 @@ def _audio(
         end=last if end is None else min(end, last),
         name=name,
     )
-    return _told("audio", audio, _listen)
+    found = _told("audio", audio, _listen)
+    heard = len(audio.values) / RATE
+    if end is not None and _is_past(min(end, last) - start, heard):
+        found["notes"].append("past_end")
+    return found
 
 
 def _video(
@@ -179,6 +154,8 @@ def _video(
         name=name,
     )
     found = _told("video", video, _watch)
+    if end is not None and _is_past(end, float(video.facts["seconds"])):
+        found["notes"].append("past_end")
     found["audio_fault"] = ""
     if not video.facts["has_audio"]:
         found["audio_fault"] = "no_audio"
@@ -197,6 +174,10 @@ def _video(
                 if note not in ("extension", "truncated")
             ]
     return found
+
+
+def _is_past(end: float, seconds: float) -> bool:
+    return end > _PAST_RATIO * seconds + _PAST_SECONDS
 
 
 def _told(
@@ -233,18 +214,22 @@ def _look(image: np.ndarray) -> dict[str, float]:
     }
 
 
-def _watch(video: np.ndarray) -> dict[str, float]:
+def _watch(video: np.ndarray) -> dict[str, Any]:
     # Of frames that follow each other; one frame does not move.
     steps = np.abs(np.diff(video.astype("int16"), axis=0))
+    motion = float(steps.mean()) if len(steps) else 0.0
     return {
         **_look(video),
-        "motion": float(steps.mean()) if len(steps) else 0.0,
+        "motion": motion,
+        "moves": "moves" if motion > _STILL else "still",
     }
 
 
 def _listen(audio: np.ndarray) -> dict[str, float]:
     power = float(np.mean(np.square(audio, dtype="float64")))
-    return {"level": _decibels(power**0.5)}
+    # Percent of full scale: microphones have none.
+    offset = 100 * float(audio.mean(dtype="float64"))
+    return {"level": _decibels(power**0.5), "offset": offset}
 
 
 def _decibels(amplitude: float) -> float:

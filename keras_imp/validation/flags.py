@@ -11,6 +11,12 @@ import numpy as np
 
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import ERROR, WARNING, Finding
+from keras_imp.validation.flags_of_values import (
+    are_numbers,
+    gaps,
+    odd_labels,
+    repeated_texts,
+)
 from keras_imp.validation.rows import RowKeys
 
 # Flag to its severity and its meaning. The words are written to reports and
@@ -28,6 +34,13 @@ FLAGS: dict[str, tuple[str, str]] = {
     ),
     "label_unseen": (ERROR, "The label is not in the training data."),
     "label_conflict": (WARNING, "The same content has another label, too."),
+    "label_variant": (WARNING, "The label is like a more frequent one."),
+    "label_rare": (WARNING, "One or two rows have the label."),
+    "label_number": (WARNING, "Not a number, as nearly all labels are."),
+    "gap": (WARNING, "No text or no label, which most such rows have."),
+    "text_encoding": (WARNING, "A text was read with a wrong encoding."),
+    "text_repeated": (WARNING, "A text of many rows, where most have others."),
+    "past_end": (WARNING, "The segment ends after its file does."),
     "duplicate": (WARNING, "A copy of another row or file of its split."),
     "blank": (WARNING, "An image or a video of one color."),
     "silent": (WARNING, "Audio of silence."),
@@ -99,6 +112,9 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from _duplicates(keys)
     yield from _unseen_labels(keys)
     yield from _conflicts(keys)
+    yield from odd_labels(keys)
+    yield from gaps(keys)
+    yield from repeated_texts(keys)
 
 
 def text_severity(keys: RowKeys) -> str:
@@ -114,28 +130,6 @@ def text_severity(keys: RowKeys) -> str:
     """
     has_files = any(keys.array_of("files", name).any() for name in MEDIA)
     return WARNING if has_files else ERROR
-
-
-def are_numbers(labels: Sequence[str]) -> bool:
-    """Whether labels are numbers to be predicted, and no classes.
-
-    Args:
-        labels: All different labels.
-
-    Returns:
-        True if all are finite numbers, and one has a decimal point.
-
-    Example:
-        >>> from keras_imp.validation.flags import are_numbers
-        >>> are_numbers(["1", "2"]), are_numbers(["0.5", "2"])
-        (False, True)
-    """
-    try:
-        numbers = [float(label) for label in labels]
-    except ValueError:
-        return False
-    has_point = any("." in label or "e" in label for label in labels)
-    return has_point and bool(np.isfinite(numbers).all())
 
 
 def _of_faults(row: int, faults: Sequence[Sequence[str]]) -> Iterator[Finding]:

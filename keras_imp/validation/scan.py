@@ -12,16 +12,16 @@ from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.reading.aliases import MEDIA
-from keras_imp.validation.features import features_of_text, hash_of_text
 from keras_imp.validation.findings import Finding, Findings
-from keras_imp.validation.flags import (
-    FLAGS,
-    are_numbers,
-    flags_across_rows,
-    flags_of_row,
-)
+from keras_imp.validation.flags import FLAGS, flags_across_rows, flags_of_row
+from keras_imp.validation.flags_of_values import are_numbers, as_number
 from keras_imp.validation.isolated import Answer, Call, call_isolated
 from keras_imp.validation.rows import AGAINST, Part, RowKeys, parts_of
+from keras_imp.validation.texts import (
+    features_of_text,
+    hash_of_text,
+    is_garbled,
+)
 
 TARGET = "keras_imp.validation.features:features_of"
 FILE = "features.jsonl"
@@ -289,9 +289,17 @@ def _take(record: dict[str, Any], column: str, answer: Answer) -> None:
 
 def _add_text(record: dict[str, Any], manifest: Manifest, row: int) -> None:
     texts = _several(manifest, row, "text")
-    if texts:
-        record["features"].update(features_of_text(texts))
-        record["texts"] = [hash_of_text(text) for text in texts]
+    if not texts:
+        return
+    features = record["features"]
+    features.update(features_of_text(texts))
+    record["texts"] = [hash_of_text(text) for text in texts]
+    if any(map(is_garbled, texts)):
+        record["notes"].append("text_encoding")
+    if record["kind"] == "audio" and features.get("audio_seconds"):
+        # Characters in a second: what is spoken takes time.
+        seconds = features["audio_seconds"]
+        features["text_rate"] = features["text_characters"] / seconds
 
 
 def _add_labels(record: dict[str, Any], manifest: Manifest, row: int) -> None:
@@ -348,7 +356,9 @@ def _write_with_flags(
             record["flags"] = findings.of(row)
             features = record["features"]
             if numbers and "label" in features:
-                features["label_number"] = float(features.pop("label")[0])
+                number = as_number(features.pop("label")[0])
+                if number is not None:
+                    features["label_number"] = number
             file.write(json.dumps(record) + "\n")
     commit(unfinished(path), path)
 

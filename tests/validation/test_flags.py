@@ -6,7 +6,7 @@ from PIL import Image
 
 import keras_imp
 from keras_imp.validation import FLAGS, findings, scan_and_flag
-from keras_imp.validation.flags import are_numbers
+from keras_imp.validation.flags_of_values import are_numbers
 
 pytestmark = pytest.mark.one_backend
 

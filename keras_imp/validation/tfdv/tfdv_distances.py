@@ -16,9 +16,9 @@ FEWEST_GROUPS = 20
 MOST_ROWS = 10_000
 # Below every measured distance, so that each is told.
 _TELL_ALL = 1e-9
-# Fraction of the rows with the least and with the largest values, which are
-# left out: one value far away would leave a histogram of one bar. Those are
-# told by the ranges of the schema.
+# Fraction of the rows with the least and with the largest values, which count
+# as the next ones: one value far away would leave a histogram of one bar. Those
+# are told by the ranges of the schema.
 _TRIMMED = 0.01
 
 Rows = list[tuple[str, dict[str, Any]]]
@@ -39,8 +39,9 @@ def compare(
     Returns:
         Anomalies of TFDV.
     """
-    first = _statistics(tfdv, [row for _, row in reference])
-    second = _statistics(tfdv, [row for _, row in rows])
+    first, second = _statistics_of_two(
+        tfdv, [row for _, row in reference], [row for _, row in rows]
+    )
     if skew:
         return tfdv.validate_statistics(
             first, schema, serving_statistics=second
@@ -68,8 +69,11 @@ def calibrated_limits(tfdv: Any, rows: Rows, count: int) -> dict[str, float]:
     largest: dict[str, float] = {}
     for seed in range(SPLITS):
         chosen = _held_out(groups, rows, min(count, len(rows) // 2), seed)
-        first = _statistics(tfdv, [row for g, row in rows if g not in chosen])
-        second = _statistics(tfdv, [row for g, row in rows if g in chosen])
+        first, second = _statistics_of_two(
+            tfdv,
+            [row for g, row in rows if g not in chosen],
+            [row for g, row in rows if g in chosen],
+        )
         for name, distance in _distances(tfdv, first, second).items():
             largest[name] = max(distance, largest.get(name, 0.0))
     return {
@@ -140,14 +144,26 @@ def sampled_rows(path: str, kind: str, parts: list[str]) -> dict[str, Rows]:
     return {part: each.rows for part, each in kept.items() if each.rows}
 
 
-def _statistics(tfdv: Any, rows: list[dict[str, Any]]) -> Any:
+def _statistics_of_two(
+    tfdv: Any, first: list[dict[str, Any]], second: list[dict[str, Any]]
+) -> tuple[Any, Any]:
+    """Statistics of two parts, with each number brought into one range.
+
+    Histograms then have the same bars: TFDV spreads the rows of a bar evenly
+    over the bars of another histogram that it reaches into, and numbers of
+    words, which are few, would be far from themselves.
+    """
     import tfdv_rows
 
-    return tfdv_rows.statistics(tfdv, _trimmed(rows))
+    bounds = _bounds([*first, *second])
+    return tuple(
+        tfdv_rows.statistics(tfdv, _within(rows, bounds))
+        for rows in (first, second)
+    )
 
 
-def _trimmed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows without the values at both ends of each feature."""
+def _bounds(rows: list[dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
+    """The range of each number without what is left out at both ends."""
     numbers: dict[str, list] = collections.defaultdict(list)
     for row in rows:
         for name, (first, *_) in row.items():
@@ -158,15 +174,21 @@ def _trimmed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         values.sort()
         end = min(1 + int(_TRIMMED * len(values)), (len(values) - 1) // 2)
         bounds[name] = values[end], values[-1 - end]
-    return [
-        {
-            name: value
-            for name, value in row.items()
-            if name not in bounds
-            or bounds[name][0] <= value[0] <= bounds[name][1]
-        }
-        for row in rows
-    ]
+    return bounds
+
+
+def _within(
+    rows: list[dict[str, Any]], bounds: dict[str, tuple[Any, Any]]
+) -> list[dict[str, Any]]:
+    """Rows with the numbers out of their range moved to its ends."""
+    moved = []
+    for row in rows:
+        row = dict(row)
+        for name in row.keys() & bounds.keys():
+            low, high = bounds[name]
+            row[name] = [min(max(row[name][0], low), high)]
+        moved.append(row)
+    return moved
 
 
 def _held_out(groups: list[str], rows: Rows, count: int, seed: int) -> set[str]:

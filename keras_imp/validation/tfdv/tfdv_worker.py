@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# A range reaches beyond the 1st and 99th percent by their distance, as a ratio
-# or as a difference, and at least by this.
+# A range reaches beyond the 1st and 99th percent by the square root of their
+# ratio, or by their difference, and at least by this.
 LEAST_RATIO = 4.0
 LEAST_DIFFERENCE = 6.0
 # Fraction of the rows with a value that allows a category to be rare.
@@ -29,6 +29,8 @@ MOST_CLASSES = 1000
 MOST_ROWS = 100_000
 _NEW_VALUE = "ENUM_TYPE_UNEXPECTED_STRING_VALUES"
 FLAG = "flag_"
+# Features of what a row may lack: `gap` and `video_has_audio` tell of it.
+DEPENDENT = ("text_", "audio_")
 
 
 def main(path: str) -> None:
@@ -175,7 +177,9 @@ def make_schema(tfdv: Any, statistics: Any, kinds: dict[str, str]) -> Any:
         if name.startswith(FLAG):
             feature.int_domain.min = feature.int_domain.max = 0
             continue
-        if common.num_non_missing >= ALWAYS * total:
+        if name.startswith(DEPENDENT):
+            feature.presence.min_fraction = 0.0
+        elif common.num_non_missing >= ALWAYS * total:
             feature.presence.min_fraction = 1.0
         kind = kinds.get(name)
         if kind in ("scale", "level"):
@@ -190,7 +194,8 @@ def _set_range(feature: Any, numbers: Any, kind: str) -> None:
     if kind == "scale":
         if low <= 0:
             low = high / LEAST_RATIO
-        ratio = max(LEAST_RATIO, high / low) if low > 0 else LEAST_RATIO
+        # Half of what they span: else few words and many allow a book.
+        ratio = max(LEAST_RATIO, (high / low) ** 0.5 if low > 0 else 0.0)
         low, high = low / ratio, high * ratio
     else:
         reach = max(high - low, LEAST_DIFFERENCE)

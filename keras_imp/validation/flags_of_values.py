@@ -1,0 +1,206 @@
+"""Flags of labels and texts that stand out among those of all rows.
+
+One wrong label in thousands moves no distribution, and a schema that is
+inferred from the rows allows it: it is told by its neighbors.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.validation.findings import WARNING, Finding
+from keras_imp.validation.rows import RowKeys
+
+# A label of so few rows is rare where a usual one has so many times more.
+_FEW = 2
+_TIMES = 20
+# A label that is written like another one which has so many times its rows.
+_LIKELY = 10
+# Labels are compared with each other up to so many.
+_MOST_LABELS = 1000
+# One letter of a shorter label is too much of it.
+_SHORTEST = 4
+# A text of so many rows, and so many times those of a usual one.
+_OFTEN = 20
+# Fraction of rows with a value above which one without it has a gap.
+_MOST_HAVE = 0.5
+# Fraction of labels that are numbers, above which the others are none.
+_NUMBERS = 0.9
+
+
+def gaps(keys: RowKeys) -> Iterator[Finding]:
+    """Rows without a text or a label, which most rows of their kind have.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `gap`, of each row and column.
+    """
+    kinds = np.zeros(len(keys), "int64")
+    values = np.zeros(len(keys), "int64")
+    for name in MEDIA:
+        filled = keys.array_of("files", name) != 0
+        kinds = 2 * kinds + filled
+        values += filled
+    has = {
+        "text": np.isin(np.arange(len(keys)), keys.texts[0]),
+        "label": np.isin(np.arange(len(keys)), keys.labels[0]),
+    }
+    values += has["text"].astype("int64") + has["label"]
+    for column, filled in has.items():
+        alike = np.bincount(kinds)
+        own = np.bincount(kinds, weights=filled)
+        most = own > _MOST_HAVE * alike
+        # One value alone is `incomplete`.
+        for row in np.flatnonzero(~filled & most[kinds] & (values > 1)):
+            yield Finding(int(row), "gap", WARNING, column)
+
+
+def odd_labels(keys: RowKeys) -> Iterator[Finding]:
+    """Labels that are another one misspelled, or that hardly a row has.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `label_variant` and `label_rare`.
+    """
+    names = list(keys.label_names)
+    if not names:
+        return
+    rows, labels = map(np.asarray, keys.labels)
+    if are_numbers(names):
+        for place, name in enumerate(names):
+            if as_number(name) is None:
+                for row in rows[labels == place]:
+                    yield Finding(
+                        int(row), "label_number", WARNING, "label", name
+                    )
+        return
+    counts = np.bincount(labels, minlength=len(names))
+    usual = float(np.median(counts[labels]))
+    for place, name in enumerate(names):
+        like = _likely(name, counts[place], names, counts)
+        flag, detail = "label_variant", f"{name!r}, like {like!r}"
+        if like is None:
+            if counts[place] > _FEW or counts[place] * _TIMES > usual:
+                continue
+            flag, detail = "label_rare", name
+        for row in rows[labels == place]:
+            yield Finding(int(row), flag, WARNING, "label", detail)
+
+
+def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
+    """Texts of many rows, where most rows have one of their own.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `text_repeated`, of each row.
+    """
+    rows, texts = map(np.asarray, keys.texts)
+    if not len(texts):
+        return
+    _, which, counts = np.unique(texts, return_inverse=True, return_counts=True)
+    own = counts[which.reshape(-1)]
+    least = max(_OFTEN, _TIMES * float(np.median(own)))
+    for place in np.flatnonzero(own >= least):
+        detail = f"of {own[place]} rows"
+        yield Finding(
+            int(rows[place]), "text_repeated", WARNING, "text", detail
+        )
+
+
+def are_numbers(labels: Sequence[str]) -> bool:
+    """Whether labels are numbers to be predicted, and no classes.
+
+    Args:
+        labels: All different labels.
+
+    Returns:
+        True if nine of ten are finite numbers, and one has a decimal point.
+
+    Example:
+        >>> from keras_imp.validation.flags_of_values import are_numbers
+        >>> are_numbers(["1", "2"]), are_numbers(["0.5", "2"])
+        (False, True)
+    """
+    numbers = [label for label in labels if as_number(label) is not None]
+    has_point = any("." in label or "e" in label for label in numbers)
+    return has_point and len(numbers) >= _NUMBERS * len(labels)
+
+
+def as_number(label: str) -> float | None:
+    """A label as a number.
+
+    Args:
+        label: The label.
+
+    Returns:
+        The number; None if it is none, or not finite.
+
+    Example:
+        >>> from keras_imp.validation.flags_of_values import as_number
+        >>> as_number("2.5"), as_number("twelve"), as_number("nan")
+        (2.5, None, None)
+    """
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _likely(
+    name: str, count: int, names: list[str], counts: np.ndarray
+) -> str | None:
+    """The label that was meant, if this one is it with an error."""
+    if len(names) > _MOST_LABELS:
+        return None
+    best = None
+    for other in np.argsort(-counts, kind="stable"):
+        if names[other] == name:
+            break
+        written = _plain(names[other])
+        # Alone, "a" and "A" may be two letters.
+        if written == _plain(name) and len(written) > 1:
+            return names[other]
+        is_likely = best is None and counts[other] >= _LIKELY * count
+        if is_likely and _one_error(written, _plain(name)):
+            best = names[other]
+    return best
+
+
+@functools.lru_cache(4096)
+def _plain(label: str) -> str:
+    """A label without case, and without what stands between its words."""
+    return re.sub(r"[\s_-]+", "", label.casefold())
+
+
+def _one_error(first: str, second: str) -> bool:
+    """Whether one letter is missing, added, another, or has changed places.
+
+    Digits count: "class 1" and "class 2" are two labels.
+    """
+    if min(len(first), len(second)) < _SHORTEST or first == second:
+        return False
+    start = 0
+    while start < min(len(first), len(second)) and (
+        first[start] == second[start]
+    ):
+        start += 1
+    if len(first) == len(second):
+        rest, other = first[start:], second[start:]
+        wrong = rest[:1] + other[:1]
+        swapped = rest[:2] == other[:2][::-1] and rest[2:] == other[2:]
+        return swapped or (rest[1:] == other[1:] and wrong.isalpha())
+    if abs(len(first) - len(second)) > 1:
+        return False
+    longer, shorter = sorted((first, second), key=len, reverse=True)
+    is_added = longer[start + 1 :] == shorter[start:]
+    return is_added and longer[start].isalpha()

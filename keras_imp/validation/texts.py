@@ -1,0 +1,117 @@
+"""What is told of a text: how long it is, its script, whether it is garbled."""
+
+import functools
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from typing import Any
+
+# Letters that are looked at, enough for any caption.
+_MOST = 2000
+# Languages that mix scripts: Japanese is written in all three.
+_SAME_SCRIPT = {"CJK": "HAN", "HIRAGANA": "HAN", "KATAKANA": "HAN"}
+NO_LETTERS = "no letters"
+# UTF-8 that was read as Windows-1252: its first byte shows as one of these,
+# with or without what follows it.
+_GARBLED = re.compile("Ã[\u0080-\u00bf\u0152-\u2122]|Â[\u00a0-\u00bf]|â€")
+# What decoders put in the place of bytes that they do not know, and control
+# characters that no text has.
+_LOST = re.compile("[\ufffd\u0080-\u009f]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]{4,}")
+
+
+def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
+    """What is told of the captions of a row.
+
+    Args:
+        texts: The captions, at least one.
+
+    Returns:
+        Features by name; words and characters are those of the longest one.
+
+    Example:
+        >>> from keras_imp.validation.texts import features_of_text
+        >>> features_of_text(("a heart", "red"))
+        {'text_words': 2, 'text_characters': 7, 'text_script': 'LATIN'}
+    """
+    return {
+        "text_words": max(len(text.split()) for text in texts),
+        "text_characters": max(map(len, texts)),
+        "text_script": script_of("".join(texts)),
+    }
+
+
+def script_of(text: str) -> str:
+    """The script that most letters of a text are of.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The first word of Unicode's names of its letters; Han characters and
+        kana are one.
+
+    Example:
+        >>> from keras_imp.validation.texts import script_of
+        >>> script_of("a heart"), script_of("心"), script_of("7")
+        ('LATIN', 'HAN', 'no letters')
+    """
+    letters = [letter for letter in text[:_MOST] if letter.isalpha()]
+    if not letters:
+        return NO_LETTERS
+    return Counter(map(_script, letters)).most_common(1)[0][0]
+
+
+def is_garbled(text: str) -> bool:
+    """Whether a text was decoded with another encoding than its own.
+
+    Args:
+        text: The text.
+
+    Returns:
+        True if characters were lost, or the text is UTF-8 that was read as
+        Windows-1252 or Latin-1.
+
+    Example:
+        >>> from keras_imp.validation.texts import is_garbled
+        >>> is_garbled("a cafÃ©"), is_garbled("a café")
+        (True, False)
+    """
+    if _LOST.search(text) or _GARBLED.search(text):
+        return True
+    return any(_is_utf8(run) for run in _NOT_ASCII.findall(text))
+
+
+def hash_of_text(text: str) -> str:
+    """A hash of a text, whatever its case, spaces and last stop.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Hexadecimal digits.
+
+    Example:
+        >>> from keras_imp.validation.texts import hash_of_text
+        >>> hash_of_text("A heart.") == hash_of_text(" a  heart")
+        True
+    """
+    plain = " ".join(text.casefold().split()).rstrip(" .!")
+    data = plain.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@functools.lru_cache(4096)
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, NO_LETTERS).split()[0]
+    return _SAME_SCRIPT.get(name, name)
+
+
+def _is_utf8(run: str) -> bool:
+    """Whether characters, as bytes of Windows-1252, are valid UTF-8."""
+    try:
+        run.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return False
+    return True

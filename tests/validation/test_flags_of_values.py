@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import soundfile
+
+import keras_imp
+from keras_imp.validation import scan_and_flag
+from keras_imp.validation.flags_of_values import are_numbers
+
+pytestmark = pytest.mark.one_backend
+
+
+def flags_of(tmp_path, columns):
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    scan = scan_and_flag(manifest, tmp_path, workers=1)
+    return [(f.flag, f.row) for f in scan.findings]
+
+
+def with_labels(*labels):
+    return {
+        "text": [f"text {number}" for number in range(len(labels))],
+        "label": list(labels),
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong", ["Golden Eagle ", "golden_eagle", "golden eagel", "goldn eagle"]
+)
+def test_a_misspelled_label_is_told_with_the_one_that_was_meant(
+    tmp_path, wrong
+):
+    labels = ["golden eagle"] * 30 + [wrong]
+    manifest = keras_imp.data.Manifest(with_labels(*labels), root=tmp_path)
+    (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (finding.flag, finding.row) == ("label_variant", 30)
+    assert "'golden eagle'" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("class 1", "class 2"), ("a", "A"), ("cat", "bat"), ("left", "right")],
+)
+def test_labels_that_differ_are_no_variants(tmp_path, first, second):
+    labels = [first] * 30 + [second] * 3
+    assert flags_of(tmp_path, with_labels(*labels)) == []
+
+
+def test_frequent_labels_that_are_alike_are_two(tmp_path):
+    labels = ["t-shirt"] * 20 + ["shirt"] * 20
+    assert flags_of(tmp_path, with_labels(*labels)) == []
+
+
+def test_a_label_of_one_row_is_rare_where_others_have_many(tmp_path):
+    labels = ["cat"] * 40 + ["dog"] * 40 + ["7"]
+    assert flags_of(tmp_path, with_labels(*labels)) == [("label_rare", 80)]
+    labels = [f"species {letter}" for letter in "abcdefgh"]
+    assert flags_of(tmp_path, with_labels(*labels)) == []
+
+
+def test_a_word_among_numbers_is_no_class(tmp_path):
+    labels = [f"{number}.5" for number in range(20)] + ["twelve", "2,5"]
+    assert are_numbers(labels)
+    columns = with_labels(*labels)
+    columns["split"] = ["train"] * 10 + ["test"] * 12
+    assert flags_of(tmp_path, columns) == [
+        ("label_number", 20),
+        ("label_number", 21),
+    ]
+
+
+def test_a_gap_is_told_where_most_rows_have_a_value(tmp_path):
+    for number in range(4):
+        samples = np.random.default_rng(number).uniform(-1, 1, 16000)
+        soundfile.write(tmp_path / f"{number}.wav", samples / 2, 16000)
+    columns = {
+        "audio": [f"{number}.wav" for number in range(4)],
+        "text": ["a", "b", "c", ""],
+        "label": ["x", "", "", "y"],
+    }
+    # Half of the rows have a label: two tasks, and no fault.
+    assert flags_of(tmp_path, columns) == [("gap", 3)]
+
+
+def test_a_text_of_many_rows_is_told_where_most_have_their_own(tmp_path):
+    for number in range(60):
+        samples = np.random.default_rng(number).uniform(-1, 1, 4000)
+        soundfile.write(tmp_path / f"{number}.wav", samples / 2, 16000)
+    audio = [f"{number}.wav" for number in range(60)]
+    own = [f"text {number}" for number in range(40)]
+    columns = {"audio": audio, "text": own + ["untitled"] * 20}
+    found = flags_of(tmp_path, columns)
+    assert found == [("text_repeated", row) for row in range(40, 60)]
+    # Where all texts are of many rows, as those of classes, none is odd.
+    columns["text"] = ["a cat"] * 20 + ["a dog"] * 40
+    assert flags_of(tmp_path, columns) == []
+
+
+def test_a_segment_that_ends_after_its_file_is_told(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 32000)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    columns = {
+        "audio": ["a.wav"] * 3,
+        "text": ["a", "b", "c"],
+        "start": [0.0, 1.0, 0.0],
+        "end": [1.0, 2.05, 2000.0],
+    }
+    assert flags_of(tmp_path, columns) == [("past_end", 2)]
