@@ -156,8 +156,12 @@ def _statistics_of_two(
     import tfdv_rows
 
     bounds = _bounds([*first, *second])
+    # Two rows more, for a part that does not reach the ends of the range.
+    ends = [
+        {name: [bound[end]] for name, bound in bounds.items()} for end in (0, 1)
+    ]
     return tuple(
-        tfdv_rows.statistics(tfdv, _within(rows, bounds))
+        tfdv_rows.statistics(tfdv, [*_within(rows, bounds), *ends])
         for rows in (first, second)
     )
 
