@@ -27,6 +27,8 @@ _SILENCE = -100.0
 # Mean difference of frames, of 255, below which a video is one image: what
 # codecs change in it.
 _STILL = 0.05
+# Mean of samples, of full scale, that no microphone gives.
+_OFFSET = 0.2
 # A segment may end so much after its file: times are rounded.
 _PAST_RATIO, _PAST_SECONDS = 1.1, 0.1
 
@@ -57,7 +59,7 @@ KINDS: dict[str, str] = {
     "audio_rate": "category",
     "audio_channels": "category",
     "audio_level": "level",
-    "audio_offset": "level",
+    "audio_offset": "category",
     "audio_format": "category",
     "text_words": "scale",
     "text_characters": "scale",
@@ -225,11 +227,13 @@ def _watch(video: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _listen(audio: np.ndarray) -> dict[str, float]:
+def _listen(audio: np.ndarray) -> dict[str, Any]:
     power = float(np.mean(np.square(audio, dtype="float64")))
-    # Percent of full scale: microphones have none.
-    offset = 100 * float(audio.mean(dtype="float64"))
-    return {"level": _decibels(power**0.5), "offset": offset}
+    is_offset = abs(float(audio.mean(dtype="float64"))) > _OFFSET
+    return {
+        "level": _decibels(power**0.5),
+        "offset": "offset" if is_offset else "centered",
+    }
 
 
 def _decibels(amplitude: float) -> float:

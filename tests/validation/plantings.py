@@ -294,9 +294,7 @@ def all_plantings() -> list[Planting]:
         ),
         Planting("other format", None, "image_format", _as_jpeg),
         Planting("animation", "several_images", "image_format", _animated),
-        Planting(
-            "no caption", None, "text_words", _set("image", train, text="")
-        ),
+        Planting("no caption", "gap", None, _set("image", train, text="")),
         Planting("no label", None, "label", _set("audio", train, label="")),
         Planting(
             "caption of 720 characters",
