@@ -14,6 +14,7 @@ from keras_imp.data.decoding import (
     decode_image,
     decode_video,
 )
+from keras_imp.validation.sketches import sketch_of
 
 # Of a video: frames, spread evenly, and their height and width. A video of any
 # length then takes little memory, and damage anywhere is met.
@@ -96,7 +97,8 @@ def features_of(
     Returns:
         `reason` and `detail` of a file that cannot be used; else `features`,
         by names of `KINDS`, `notes` of the decoder, and `hash`, hexadecimal
-        digits of what was decoded: equal for files that show the same. Of a
+        digits of what was decoded: equal for files that show the same. Of an
+        image or a video also `sketch` (`sketches.sketch_of`), and of a
         video also `audio_fault`, why its audio cannot be used, `""` if it can.
 
     Example:
@@ -202,11 +204,14 @@ def _told(
         repr((values.shape, str(values.dtype))).encode(),
         np.ascontiguousarray(values),
     )
-    return {
+    found = {
         "features": features,
         "notes": list(decoded.notes),
         "hash": digest,
     }
+    if column != "audio":
+        found["sketch"] = sketch_of(values)
+    return found
 
 
 def _look(image: np.ndarray) -> dict[str, float]:

@@ -18,6 +18,7 @@ from keras_imp.validation.flags_of_values import (
     repeated_texts,
 )
 from keras_imp.validation.rows import RowKeys
+from keras_imp.validation.sketches import near_copies
 
 # Flag to its severity and its meaning. The words are written to reports and
 # compared by scripts: add, never rename.
@@ -33,6 +34,8 @@ FLAGS: dict[str, tuple[str, str]] = {
         "A text is one of another split, too; a warning where rows have files.",
     ),
     "label_unseen": (ERROR, "The label is not in the training data."),
+    "near_image": (WARNING, "The image is nearly one of another split."),
+    "near_video": (WARNING, "The video is nearly one of another split."),
     "label_conflict": (WARNING, "The same content has another label, too."),
     "label_variant": (WARNING, "The label is like a more frequent one."),
     "label_rare": (WARNING, "One or two rows have the label."),
@@ -108,7 +111,11 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
         >>> finding.flag, finding.row, finding.other
         ('leak_image', 1, 0)
     """
-    yield from _leaks(keys)
+    told = set()
+    for finding in _leaks(keys):
+        told.add((finding.column, finding.row))
+        yield finding
+    yield from near_copies(keys.sketches, keys.array_of("part"), told)
     yield from _duplicates(keys)
     yield from _unseen_labels(keys)
     yield from _conflicts(keys)

@@ -8,6 +8,7 @@ import numpy as np
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.manifest.groups import hashes
 from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.validation.sketches import Sketches
 
 # The part of rows that have no split.
 ALL = "all"
@@ -77,6 +78,7 @@ class RowKeys:
         labels: Rows and numbers of all labels.
         label_names: Labels by number.
         group: A hash of the group of each row, 0 for none.
+        sketches: By column: what rows nearly show.
 
     Example:
         >>> from keras_imp.validation.rows import RowKeys
@@ -95,6 +97,7 @@ class RowKeys:
         self.labels = array("q"), array("q")
         self.label_names: dict[str, int] = {}
         self.group = array("Q")
+        self.sketches = {name: Sketches() for name in ("image", "video")}
 
     def __len__(self) -> int:
         return len(self.part)
@@ -133,6 +136,9 @@ class RowKeys:
             file = hash(place) & (2**64 - 1) if place else 0
             self.files[name].append(file)
             self.recordings[name].append(file if record["is_segment"] else 0)
+        for name, sketch in record.get("sketches", {}).items():
+            if name in self.sketches:
+                self.sketches[name].add(row, sketch)
         for digest in record["texts"]:
             self.texts[0].append(row)
             self.texts[1].append(int(digest[:16], 16))

@@ -236,6 +236,7 @@ def _record(
         "files": {},
         "places": {},
         "hashes": {},
+        "sketches": {},
         "texts": [],
         "labels": [],
         "notes": [],
@@ -285,6 +286,7 @@ def _take(record: dict[str, Any], column: str, answer: Answer) -> None:
     record["features"] = {**record["features"], **found["features"]}
     record["notes"] += found["notes"]
     record["hashes"][column] = found["hash"]
+    record["sketches"][column] = found.get("sketch", "")
 
 
 def _add_text(record: dict[str, Any], manifest: Manifest, row: int) -> None:

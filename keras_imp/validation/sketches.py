@@ -1,0 +1,160 @@
+"""Images and videos in a few bytes, to find copies that differ a little.
+
+A copy that was compressed anew or scaled has other pixels, so no hash finds
+it. Its means over 8 x 8 fields differ by one or two of 255.
+"""
+
+from array import array
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_imp.validation.findings import WARNING, Finding
+
+SIDE = 8
+# Frames of a video, evenly spaced.
+FRAMES = 4
+# Root mean square differences of a copy, of 255, in brightness and in color:
+# JPEG of quality 75 and a scale of 3/4 stay below. Of two images of the bundled
+# playground that are of different splits, none comes as near.
+_GRAY, _COLOR = 4.0, 9.0
+# Standard deviation of the fields below which images have nothing to compare.
+_FLAT = 12.0
+_BLOCK = 512
+# Rows of a column that are compared: 200 MB of sketches of videos.
+MOST_ROWS = 250_000
+_LUMA = np.array([0.299, 0.587, 0.114], "float32")
+
+
+def sketch_of(values: np.ndarray) -> str:
+    """The sketch of an image or a video.
+
+    Args:
+        values: uint8, shape `(height, width, 3)`, or with frames before that.
+
+    Returns:
+        Hexadecimal digits of the fields' colors; `""` of what is smaller than
+        8 pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.sketches import sketch_of
+        >>> len(sketch_of(np.zeros((30, 50, 3), "uint8")))
+        384
+    """
+    frames = values[None] if values.ndim == 3 else values
+    height, width = frames.shape[1:3]
+    if min(height, width) < SIDE:
+        return ""
+    if values.ndim > 3:
+        places = np.linspace(0, len(frames) - 1, FRAMES)
+        frames = frames[places.round().astype(int)]
+    fields = _means(_means(frames.astype("float32"), 1), 2)
+    return fields.round().astype("uint8").tobytes().hex()
+
+
+def _means(values: np.ndarray, axis: int) -> np.ndarray:
+    """Means over fields of nearly equal length along an axis."""
+    edges = np.linspace(0, values.shape[axis], SIDE + 1).round().astype(int)
+    sums = np.add.reduceat(values, edges[:-1], axis=axis)
+    lengths = np.diff(edges).reshape([-1 if i == axis else 1 for i in range(4)])
+    return sums / lengths
+
+
+class Sketches:
+    """The sketches of one column.
+
+    Example:
+        >>> from keras_imp.validation.sketches import Sketches
+        >>> sketches = Sketches()
+        >>> sketches.add(3, "00" * 192)
+        >>> len(sketches)
+        1
+    """
+
+    def __init__(self) -> None:
+        self._rows = array("q")
+        self._bytes = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row: int, sketch: str) -> None:
+        """Keep the sketch of a row, of the first 250,000.
+
+        Args:
+            row: Its number.
+            sketch: From `sketch_of`.
+        """
+        if sketch and len(self) < MOST_ROWS:
+            self._rows.append(row)
+            self._bytes += bytes.fromhex(sketch)
+
+    def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Pairs of rows of different parts that nearly show the same.
+
+        Args:
+            part: Part of each row.
+
+        Yields:
+            The row of the later part, and one of an earlier part.
+        """
+        if len(set(part[np.asarray(self._rows)])) < 2:
+            return
+        rows, colors = self._with_contrast()
+        gray = colors @ _LUMA
+        brightness = gray.mean(axis=1)
+        gray -= brightness[:, None]
+        squares = np.square(gray).mean(axis=1)
+        for start in range(0, len(rows), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            # Sorted by brightness: what is nearly equal is not far away.
+            last = np.searchsorted(brightness, brightness[some][-1] + _GRAY)
+            others = slice(start, int(last))
+            products = gray[some] @ gray[others].T / gray.shape[1]
+            apart = brightness[some, None] - brightness[None, others]
+            distance = squares[some, None] + squares[None, others]
+            distance += np.square(apart) - 2 * products
+            for i, j in np.argwhere(distance <= _GRAY**2):
+                first, second = start + i, start + j
+                if first >= second or part[rows[first]] == part[rows[second]]:
+                    continue
+                difference = colors[first] - colors[second]
+                if np.sqrt(np.square(difference).mean()) <= _COLOR:
+                    pair = (int(rows[first]), int(rows[second]))
+                    earlier, later = sorted(pair, key=lambda row: part[row])
+                    yield later, earlier
+
+    def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and colors of sketches that are not flat, by brightness."""
+        rows = np.asarray(self._rows)
+        colors = np.frombuffer(bytes(self._bytes), "uint8")
+        colors = colors.reshape(len(rows), -1, 3).astype("float32")
+        gray = colors @ _LUMA
+        kept = np.flatnonzero(gray.std(axis=1) >= _FLAT)
+        order = kept[np.argsort(gray[kept].mean(axis=1), kind="stable")]
+        return rows[order], colors[order]
+
+
+def near_copies(
+    sketches: dict[str, Sketches], part: np.ndarray, told: set[tuple[str, int]]
+) -> Iterator[Finding]:
+    """Rows that nearly show what a row of an earlier part shows.
+
+    Args:
+        sketches: By column.
+        part: Part of each row.
+        told: Columns and rows that are leaks already.
+
+    Yields:
+        One finding for a row.
+    """
+    for column, kept in sketches.items():
+        found: dict[int, int] = {}
+        for row, other in kept.near(part) if len(kept) else ():
+            found[row] = min(other, found.get(row, other))
+        for row in sorted(found):
+            if (column, row) not in told:
+                yield Finding(
+                    row, f"near_{column}", WARNING, column, other=found[row]
+                )
