@@ -97,6 +97,8 @@ def odd_labels(keys: RowKeys) -> Iterator[Finding]:
 def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
     """Texts of many rows, where most rows have one of their own.
 
+    Rows of one group count once: the images of one thing may share a caption.
+
     Args:
         keys: What identifies the rows.
 
@@ -106,11 +108,17 @@ def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
     rows, texts = map(np.asarray, keys.texts)
     if not len(texts):
         return
-    _, which, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    own = counts[which.reshape(-1)]
+    group = keys.array_of("group")[rows]
+    one = np.where(group == 0, rows.astype("uint64"), group)
+    _, which = np.unique(texts, return_inverse=True)
+    pairs = np.unique(
+        np.stack([which.reshape(-1), one.astype("int64")]), axis=1
+    )
+    own = np.bincount(pairs[0])[which.reshape(-1)]
     least = max(_OFTEN, _TIMES * float(np.median(own)))
     for place in np.flatnonzero(own >= least):
-        detail = f"of {own[place]} rows"
+        what = "groups" if group[place] else "rows"
+        detail = f"of {own[place]} {what}"
         yield Finding(
             int(rows[place]), "text_repeated", WARNING, "text", detail
         )

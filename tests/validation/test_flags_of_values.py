@@ -94,6 +94,20 @@ def test_a_text_of_many_rows_is_told_where_most_have_their_own(tmp_path):
     assert flags_of(tmp_path, columns) == []
 
 
+def test_a_text_of_many_groups_is_told(tmp_path):
+    """A usual one is of the eight images of one thing."""
+    columns = {
+        "text": [f"thing {k // 8}" for k in range(400)],
+        "group": [f"group {k // 8}" for k in range(400)],
+        "label": [f"label {k}" for k in range(400)],
+    }
+    rows = range(0, 400, 16)
+    for row in rows:
+        columns["text"][row] = "untitled"
+    found = [f for f in flags_of(tmp_path, columns) if f[0] == "text_repeated"]
+    assert found == [("text_repeated", row) for row in rows]
+
+
 def test_a_segment_that_ends_after_its_file_is_told(tmp_path):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, 32000)
     soundfile.write(tmp_path / "a.wav", samples, 16000)
