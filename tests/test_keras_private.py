@@ -391,7 +391,9 @@ def names_of_the_package(nodes):
     """What the package defines or assigns, outside of the file in question."""
     names = set()
     for path, node in nodes:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        ):
             names.add(node.name)
         elif isinstance(getattr(node, "ctx", None), ast.Store) and path != HERE:
             names.add(getattr(node, "attr", getattr(node, "id", "")))

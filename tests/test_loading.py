@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 # Keras could make these too, but no file names them: their owners make them.
 PARTS = {
+    "ConvolvedLogMel",
     "TotalsReset",
     "EncoderBody",
     "Experts",
