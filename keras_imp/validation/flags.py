@@ -40,7 +40,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "label_variant": (WARNING, "The label is like a more frequent one."),
     "label_rare": (WARNING, "One or two rows have the label."),
     "label_number": (WARNING, "Not a number, as nearly all labels are."),
-    "gap": (WARNING, "No text or no label, which most such rows have."),
+    "gap": (WARNING, "No text, label or time, which most such rows have."),
     "text_encoding": (WARNING, "A text was read with a wrong encoding."),
     "text_repeated": (WARNING, "A text of many rows, where most have others."),
     "past_end": (WARNING, "The segment ends after its file does."),
@@ -222,7 +222,7 @@ def _duplicates(keys: RowKeys) -> Iterator[Finding]:
 def _unseen_labels(keys: RowKeys) -> Iterator[Finding]:
     names = list(keys.label_names)
     reference = [i for i, part in enumerate(keys.parts) if part.is_reference]
-    if not reference or len(keys.parts) == 1 or are_numbers(names):
+    if not reference or len(keys.parts) == 1 or are_numbers(keys):
         return
     rows, labels = map(np.asarray, keys.labels)
     trained = np.isin(keys.array_of("part")[rows], reference)
@@ -242,7 +242,7 @@ def _unseen_labels(keys: RowKeys) -> Iterator[Finding]:
 
 def _conflicts(keys: RowKeys) -> Iterator[Finding]:
     """Rows whose content has another label in an earlier row."""
-    if are_numbers(list(keys.label_names)):
+    if are_numbers(keys):
         return
     rows, labels = map(np.asarray, keys.labels)
     # Rows with one label each: of several, each may be true.

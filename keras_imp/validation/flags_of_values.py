@@ -6,7 +6,7 @@ inferred from the rows allows it: it is told by its neighbors.
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -27,12 +27,12 @@ _SHORTEST = 4
 _OFTEN = 20
 # Fraction of rows with a value above which one without it has a gap.
 _MOST_HAVE = 0.5
-# Fraction of labels that are numbers, above which the others are none.
+# Fraction of rows whose labels are numbers, above which the others are none.
 _NUMBERS = 0.9
 
 
 def gaps(keys: RowKeys) -> Iterator[Finding]:
-    """Rows without a text or a label, which most rows of their kind have.
+    """Rows without a text, a label or a time that most of their kind have.
 
     Args:
         keys: What identifies the rows.
@@ -51,6 +51,7 @@ def gaps(keys: RowKeys) -> Iterator[Finding]:
         "label": np.isin(np.arange(len(keys)), keys.labels[0]),
     }
     values += has["text"].astype("int64") + has["label"]
+    has |= {name: np.asarray(keys.times[name], bool) for name in keys.times}
     for column, filled in has.items():
         alike = np.bincount(kinds)
         own = np.bincount(kinds, weights=filled)
@@ -73,7 +74,7 @@ def odd_labels(keys: RowKeys) -> Iterator[Finding]:
     if not names:
         return
     rows, labels = map(np.asarray, keys.labels)
-    if are_numbers(names):
+    if are_numbers(keys):
         for place, name in enumerate(names):
             if as_number(name) is None:
                 for row in rows[labels == place]:
@@ -124,23 +125,35 @@ def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
         )
 
 
-def are_numbers(labels: Sequence[str]) -> bool:
+def are_numbers(keys: RowKeys) -> bool:
     """Whether labels are numbers to be predicted, and no classes.
 
     Args:
-        labels: All different labels.
+        keys: What identifies the rows.
 
     Returns:
-        True if nine of ten are finite numbers, and one has a decimal point.
+        True if those of nine of ten rows are finite numbers, and one has a
+        decimal point.
 
     Example:
         >>> from keras_imp.validation.flags_of_values import are_numbers
-        >>> are_numbers(["1", "2"]), are_numbers(["0.5", "2"])
-        (False, True)
+        >>> from keras_imp.validation.rows import RowKeys
+        >>> keys = RowKeys()
+        >>> for label in ("0.5", "2"):
+        ...     keys.add(0, {"places": {}, "is_segment": False, "hashes": {},
+        ...                  "texts": [], "labels": [label]})
+        >>> are_numbers(keys)
+        True
     """
-    numbers = [label for label in labels if as_number(label) is not None]
+    counts = np.bincount(np.asarray(keys.labels[1], "int64"))
+    numbers = {
+        label: int(counts[place])
+        for label, place in keys.label_names.items()
+        if as_number(label) is not None
+    }
     has_point = any("." in label or "e" in label for label in numbers)
-    return has_point and len(numbers) >= _NUMBERS * len(labels)
+    most = _NUMBERS * float(counts.sum())
+    return has_point and sum(numbers.values()) >= most
 
 
 def as_number(label: str) -> float | None:

@@ -146,7 +146,7 @@ def scan_and_flag(
                 file.write(json.dumps(record) + "\n")
     findings.add(flags_across_rows(keys), skipped)
     path = folder / FILE
-    numbers = bool(keys.label_names) and are_numbers(list(keys.label_names))
+    numbers = bool(keys.label_names) and are_numbers(keys)
     _write_with_flags(scanned, path, findings, numbers)
     scanned.unlink()
     counts = np.bincount(keys.array_of("part"), minlength=len(keys.parts))
@@ -255,7 +255,9 @@ def _record(
             continue
         record["places"][column] = place
         _take(record, column, next(answers))
-    record["is_segment"] = bool(span_of(manifest, row))
+    span = span_of(manifest, row)
+    record["is_segment"] = bool(span)
+    record["times"] = list(span)
     _add_text(record, manifest, row)
     _add_labels(record, manifest, row)
     return record

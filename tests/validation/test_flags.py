@@ -6,7 +6,6 @@ from PIL import Image
 
 import keras_imp
 from keras_imp.validation import FLAGS, findings, scan_and_flag
-from keras_imp.validation.flags_of_values import are_numbers
 
 pytestmark = pytest.mark.one_backend
 
@@ -115,7 +114,9 @@ def test_numbers_are_no_unseen_labels(tmp_path):
         "split": ["train", "train", "test"],
     }
     assert flags_of(tmp_path, columns) == []
-    assert not are_numbers(["1", "2"])
+    # Of whole numbers nothing is said: they may be numbers of classes.
+    columns["label"] = ["1", "1", "2"]
+    assert flags_of(tmp_path, columns) == [("label_unseen", 2, None)]
 
 
 def test_one_image_with_two_labels_is_a_conflict(tmp_path, images):

@@ -4,7 +4,6 @@ import soundfile
 
 import keras_imp
 from keras_imp.validation import scan_and_flag
-from keras_imp.validation.flags_of_values import are_numbers
 
 pytestmark = pytest.mark.one_backend
 
@@ -58,7 +57,6 @@ def test_a_label_of_one_row_is_rare_where_others_have_many(tmp_path):
 
 def test_a_word_among_numbers_is_no_class(tmp_path):
     labels = [f"{number}.5" for number in range(20)] + ["twelve", "2,5"]
-    assert are_numbers(labels)
     columns = with_labels(*labels)
     columns["split"] = ["train"] * 10 + ["test"] * 12
     assert flags_of(tmp_path, columns) == [
@@ -106,6 +104,27 @@ def test_a_text_of_many_groups_is_told(tmp_path):
         columns["text"][row] = "untitled"
     found = [f for f in flags_of(tmp_path, columns) if f[0] == "text_repeated"]
     assert found == [("text_repeated", row) for row in rows]
+
+
+def test_a_few_values_of_many_rows_are_numbers_too(tmp_path):
+    columns = with_labels(*["0.5", "1.25"] * 30, "twelve", "2,5")
+    assert flags_of(tmp_path, columns) == [
+        ("label_number", 60),
+        ("label_number", 61),
+    ]
+
+
+def test_a_start_that_is_no_number_is_told(tmp_path):
+    """It would be read as the start of the file."""
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 32000)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    columns = {
+        "audio": ["a.wav"] * 4,
+        "text": ["a", "b", "c", "d"],
+        "start": [0.0, 0.5, np.nan, 1.0],
+        "end": [0.4, 0.9, 1.0, 1.5],
+    }
+    assert flags_of(tmp_path, columns) == [("gap", 2)]
 
 
 def test_a_segment_that_ends_after_its_file_is_told(tmp_path):
