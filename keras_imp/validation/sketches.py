@@ -18,8 +18,11 @@ FRAMES = 4
 # JPEG of quality 75 and a scale of 3/4 stay below. Of two images of the bundled
 # playground that are of different splits, none comes as near.
 _GRAY, _COLOR = 4.0, 9.0
-# Standard deviation of the fields below which images have nothing to compare.
-_FLAT = 12.0
+# The same of brightness, of the standard deviation of the fields: what is small
+# before a plain background differs little from anything else there.
+_RELATIVE = 0.2
+# Standard deviation below which images have nothing to compare.
+_FLAT = 6.0
 _BLOCK = 512
 # Rows of a column that are compared: 200 MB of sketches of videos.
 MOST_ROWS = 250_000
@@ -118,6 +121,9 @@ class Sketches:
             for i, j in np.argwhere(distance <= _GRAY**2):
                 first, second = start + i, start + j
                 if first >= second or part[rows[first]] == part[rows[second]]:
+                    continue
+                least = min(squares[first], squares[second])
+                if distance[i, j] > _RELATIVE**2 * least:
                     continue
                 difference = colors[first] - colors[second]
                 if np.sqrt(np.square(difference).mean()) <= _COLOR:
