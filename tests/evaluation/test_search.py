@@ -63,14 +63,21 @@ def test_shuffled_captions_fall_to_chance(trained):
 
 def test_rows_of_one_text_answer_each_other(trained):
     model, x = trained
-    twice = {m: np.concatenate([v, v]) for m, v in x.items()}
+    # Half of the answers are wrong: then intervals are widest.
+    wrong = {
+        **x,
+        "text": np.concatenate(
+            [x["text"][1:24], x["text"][:1], x["text"][24:]]
+        ),
+    }
+    twice = {m: np.concatenate([v, v]) for m, v in wrong.items()}
     report = evaluate_retrieval(model, "captions", twice, ks=(1,))
-    once = evaluate_retrieval(model, "captions", x, ks=(1,))
+    once = evaluate_retrieval(model, "captions", wrong, ks=(1,))
     name = "image to text, R@1"
     assert report[name] == once[name]
     # As many texts as before are independent: the interval is as wide.
     width = report.values[name].high - report.values[name].low
-    assert width > 0.7 * (once.values[name].high - once.values[name].low)
+    assert width > 0.85 * (once.values[name].high - once.values[name].low)
     assert report.chance[name] == pytest.approx(2 / (2 * NUM))
 
 

@@ -139,6 +139,18 @@ def shared_store(folder: Path, shape: tuple[int, ...], dtype: str) -> Store:
         return store
 
 
+def write_stores() -> None:
+    """Write what the stores of this process have in memory.
+
+    A store that something still refers to would write at the end of the
+    process only: call this at the end of a run.
+    """
+    with _LOCK:
+        stores = list(_STORES.values())
+    for store in stores:
+        store.write()
+
+
 _STORES: weakref.WeakValueDictionary[Path, Store] = (
     weakref.WeakValueDictionary()
 )

@@ -10,6 +10,7 @@ import keras
 
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.records import TooManyBadFilesError
+from keras_imp.data.records.store import write_stores
 from keras_imp.evaluation.own_data import features, plots, show
 from keras_imp.evaluation.own_data.build import build_model
 from keras_imp.evaluation.own_data.choices import choose_sizes
@@ -204,6 +205,7 @@ class OwnDataRun:
         }
         write_json(self.folder / "results.json", results)
         self.written["results.json"] = "the table above"
+        write_stores()
         self._report(lines, measured)
         return lines
 
