@@ -95,6 +95,9 @@ def fraction(hits: np.ndarray, groups: np.ndarray | None = None) -> Estimate:
     if places is None:
         return wilson(int(hits.sum()), len(hits))
     sums, counts = np.bincount(places, hits), np.bincount(places)
+    if hits.all() or not hits.any():
+        # Drawn anew, they would be all alike: an interval without width.
+        return wilson(len(sums) if hits.all() else 0, len(sums))
 
     def of(weights: np.ndarray) -> np.ndarray:
         return (weights @ sums) / (weights @ counts)

@@ -68,6 +68,12 @@ def test_examples_that_depend_on_each_other_are_drawn_together():
     assert coverage(as_if_alone, draw, 0.3) < 0.7
 
 
+def test_groups_that_are_all_right_are_as_many_examples():
+    hits, groups = np.ones(40, bool), np.arange(40) // 4
+    assert intervals.fraction(hits, groups) == intervals.wilson(10, 10)
+    assert intervals.fraction(~hits, groups) == intervals.wilson(0, 10)
+
+
 def test_intervals_of_medians_hold_the_truth():
     def draw(generator):
         return (generator.normal(5.0, 2.0, 101),)
