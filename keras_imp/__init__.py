@@ -28,7 +28,7 @@ _HOMES = {
     "TaskMixture": "keras_imp.training.input.task_mixture",
     "TokenBudget": "keras_imp.data.shapes.token_budget",
     "ZeroShotClassifier": "keras_imp.evaluation.zero_shot",
-    "evaluate_retrieval": "keras_imp.evaluation.search",
+    "evaluate_retrieval": "keras_imp.evaluation.retrieval_report",
     "export": "keras_imp.exporting.export_files",
     "inspect_routing": "keras_imp.evaluation.routing",
     "list_presets": "keras_imp.models.presets.table",

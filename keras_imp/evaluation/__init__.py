@@ -17,13 +17,13 @@ from keras_imp.evaluation.page import (
 from keras_imp.evaluation.prompts import PROMPTS
 from keras_imp.evaluation.report import Report
 from keras_imp.evaluation.retrieval import recall_at, same_text
+from keras_imp.evaluation.retrieval_report import evaluate_retrieval
 from keras_imp.evaluation.routing import Routing, inspect_routing
 from keras_imp.evaluation.routing_plots import (
     RoutingHeatMap,
     plot_heat_map,
     plot_overlay,
 )
-from keras_imp.evaluation.search import evaluate_retrieval
 from keras_imp.evaluation.zero_shot import ZeroShotClassifier
 
 __all__ = [

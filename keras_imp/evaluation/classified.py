@@ -1,6 +1,5 @@
 """The report of a classification, from the scores of the classes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,22 +13,26 @@ DEPTH = 5
 
 
 def report_of_classes(
+    title: str,
     scores: np.ndarray,
     labels: np.ndarray,
     class_names: list[str],
     groups: np.ndarray | None = None,
-) -> Callable[..., Report]:
+    **settings: Any,
+) -> Report:
     """Accuracy, accuracy among the first 5, and the recall of each class.
 
     Args:
+        title: What was evaluated.
         scores: Shape `(examples, classes)`; the largest is the prediction. A
             class as high as the right one counts as higher.
         labels: Right classes, integers, shape `(examples,)`.
         class_names: Names of the classes.
         groups: As in `intervals.fraction`.
+        **settings: What the figures depend on.
 
     Returns:
-        From a title, and settings by name, to the report.
+        The report.
 
     Raises:
         ValueError: If `labels` are no positions of classes, one per example.
@@ -39,7 +42,7 @@ def report_of_classes(
         >>> from keras_imp.evaluation.classified import report_of_classes
         >>> scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
         >>> report = report_of_classes(
-        ...     scores, np.array([0, 1, 1]), ["cat", "dog"])("pets")
+        ...     "pets", scores, np.array([0, 1, 1]), ["cat", "dog"])
         >>> round(report["accuracy"], 3), report.per_class["dog"].value
         (0.667, 0.5)
     """
@@ -63,11 +66,7 @@ def report_of_classes(
         class_names[k]: wilson(hit_counts[k], int(counts[k]))
         for k in np.flatnonzero(counts)
     }
-
-    def make(title: str, **settings: Any) -> Report:
-        return Report(title, values, len(labels), chance, per_class, settings)
-
-    return make
+    return Report(title, values, len(labels), chance, per_class, settings)
 
 
 def _checked(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:

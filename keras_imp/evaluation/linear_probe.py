@@ -6,10 +6,7 @@ import numpy as np
 
 from keras_imp._errors import check_integer, message
 from keras_imp._optional import require
-from keras_imp._repr import ShowsArguments
-from keras_imp.evaluation.classified import report_of_classes
-from keras_imp.evaluation.pooled import features_of
-from keras_imp.evaluation.report import Report
+from keras_imp.evaluation.frozen_classifier import FrozenClassifier
 
 # Inverse strengths of the penalty that are tried.
 STRENGTHS = tuple(10.0**power for power in range(-4, 4))
@@ -17,7 +14,7 @@ STRENGTHS = tuple(10.0**power for power in range(-4, 4))
 CHOOSING = 0.2
 
 
-class LinearProbe(ShowsArguments):
+class LinearProbe(FrozenClassifier):
     """Logistic regression on the vectors of a frozen encoder.
 
     Args:
@@ -46,6 +43,8 @@ class LinearProbe(ShowsArguments):
         20
     """
 
+    method = "linear probe"
+
     def __init__(
         self,
         encoder: Any,
@@ -56,12 +55,8 @@ class LinearProbe(ShowsArguments):
         batch_size: int = 64,
     ):
         require("sklearn", extra="probe")
-        self.encoder = encoder
-        self.modality = modality
-        self.class_names = list(class_names)
-        self.layer = layer
+        super().__init__(encoder, modality, class_names, layer, batch_size)
         self.strengths = tuple(strengths)
-        self.batch_size = batch_size
         self._model: Any = None
 
     def fit(
@@ -88,8 +83,9 @@ class LinearProbe(ShowsArguments):
             Itself.
 
         Raises:
-            ValueError: If a class has fewer examples than are asked for, or
-                there is only one class.
+            ValueError: If a class has fewer examples than are asked for, there
+                is only one class, or no example is left to choose the
+                strength.
         """
         labels = np.asarray(labels)
         generator = np.random.default_rng(seed)
@@ -107,6 +103,15 @@ class LinearProbe(ShowsArguments):
         train = np.ones(len(labels), bool)
         if validation is None:
             train = ~_held_out(labels, generator)
+            if train.all():
+                raise ValueError(
+                    message(
+                        "A class must have two examples, one of which helps to "
+                        "choose the strength.",
+                        "Or give others: validation=(x, labels).",
+                        examples=len(labels),
+                    )
+                )
             held = features[~train], labels[~train]
         else:
             held = self._features(validation[0]), np.asarray(validation[1])
@@ -140,35 +145,8 @@ class LinearProbe(ShowsArguments):
         scores[:, self._model.classes_] = found
         return scores
 
-    def evaluate(
-        self,
-        x: np.ndarray,
-        labels: np.ndarray,
-        groups: np.ndarray | None = None,
-    ) -> Report:
-        """Measure the classification of other examples.
-
-        Args:
-            x: Inputs of the encoder, row by row.
-            labels: Positions in `class_names`.
-            groups: As in `ZeroShotClassifier.evaluate`.
-
-        Returns:
-            The report.
-        """
-        report = report_of_classes(
-            self.predict(x), labels, self.class_names, groups
-        )
-        return report(
-            f"{self.modality}, linear probe",
-            layer=self.layer,
-            strength=self._strength,
-        )
-
-    def _features(self, x: np.ndarray) -> np.ndarray:
-        return features_of(
-            self.encoder, self.modality, x, self.layer, self.batch_size
-        )
+    def _settings(self) -> dict[str, Any]:
+        return {"strength": self._strength}
 
     def _regression(
         self, strength: float, features: np.ndarray, labels: np.ndarray

@@ -5,16 +5,14 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import check_integer, message
-from keras_imp._repr import ShowsArguments
-from keras_imp.evaluation.classified import report_of_classes
-from keras_imp.evaluation.pooled import features_of
-from keras_imp.evaluation.report import Report
+from keras_imp.evaluation.frozen_classifier import FrozenClassifier
+from keras_imp.evaluation.nearest import nearest
 
 # Of the votes, as in the reference.
 TEMPERATURE = 0.07
 
 
-class NearestNeighbors(ShowsArguments):
+class NearestNeighbors(FrozenClassifier):
     """Classes by the examples whose vectors are nearest; nothing is fitted.
 
     Each of the k nearest examples votes for its class with the weight
@@ -47,6 +45,8 @@ class NearestNeighbors(ShowsArguments):
         discrimination, 2018.
     """
 
+    method = "nearest neighbors"
+
     def __init__(
         self,
         encoder: Any,
@@ -57,12 +57,8 @@ class NearestNeighbors(ShowsArguments):
         batch_size: int = 64,
     ):
         check_integer(1, k=k)
-        self.encoder = encoder
-        self.modality = modality
-        self.class_names = list(class_names)
+        super().__init__(encoder, modality, class_names, layer, batch_size)
         self.k = k
-        self.layer = layer
-        self.batch_size = batch_size
         self._known: tuple[np.ndarray, np.ndarray] | None = None
 
     def fit(self, x: np.ndarray, labels: np.ndarray) -> "NearestNeighbors":
@@ -93,52 +89,16 @@ class NearestNeighbors(ShowsArguments):
         if self._known is None:
             raise ValueError(message("Call `fit` first.", fitted=False))
         vectors, labels = self._known
-        k = min(self.k, len(labels))
-        # Vectors of all examples are small beside their similarities.
-        found = [
-            self._votes(some @ vectors.T, labels, k)
-            for some in np.array_split(
-                self._vectors(x), -(-len(x) // self.batch_size)
-            )
-        ]
-        return np.concatenate(found)
-
-    def evaluate(
-        self,
-        x: np.ndarray,
-        labels: np.ndarray,
-        groups: np.ndarray | None = None,
-    ) -> Report:
-        """Measure the classification of other examples.
-
-        Args:
-            x: Inputs of the encoder, row by row.
-            labels: Positions in `class_names`.
-            groups: As in `ZeroShotClassifier.evaluate`.
-
-        Returns:
-            The report.
-        """
-        report = report_of_classes(
-            self.predict(x), labels, self.class_names, groups
-        )
-        return report(
-            f"{self.modality}, nearest neighbors", layer=self.layer, k=self.k
-        )
-
-    def _votes(
-        self, similarities: np.ndarray, labels: np.ndarray, k: int
-    ) -> np.ndarray:
-        nearest = np.argpartition(-similarities, k - 1, axis=1)[:, :k]
-        near = np.take_along_axis(similarities, nearest, axis=1)
-        weights = np.exp((near - near.max(axis=1, keepdims=True)) / TEMPERATURE)
-        votes = np.zeros((len(near), len(self.class_names)))
-        rows = np.repeat(np.arange(len(near)), k)
-        np.add.at(votes, (rows, labels[nearest].ravel()), weights.ravel())
+        positions, products = nearest(self._vectors(x), vectors, self.k)
+        weights = np.exp((products - products[:, :1]) / TEMPERATURE)
+        votes = np.zeros((len(positions), len(self.class_names)))
+        rows = np.arange(len(positions))[:, None]
+        np.add.at(votes, (rows, labels[positions]), weights)
         return votes / votes.sum(axis=1, keepdims=True)
 
+    def _settings(self) -> dict[str, Any]:
+        return {"k": self.k}
+
     def _vectors(self, x: np.ndarray) -> np.ndarray:
-        found = features_of(
-            self.encoder, self.modality, x, self.layer, self.batch_size
-        )
+        found = self._features(x)
         return found / np.linalg.norm(found, axis=1, keepdims=True)

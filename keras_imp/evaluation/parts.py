@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_imp._errors import message
+from keras_imp.tasks.combined import tasks_and_parts
+
 
 def predict_part(
     model: Any, name: str, x: dict[str, np.ndarray], batch_size: int
@@ -34,3 +37,33 @@ def predict_part(
     task, _, part = name.partition("/")
     predicted = model.predict(x, task=task, batch_size=batch_size, verbose=0)
     return predicted[part] if part else predicted
+
+
+def find_part(model: Any, name: str) -> Any:
+    """A task of a model, or a part of one.
+
+    Args:
+        model: An `AlternatingModel`.
+        name: Name of a task, or `"<task>/<part>"`.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: If the model has none of that name.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.evaluation.parts import find_part
+        >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2, ("image",))
+        >>> model = keras_imp.AlternatingModel(encoder, [
+        ...     keras_imp.tasks.Classification("kind", "image", 3)])
+        >>> find_part(model, "kind").num_classes
+        3
+    """
+    known = tasks_and_parts(model.tasks)
+    if name not in known:
+        raise ValueError(
+            message(f"The model has the tasks {list(known)}.", task=name)
+        )
+    return known[name]

@@ -12,7 +12,7 @@ from keras_imp._files import write_text
 from keras_imp._repr import ShowsArguments
 from keras_imp.evaluation.classified import report_of_classes
 from keras_imp.evaluation.fingerprint import fingerprint
-from keras_imp.evaluation.parts import predict_part
+from keras_imp.evaluation.parts import find_part, predict_part
 from keras_imp.evaluation.prompts import prompts_of
 from keras_imp.evaluation.report import Report
 from keras_imp.tasks.combined import Combined, tasks_and_parts
@@ -149,11 +149,13 @@ class ZeroShotClassifier(ShowsArguments):
         Raises:
             ValueError: As in `predict`, or if `labels` do not fit.
         """
-        scores = self.predict(x, views)
-        report = report_of_classes(scores, labels, self.class_names, groups)
         (modality,) = x
-        return report(
+        return report_of_classes(
             f"{self.task}, {modality}, zero-shot",
+            self.predict(x, views),
+            labels,
+            self.class_names,
+            groups,
             prompts=list(self.prompts),
             views=views,
         )
@@ -269,18 +271,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check_task(model: Any, name: str) -> None:
     """Raise unless a name is that of a contrastive task on text."""
-    known = tasks_and_parts(model.tasks)
-    if name not in known:
-        raise ValueError(
-            message(f"The model has the tasks {list(known)}.", task=name)
-        )
-    task = known[name]
+    task = find_part(model, name)
     is_combined = isinstance(task, Combined)
     if is_combined or "text" not in task.modalities:
         raise ValueError(
             message(
                 "The task must be contrastive and have the modality 'text'.",
-                f"Name one of its parts: {list(known)}." if is_combined else "",
+                f"Name one of its parts: {list(tasks_and_parts(model.tasks))}."
+                if is_combined
+                else "",
                 task=name,
                 modalities=task.modalities,
             )

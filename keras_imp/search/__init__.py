@@ -17,7 +17,7 @@ _HOMES = {
     "SearchModel": "keras_imp.search.search_model",
     "embed": "keras_imp.search.embedding",
     "make_app": "keras_imp.search.app",
-    "nearest": "keras_imp.search.exact",
+    "nearest": "keras_imp.evaluation.nearest",
 }
 
 __all__ = sorted(_HOMES)

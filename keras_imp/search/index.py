@@ -20,7 +20,8 @@ import numpy as np
 
 from keras_imp._errors import message
 from keras_imp._files import unfinished
-from keras_imp.search import approximate, exact
+from keras_imp.evaluation.nearest import nearest
+from keras_imp.search import approximate
 from keras_imp.search.errors import SearchError
 
 VECTORS, ITEMS, ABOUT, GRAPH = (
@@ -220,7 +221,7 @@ class Index:
             SearchError: If shapes do not fit, or there is no graph.
         """
         if exactly:
-            positions, products = exact.nearest(queries, self._in_memory, k)
+            positions, products = nearest(queries, self._in_memory, k)
         else:
             positions, products = approximate.nearest(queries, self._graph, k)
         return [

@@ -88,6 +88,7 @@ def test_what_does_not_fit_is_refused(encoder, clothes):
         (lambda: probe.predict(images), "Call `fit` first."),
         (lambda: probe.fit(images, labels, shots=999), "as many examples"),
         (lambda: probe.fit(images[:1], labels[:1]), "examples of two classes"),
+        (lambda: probe.fit(images, labels, shots=1), "must have two examples"),
         (
             lambda: features_of(encoder, "audio", images),
             "The encoder has the modalities ('image', 'text')",

@@ -18,7 +18,7 @@ def report_of(classes):
     scores = generator.normal(size=(200, classes))
     labels = generator.integers(0, classes, 200)
     names = [f"class $_{k}" for k in range(classes)]
-    return report_of_classes(scores, labels, names)("guesses", prompts=["{}"])
+    return report_of_classes("guesses", scores, labels, names, prompts=["{}"])
 
 
 def test_json_has_all_of_a_report(tmp_path):

@@ -4,8 +4,8 @@ import numpy as np
 
 from keras_imp._errors import check_integer, message
 
-# Vectors that are compared at once.
-CHUNK = 65536
+# Queries and vectors that are compared at once: 64 MB of products.
+BLOCK, CHUNK = 256, 65536
 
 
 def nearest(
@@ -29,7 +29,7 @@ def nearest(
 
     Example:
         >>> import numpy as np
-        >>> from keras_imp.search import nearest
+        >>> from keras_imp.evaluation.nearest import nearest
         >>> positions, products = nearest(
         ...     np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]]), 1)
         >>> positions.tolist(), products.tolist()
@@ -39,6 +39,19 @@ def nearest(
     _check(queries, vectors)
     queries = np.asarray(queries, "float32")
     k = min(k, len(vectors))
+    positions = np.empty((len(queries), k), "int64")
+    products = np.empty((len(queries), k), "float32")
+    for start in range(0, len(queries), BLOCK):
+        rows = slice(start, start + BLOCK)
+        found = _nearest(queries[rows], vectors, k, chunk)
+        positions[rows], products[rows] = found
+    return positions, products
+
+
+def _nearest(
+    queries: np.ndarray, vectors: np.ndarray, k: int, chunk: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for a few queries."""
     positions = np.zeros((len(queries), 0), "int64")
     products = np.zeros((len(queries), 0), "float32")
     for start in range(0, len(vectors), chunk):

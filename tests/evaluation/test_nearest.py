@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from keras_imp.search import nearest
+from keras_imp.evaluation.nearest import nearest
 
 pytestmark = pytest.mark.one_backend
 

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import check_positive, message
-from keras_imp.evaluation.intervals import fraction, median
-from keras_imp.evaluation.parts import predict_part
+from keras_imp.evaluation.intervals import Estimate, fraction, median
+from keras_imp.evaluation.parts import find_part, predict_part
 from keras_imp.evaluation.ranks import CHUNK, ranks
 from keras_imp.evaluation.report import Report
 from keras_imp.evaluation.retrieval import chance_recall
-from keras_imp.tasks.combined import tasks_and_parts
 
 KS = (1, 5, 10)
 
@@ -68,9 +67,11 @@ def evaluate_retrieval(
     if groups is None:
         groups = _same_texts(x["text"]) if "text" in x else np.arange(rows)
     vectors: dict[str, np.ndarray] = {}
-    for modality, values in x.items():
-        vectors |= predict_part(model, task, {modality: values}, batch_size)
-    report = Report(f"{task}, retrieval", {}, rows, {}, {}, {"ks": list(ks)})
+    for modality, inputs in x.items():
+        vectors |= predict_part(model, task, {modality: inputs}, batch_size)
+    counts = _sizes(groups)
+    values: dict[str, Estimate] = {}
+    chance: dict[str, float] = {}
     for query, item in permutations(x, 2):
         found = ranks(
             vectors[f"{query}_to_{item}"],
@@ -79,30 +80,21 @@ def evaluate_retrieval(
             groups,
             chunk,
         )
-        report = _with(report, f"{query} to {item}", found, groups, ks)
-    return report
+        for k in ks:
+            name = f"{query} to {item}, R@{k}"
+            values[name] = fraction(found <= k, groups)
+            chance[name] = chance_recall(counts, rows, k)
+        values[f"{query} to {item}, median rank"] = median(found, groups)
+    title, settings = f"{task}, retrieval", {"ks": list(ks)}
+    return Report(title, values, rows, chance, settings=settings)
 
 
-def _with(
-    report: Report,
-    direction: str,
-    found: np.ndarray,
-    groups: np.ndarray,
-    ks: tuple[int, ...],
-) -> Report:
-    """A report with the ranks of one direction."""
+def _sizes(groups: np.ndarray) -> np.ndarray:
+    """How many rows each row's group has."""
     _, places, counts = np.unique(
         groups, return_inverse=True, return_counts=True
     )
-    values, chance = dict(report.values), dict(report.chance)
-    for k in ks:
-        name = f"{direction}, R@{k}"
-        values[name] = fraction(found <= k, groups)
-        chance[name] = chance_recall(counts[places.reshape(-1)], len(found), k)
-    values[f"{direction}, median rank"] = median(found, groups)
-    return Report(
-        report.title, values, report.examples, chance, {}, report.settings
-    )
+    return counts[places.reshape(-1)]
 
 
 def _same_texts(ids: np.ndarray) -> np.ndarray:
@@ -114,12 +106,7 @@ def _check(
     model: Any, name: str, x: dict[str, np.ndarray], groups: np.ndarray | None
 ) -> int:
     """Raise unless a task can be asked for these rows; return their number."""
-    known = tasks_and_parts(model.tasks)
-    if name not in known:
-        raise ValueError(
-            message(f"The model has the tasks {list(known)}.", task=name)
-        )
-    modalities = tuple(known[name].modalities)
+    modalities = tuple(find_part(model, name).modalities)
     if len(x) < 2 or not set(x) <= set(modalities):
         raise ValueError(
             message(
