@@ -5,20 +5,19 @@ options cannot be followed.
 """
 
 import enum
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keras_imp._errors import message
-from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.cli.run_options import (
     Backend,
     UsageError,
     check_backend,
     default_backend,
     fail,
+    load_backend,
 )
 from keras_imp.models.presets import PRESETS
 
@@ -95,10 +94,7 @@ def export(
         check_backend(chosen)
     except UsageError as error:
         fail(str(error), code=2)
-    # Keras is imported from here on.
-    os.environ["KERAS_BACKEND"] = chosen
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    load_tensorflow(chosen)
+    load_backend(chosen)
     options = {
         "modality": modality,
         "task": task,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ import keras_imp
 from keras_imp._files import write_text
 from keras_imp.cli import data_options, run_options
 from keras_imp.cli.data_options import RECIPE, DataOptions
-from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.cli.run_options import UsageError
 
 if TYPE_CHECKING:
@@ -111,9 +109,7 @@ def resume(
 def _begin(backend: str) -> None:
     """Choose the backend, and load it: Keras is imported from here on."""
     run_options.check_installed(backend, PACKAGES)
-    os.environ["KERAS_BACKEND"] = backend
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    load_tensorflow(backend)
+    run_options.load_backend(backend)
 
 
 def _understood(

@@ -1,6 +1,5 @@
 """The bundled data: written as files, or trained on as it is."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,6 @@ from rich.progress import Progress
 
 import keras_imp
 from keras_imp.cli import run_options
-from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.cli.run_options import RunOptions, fail
 
 
@@ -66,12 +64,8 @@ def train(given: dict[str, Any], out: Path | None, resume: Path | None) -> None:
         ImportError: If a package is missing.
     """
     options, folder = _options_and_folder(given, out, resume)
-    # Keras is imported from here on.
-    os.environ["KERAS_BACKEND"] = options.backend
-    # TensorFlow's notes about the CPU say nothing to act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        load_tensorflow(options.backend)
+        run_options.load_backend(options.backend)
         _run(options, folder)
     except KeyboardInterrupt:
         fail(f"Stopped by SIGINT. {run_options.to_continue(folder)}", code=130)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from keras_imp._errors import message
 from keras_imp._files import write_text
+from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.models.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -229,6 +230,18 @@ def check_installed(backend: str, more: tuple[str, ...] = ()) -> None:
                     missing=missing,
                 )
             )
+
+
+def load_backend(backend: str) -> None:
+    """Choose the backend, and load it: Keras is imported from here on.
+
+    Args:
+        backend: Keras backend.
+    """
+    os.environ["KERAS_BACKEND"] = backend
+    # Of TensorFlow's C++ code, warnings and errors.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    load_tensorflow(backend)
 
 
 def new_folder(out: Path | None, name: str = "playground") -> Path:

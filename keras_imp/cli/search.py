@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,6 @@ from rich.text import Text
 from keras_imp._errors import message
 from keras_imp._files import write_text
 from keras_imp.cli import run_options
-from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.cli.run_options import Backend, UsageError
 
 if TYPE_CHECKING:
@@ -191,9 +189,7 @@ def _begin(backend: str | None) -> None:
     if backend is None:
         run_options.check_backend(name)
     run_options.check_installed(name)
-    os.environ["KERAS_BACKEND"] = name
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    load_tensorflow(name)
+    run_options.load_backend(name)
 
 
 def _opened(folder: Path, run: Path | None) -> tuple["SearchModel", "Index"]:
