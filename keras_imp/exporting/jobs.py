@@ -1,10 +1,9 @@
 """Folders in which processes that export work for each other."""
 
-import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keras_imp.validation.programs import run_program
@@ -18,19 +17,20 @@ ERROR = "error.txt"
 _MOST = 1500
 
 
-@contextlib.contextmanager
-def failing_job(folder: Path) -> Iterator[None]:
-    """Write an error into the folder of its job, instead of raising it.
+def do_jobs(folders: Sequence[str], do: Callable[[Path], None]) -> None:
+    """Do jobs, one after the other; an error is written into its folder.
 
     Args:
-        folder: The folder.
+        folders: Their folders.
+        do: Does the job of a folder.
     """
-    try:
-        yield
-    except Exception as error:
-        traceback.print_exc()
-        text = f"{type(error).__name__}: {error}"
-        (folder / ERROR).write_text(text[:_MOST], encoding="utf-8")
+    for folder in map(Path, folders):
+        try:
+            do(folder)
+        except Exception as error:
+            traceback.print_exc()
+            text = f"{type(error).__name__}: {error}"
+            (folder / ERROR).write_text(text[:_MOST], encoding="utf-8")
 
 
 def run_jobs(

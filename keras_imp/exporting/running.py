@@ -18,7 +18,7 @@ from keras_imp.exporting.jobs import (
     JOB,
     OUTPUTS,
     QUANTIZED,
-    failing_job,
+    do_jobs,
 )
 
 # What cannot be imported in the process.
@@ -34,9 +34,7 @@ def main(folders: list[str]) -> None:
     """
     for name in KERAS:  # TensorFlow imports it, and does without it too.
         sys.modules[name] = None  # type: ignore[assignment]
-    for folder in map(Path, folders):
-        with failing_job(folder):
-            run(folder)
+    do_jobs(folders, run)
 
 
 def run(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_imp.exporting.description import read_description
 from keras_imp.exporting.formats import FORMATS
-from keras_imp.exporting.jobs import FILE, JOB, QUANTIZED, failing_job
+from keras_imp.exporting.jobs import FILE, JOB, QUANTIZED, do_jobs
 from keras_imp.exporting.subject import Subject
 
 
@@ -21,9 +21,7 @@ def main(folders: list[str]) -> None:
     Args:
         folders: Their folders.
     """
-    for folder in map(Path, folders):
-        with failing_job(folder):
-            write(folder)
+    do_jobs(folders, write)
 
 
 def write(folder: Path) -> None:

@@ -149,11 +149,6 @@ class GridPositionEmbedding(ChecksGrid, Layer):
                 positions = ops.take(positions, kept, axis=0)
         return tokens + ops.cast(positions, tokens.dtype)
 
-    def compute_output_spec(
-        self, tokens, grid=None, kept=None, position_ids=None
-    ):
-        return keras.KerasTensor(tokens.shape, dtype=tokens.dtype)
-
     def rows_reached(self, grid: tuple[int, ...]) -> tuple[np.ndarray, ...]:
         """Rows of each axis that an input of some size uses, and so trains.
 

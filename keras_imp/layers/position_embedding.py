@@ -199,11 +199,6 @@ class PositionEmbedding(ChecksGrid, Layer):
                     positions = ops.take(positions, kept, axis=0)
         return tokens + ops.cast(positions, tokens.dtype)
 
-    def compute_output_spec(
-        self, tokens, grid=None, kept=None, position_ids=None
-    ):
-        return keras.KerasTensor(tokens.shape, dtype=tokens.dtype)
-
     def rows_reached(self, grid: tuple[int, ...]) -> tuple[np.ndarray, ...]:
         """Table rows that an input of some size uses, and so trains.
 

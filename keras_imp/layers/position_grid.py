@@ -1,7 +1,8 @@
-"""What position embeddings of a grid share: the checks of a grid."""
+"""What position embeddings of a grid share: the checks, the output's shape."""
 
 import math
 
+import keras
 from keras import ops
 
 from keras_imp._errors import message
@@ -51,7 +52,7 @@ def sequence_rows(table: Tensor, tokens: Tensor, kept: Tensor | None) -> Tensor:
 
 
 class ChecksGrid:
-    """The checks of a position embedding.
+    """The checks of a position embedding, whose output is as its tokens.
 
     Attributes:
         buckets: Rows of the table of each axis.
@@ -65,6 +66,11 @@ class ChecksGrid:
     dilated: bool
     interpolate: bool
     coordinates: str
+
+    def compute_output_spec(
+        self, tokens, grid=None, kept=None, position_ids=None
+    ):
+        return keras.KerasTensor(tokens.shape, dtype=tokens.dtype)
 
     def check_grid(
         self, grid: tuple[int | None, ...], num_tokens: int | None

@@ -8,6 +8,7 @@ from keras_imp.models.warm_start.weights import (
     BackboneWeights,
     array_of,
     norm,
+    sizes_of,
 )
 
 
@@ -29,10 +30,7 @@ def clip_text(backbone: keras.Model) -> BackboneWeights:
     embedding = backbone.embedding
     return BackboneWeights(
         arguments={
-            "hidden_dim": backbone.hidden_dim,
-            "intermediate_dim": backbone.intermediate_dim,
-            "num_layers": backbone.num_layers,
-            "num_heads": backbone.num_heads,
+            **sizes_of(backbone),
             "vocabulary_size": backbone.vocabulary_size,
             "max_sequence_length": backbone.max_sequence_length,
             "text_pooling": "eos",

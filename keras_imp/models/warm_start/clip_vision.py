@@ -11,6 +11,8 @@ from keras_imp.models.warm_start.weights import (
     block,
     dense,
     norm,
+    rows_by_id,
+    sizes_of,
 )
 
 
@@ -28,15 +30,12 @@ def clip_vision(backbone: keras.Model) -> BackboneWeights:
     """
     embedding = backbone.embedding
     side = embedding.image_size // embedding.patch_size
-    # Where a backbone was not loaded but made, all ids are 0.
-    ids = array_of(embedding.position_ids)[0].astype(int)
-    table = array_of(embedding.position_embedding.embeddings)[ids]
+    table = rows_by_id(
+        embedding.position_embedding.embeddings, embedding.position_ids
+    )
     return BackboneWeights(
         arguments={
-            "hidden_dim": backbone.hidden_dim,
-            "intermediate_dim": backbone.intermediate_dim,
-            "num_layers": backbone.num_layers,
-            "num_heads": backbone.num_heads,
+            **sizes_of(backbone),
             "patch_size": (embedding.patch_size,) * 2,
             "position_buckets": (side, side),
             "pooling": "token",

@@ -12,6 +12,7 @@ from keras_imp.models.warm_start.weights import (
     block,
     dense,
     norm,
+    sizes_of,
 )
 
 
@@ -44,10 +45,7 @@ def dinov2(backbone: keras.Model) -> BackboneWeights:
         first.append(array_of(embeddings.register_tokens)[0])
     return BackboneWeights(
         arguments={
-            "hidden_dim": backbone.hidden_dim,
-            "intermediate_dim": backbone.intermediate_dim,
-            "num_layers": backbone.num_layers,
-            "num_heads": backbone.num_heads,
+            **sizes_of(backbone),
             "patch_size": (embeddings.patch_size,) * 2,
             "position_buckets": (rows, columns),
             "pooling": "token",

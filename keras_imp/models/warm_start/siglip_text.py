@@ -9,6 +9,8 @@ from keras_imp.models.warm_start.weights import (
     array_of,
     dense,
     norm,
+    rows_by_id,
+    sizes_of,
 )
 
 
@@ -29,13 +31,9 @@ def siglip_text(backbone: keras.Model) -> BackboneWeights:
     check_equal(backbone, "embedding_dim", "hidden_dim")
     check_equal(backbone, "projection_dim", "hidden_dim")
     embedding = backbone.embedding
-    ids = array_of(embedding.position_ids)[0].astype(int)
     return BackboneWeights(
         arguments={
-            "hidden_dim": backbone.hidden_dim,
-            "intermediate_dim": backbone.intermediate_dim,
-            "num_layers": backbone.num_layers,
-            "num_heads": backbone.num_heads,
+            **sizes_of(backbone),
             "vocabulary_size": backbone.vocabulary_size,
             "max_sequence_length": backbone.max_sequence_length,
             "text_pooling": "last",
@@ -48,7 +46,9 @@ def siglip_text(backbone: keras.Model) -> BackboneWeights:
         },
         layers=siglip_layers(backbone),
         final_norm=norm(backbone.post_layer_norm),
-        positions=array_of(embedding.position_embedding.embeddings)[ids],
+        positions=rows_by_id(
+            embedding.position_embedding.embeddings, embedding.position_ids
+        ),
         table=array_of(embedding.token_embedding.embeddings),
         after=dense(backbone.head),
     )

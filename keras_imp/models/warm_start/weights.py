@@ -88,6 +88,33 @@ def array_of(values: Any) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(tensor))
 
 
+def sizes_of(backbone: keras.Model) -> dict[str, Any]:
+    """The sizes of a backbone that an encoder calls by the same names.
+
+    Args:
+        backbone: The backbone.
+
+    Returns:
+        Constructor arguments.
+    """
+    names = ("hidden_dim", "intermediate_dim", "num_layers", "num_heads")
+    return {name: getattr(backbone, name) for name in names}
+
+
+def rows_by_id(table: Any, ids: Any) -> np.ndarray:
+    """Rows of a table of positions, in the order that a backbone takes them.
+
+    Args:
+        table: The table.
+        ids: Row numbers, shape `(1, places)`: 0, 1, 2, ... of a backbone that
+            was loaded, and 0 of one that was only made.
+
+    Returns:
+        Shape `(places, hidden_dim)`.
+    """
+    return array_of(table)[array_of(ids)[0].astype(int)]
+
+
 def norm(layer: keras.layers.Layer) -> Pair:
     """Gamma and beta of a `keras.layers.LayerNormalization`.
 
