@@ -219,7 +219,9 @@ class AlternatingModel(EngineModel):
             NonFiniteLossError: If a loss is NaN or infinite.
         """
         check_no_arguments_for_arrays("fit", {"y": y, **kwargs})
-        with self._engine.kept_state(training=True):
+        keras_fit = super().fit
+
+        def run() -> TaskHistory:
             reader = open_reader(self, x, "x", True, steps_per_epoch)
             validation = open_validation(self, validation_data)
             build_optimizer(self)
@@ -237,17 +239,19 @@ class AlternatingModel(EngineModel):
             )
             with (
                 reading(self, training_mixture=reader),
-                steering as callbacks,
+                steering as all_callbacks,
             ):
-                return super().fit(
+                return keras_fit(
                     reader,
                     epochs=epochs,
                     verbose=verbose,
-                    callbacks=callbacks,
+                    callbacks=all_callbacks,
                     validation_data=validation,
                     initial_epoch=initial_epoch,
                     **kwargs,
                 )
+
+        return self._engine.keep_state(run, training=True)
 
     def evaluate(
         self,
@@ -282,20 +286,24 @@ class AlternatingModel(EngineModel):
                 return super().evaluate(
                     x, callbacks=callbacks, return_dict=True, **kwargs
                 )
-        with self._engine.kept_state():
+        keras_evaluate = super().evaluate
+
+        def run() -> dict[str, float]:
             reader = open_reader(self, x, "x")
             with (
                 contextlib.closing(reader),
                 reading(self, testing_mixture=reader),
-                shown(callbacks, verbose) as callbacks,
+                shown(callbacks, verbose) as all_callbacks,
             ):
-                results = super().evaluate(
+                return keras_evaluate(
                     reader,
                     verbose=verbose,
-                    callbacks=callbacks,
+                    callbacks=all_callbacks,
                     return_dict=True,
                     **kwargs,
                 )
+
+        results = self._engine.keep_state(run)
         return results if return_dict else list(results.values())
 
     def predict(
@@ -330,19 +338,23 @@ class AlternatingModel(EngineModel):
         chosen = prediction.task_named(self.tasks, task)
         x = prediction.prediction_inputs(chosen, self.encoder, x)
         examples = count_examples(x)
-        with self._engine.kept_state():
+        keras_predict = super().predict
+
+        def run() -> Any:
             self._devices.check()
-            x, batch_size = prediction.placed(
+            placed, size = prediction.placed(
                 self._devices.placement, x, batch_size
             )
-            with shown(callbacks, verbose) as callbacks:
-                predicted = super().predict(
-                    {chosen.name: x},
-                    batch_size=batch_size,
+            with shown(callbacks, verbose) as all_callbacks:
+                return keras_predict(
+                    {chosen.name: placed},
+                    batch_size=size,
                     verbose=verbose,
-                    callbacks=callbacks,
+                    callbacks=all_callbacks,
                     **kwargs,
                 )
+
+        predicted = self._engine.keep_state(run)
         return keras.tree.map_structure(lambda a: a[:examples], predicted)
 
     def prepare_batch(

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_imp.validation.features import hash_of_text
+from keras_imp.validation.texts import hash_of_text
 from real_data.grouping import linked, split_of
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")

@@ -3,13 +3,17 @@
 On JAX the values of all variables leave the model while `fit` works with it.
 """
 
+import inspect
+import sys
 import threading
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import keras_imp
+from keras_imp.training.step.jax_state import HeldState
 from tests.helpers import models
 from tests.helpers.ctrl_c import interrupted_calls
 from tests.helpers.models import one_task, two_tasks
@@ -301,3 +305,54 @@ def test_a_call_while_another_thread_trains_is_refused(model, call):
     ] * 4
     assert all(isinstance(error, RuntimeError) for error in found)
     check_it_lives(model)
+
+
+@pytest.mark.skipif(not ON_JAX, reason="nothing waits elsewhere")
+def test_ctrl_c_at_any_line_leaves_other_threads_their_turn(model):
+    lines = lines_of(lambda: predict(model))
+    assert len(lines) > 8
+    for line in lines:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_at(line, lambda: predict(model))
+        thread = threading.Thread(target=predict, args=(model,), daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive(), f"It waits for ever: line {line}."
+
+
+def lines_of(call):
+    """Numbers of the lines of the file of `HeldState` at which a call is."""
+    lines = set()
+    traced(call, lines.add)
+    source = Path(inspect.getsourcefile(HeldState)).read_text().splitlines()
+    # Python looks for a Ctrl-C after calls and jumps, so never at a `try:`.
+    return sorted(n for n in lines if source[n - 1].strip() != "try:")
+
+
+def interrupted_at(line, call):
+    """Call, with a Ctrl-C before a line of that file."""
+
+    def interrupt(at):
+        if at == line:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    traced(call, interrupt)
+
+
+def traced(call, at_line):
+    file = inspect.getsourcefile(HeldState)
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_filename != file:
+            return None
+        if event == "line":
+            at_line(frame.f_lineno)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)

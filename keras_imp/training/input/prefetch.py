@@ -4,6 +4,7 @@ A source may block, even for ever. So a wait for one must be a wait that a
 signal can end: `interrupt_read` is for the handler of such a signal.
 """
 
+import atexit
 import contextlib
 import queue
 import threading
@@ -129,6 +130,10 @@ def prefetch(
         # thread.
         if threading.current_thread() is not reader:
             reader.join(patience)
+            if reader.is_alive():
+                # Code of a backend that it is in must not meet the end of the
+                # interpreter: torch ends the process by SIGABRT then.
+                atexit.register(reader.join, PATIENCE)
 
 
 class _Failure:

@@ -1,8 +1,8 @@
 """What every engine of a step offers to the model that it trains."""
 
 import abc
-import contextlib
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -60,18 +60,20 @@ class Engine(abc.ABC):
         """Put them back, as Keras' JAX trainer and its callbacks ask for."""
         keras_private.jax_state_sync(self.model)
 
-    def kept_state(
-        self, training: bool = False
-    ) -> contextlib.AbstractContextManager:
-        """A context for `fit`, `evaluate` or `predict` that loses no values.
+    def keep_state(
+        self, work: Callable[[], Any], training: bool = False
+    ) -> Any:
+        """Run `fit`, `evaluate` or `predict` so that no value is lost.
 
         Args:
+            work: The call.
             training: Whether it is `fit`.
 
         Returns:
-            The context; by default variables have their values all the time.
+            What it returns. By default variables have their values all the
+            time, and there is nothing to keep.
         """
-        return contextlib.nullcontext()
+        return work()
 
 
 class InPlaceEngine(Engine):

@@ -1,6 +1,5 @@
 """The train step on JAX: a pure function of the state and one batch."""
 
-import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -65,10 +64,10 @@ class JaxEngine(Engine):
     def put_back_state(self) -> None:
         self._state.put_back()
 
-    def kept_state(
-        self, training: bool = False
-    ) -> contextlib.AbstractContextManager:
-        return self._state.kept(training)
+    def keep_state(
+        self, work: Callable[[], Any], training: bool = False
+    ) -> Any:
+        return self._state.keep(work, training)
 
     def make_train_function(self, force: bool) -> None:
         model = self.model

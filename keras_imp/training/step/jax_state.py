@@ -6,9 +6,8 @@ an exception or a Ctrl-C anywhere between would lose them: here is who has them.
 An evaluation or a prediction leaves all values in the variables.
 """
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from keras_imp import _keras_private as keras_private
@@ -27,7 +26,8 @@ class HeldState:
         self._newest: list[tuple[Any, tuple]] = []
         # Keras' trainer keeps one state for a model, whatever the thread.
         self._lock = threading.RLock()
-        self._training = False
+        # The thread that is in `fit`, if one is.
+        self._fitting: int | None = None
 
     def take(
         self, purge_model_variables: bool = False, **groups: bool
@@ -75,43 +75,48 @@ class HeldState:
 
         return held
 
-    @contextlib.contextmanager
-    def kept(self, training: bool = False) -> Iterator[None]:
+    def keep(self, work: Callable[[], Any], training: bool = False) -> Any:
         """Run `fit`, `evaluate` or `predict` so that no value is lost.
 
         Calls of several threads wait for each other. One in a callback of
         `fit` works with the weights as they are then.
 
         Args:
+            work: The call.
             training: Whether it is `fit`.
+
+        Returns:
+            What it returns.
 
         Raises:
             RuntimeError: If another thread is in `fit`.
         """
-        with self._turn(training):
-            self.put_back()
+        thread = threading.get_ident()
+        if self._fitting not in (None, thread):
+            raise RuntimeError(
+                "A model cannot be used while another thread is in its "
+                "`fit`, which has its weights. Call `evaluate` or "
+                "`predict` in a callback, or when `fit` has returned."
+            )
+        # A Ctrl-C comes between two bytecodes. `with` and the lock itself leave
+        # it no place where the lock would stay taken; a context manager in
+        # Python, or `acquire` before `try`, would.
+        with self._lock:
+            outer = self._fitting
+            self._fitting = thread if training else outer
             try:
-                yield
-            except BaseException:
-                if training:
-                    self.put_back()
-                raise
+                return self._kept(work, training)
             finally:
-                # What an evaluation left when it failed is not to be written.
-                keras_private.forget_jax_state(self._model)
+                self._fitting = outer
 
-    @contextlib.contextmanager
-    def _turn(self, training: bool) -> Iterator[None]:
-        while not self._lock.acquire(timeout=0.1):
-            if self._training:
-                raise RuntimeError(
-                    "A model cannot be used while another thread is in its "
-                    "`fit`, which has its weights. Call `evaluate` or "
-                    "`predict` in a callback, or when `fit` has returned."
-                )
-        before, self._training = self._training, self._training or training
+    def _kept(self, work: Callable[[], Any], training: bool) -> Any:
+        self.put_back()
         try:
-            yield
+            return work()
+        except BaseException:
+            if training:
+                self.put_back()
+            raise
         finally:
-            self._training = before
-            self._lock.release()
+            # What an evaluation left when it failed is not to be written.
+            keras_private.forget_jax_state(self._model)

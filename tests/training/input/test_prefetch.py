@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -211,3 +213,38 @@ def test_ctrl_c_does_not_wait_for_a_source_that_blocks():
         next(items)
     assert time.monotonic() - began < 2.0
     blocks.set()
+
+
+_LEAVES_TORCH_AT_WORK = """
+import signal
+import subprocess
+import sys
+import torch
+from keras_imp.training.input.prefetch import interrupt_read, prefetch
+
+def convert(i):
+    product = torch.ones(2000, 2000)
+    for _ in range(8 * i):
+        product = product @ product
+    return product
+
+def stop():
+    raise SystemExit(143)
+
+signal.signal(signal.SIGALRM, lambda *_: interrupt_read(stop))
+for i, _ in enumerate(prefetch(range(3), convert, depth=2)):
+    if i == 0:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+"""
+
+
+def test_a_process_ends_with_its_own_code_while_torch_converts():
+    # The interpreter's end stops threads, and torch calls that an abort.
+    pytest.importorskip("torch")
+    process = subprocess.run(
+        [sys.executable, "-c", _LEAVES_TORCH_AT_WORK],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert process.returncode == 143, process.stderr.decode()
