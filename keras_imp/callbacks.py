@@ -2,11 +2,17 @@
 
 from keras_imp.training.checkpoint.backup import Backup, StoppedBySignal
 from keras_imp.training.monitoring.csv_log import ResumableCSVLogger
+from keras_imp.training.monitoring.gradient_conflict import (
+    GradientConflictLogger,
+)
+from keras_imp.training.monitoring.gradient_norms import GradientNormLogger
 from keras_imp.training.monitoring.history import TaskHistory
 from keras_imp.training.monitoring.routing_log import RoutingLogger
 
 __all__ = [
     "Backup",
+    "GradientConflictLogger",
+    "GradientNormLogger",
     "ResumableCSVLogger",
     "RoutingLogger",
     "StoppedBySignal",

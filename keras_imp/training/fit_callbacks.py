@@ -18,6 +18,7 @@ from keras_imp.training.monitoring.non_finite import (
     WarnOfSkippedSteps,
 )
 from keras_imp.training.monitoring.progress import shown
+from keras_imp.training.monitoring.task_logger import TaskLogger
 from keras_imp.training.schedules import AdaptiveSchedule
 from keras_imp.training.schedules.callback import DecideRounds
 
@@ -61,8 +62,14 @@ def fit_callbacks(
             if isinstance(callback, Backup):
                 stack.enter_context(callback.attached(reader))
         own = any(isinstance(c, keras.callbacks.History) for c in given)
+        loggers = [c for c in given if isinstance(c, TaskLogger)]
+        for logger in loggers:
+            names |= logger.log_names(reader.mixture.names)
+        others = [c for c in given if not isinstance(c, TaskLogger)]
         yield [
-            *(adapt(callback, names) for callback in given),
+            # Before those that read the logs.
+            *loggers,
+            *(adapt(callback, names) for callback in others),
             # After the user's own: Backup and BackupAndRestore restore first.
             MixturePosition(reader, continues),
             *_deciding(reader, steps_per_execution),

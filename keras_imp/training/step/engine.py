@@ -40,6 +40,22 @@ class Engine(abc.ABC):
         """One step of a prediction, as Keras' trainer calls it."""
         return keras.Model.predict_step(self.model, *args)
 
+    @abc.abstractmethod
+    def encoder_gradients(self, item: dict[str, tuple]) -> list[Tensor | None]:
+        """The gradient that a step with this item would take, of the encoder.
+
+        Nothing changes: neither weights nor random states of layers. Only a
+        generator of the backend that layers share may go on.
+
+        Args:
+            item: Batch by `"<task>@<shapes>"`, as NumPy arrays.
+
+        Returns:
+            For each trainable variable of the encoder its gradient, times the
+            scale of the loss, if it has one; None where the loss does not
+            reach it.
+        """
+
     def make_train_function(self, force: bool) -> None:
         """Make the model's `train_function`, if it has none."""
         keras.Model.make_train_function(self.model, force)
@@ -90,6 +106,14 @@ class InPlaceEngine(Engine):
     def _state(self) -> list[keras.Variable]:
         model = self.model
         return [*model.non_trainable_variables, *model.metrics_variables]
+
+    def _layer_state(self) -> list[Tensor]:
+        """Copies of what layers change by themselves."""
+        return [ops.copy(v.value) for v in self.program.layer_state]
+
+    def _put_back_layer_state(self, values: list[Tensor]) -> None:
+        for variable, value in zip(self.program.layer_state, values):
+            variable.assign(value)
 
     def _loss_scale(self) -> Tensor:
         """What mixed float16 multiplies the loss by; 1 otherwise."""

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import keras
@@ -16,31 +16,8 @@ from keras_imp.training.step.accumulation import is_float, merge, split
 from keras_imp.training.step.engine import Engine
 from keras_imp.training.step.jax_compiler import compiler_options
 from keras_imp.training.step.jax_state import HeldState
+from keras_imp.training.step.jax_values import Values, with_values
 from keras_imp.training.step.program import StepProgram
-
-
-class _ReadRecorder(keras.StatelessScope):
-    """A scope that remembers which variables were read in it.
-
-    What the traced forward pass read is what the loss can reach: that is how
-    the idle variables of a step are known without a second trace.
-    """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.read: set[int] = set()
-
-    def get_current_value(self, variable):
-        self.read.add(id(variable))
-        return super().get_current_value(variable)
-
-
-class _Values(NamedTuple):
-    """Values of the model's variables, in Keras' order."""
-
-    trainable: list[jax.Array]
-    non_trainable: list[jax.Array]
-    metrics: list[jax.Array]
 
 
 # Groups of variables, in the order in which a step has their values.
@@ -57,6 +34,7 @@ class JaxEngine(Engine):
     def __init__(self, program: StepProgram):
         super().__init__(program)
         self._state = HeldState(self.model)
+        self._gradients: Callable | None = None
 
     def take_state(self, **groups: bool) -> tuple:
         return self._state.take(**groups)
@@ -126,13 +104,17 @@ class JaxEngine(Engine):
         return same_weights
 
     def _compiled(
-        self, step: Callable, groups: tuple[str, ...], **options: Any
+        self, step: Callable, groups: tuple[str, ...] | None, **options: Any
     ) -> Callable:
-        """A compiled step from state and batch to outputs and groups."""
+        """A compiled step from state and batch to outputs and groups.
+
+        Without groups it returns outputs alone, and they lie where they may.
+        """
         model = self.model
         if model.run_eagerly or not model.jit_compile:
             return step
-        if keras.distribution.distribution() is not None:
+        distributed = keras.distribution.distribution() is not None
+        if groups is not None and distributed:
             variables = {
                 "trainable": model.trainable_variables,
                 "non_trainable": model.non_trainable_variables,
@@ -148,16 +130,14 @@ class JaxEngine(Engine):
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer, metrics = state
-        values = _Values(trainable, non_trainable, metrics)
+        values = Values(trainable, non_trainable, metrics)
         if SKIP in data:
             logs, _ = self._scoped(self.program.logs_so_far, values)
             return logs, state
         batch = self.program.unpack(data)
         scale = self._loss_scale(optimizer)
         touched: set[int] = set()
-        in_parts = batch.microbatches > 1
-        differentiate = self._in_parts if in_parts else self._at_once
-        gradients, loss, y_pred, values = differentiate(
+        gradients, loss, y_pred, values = self._differentiate(
             batch, values, scale, touched
         )
         if self.model.update == "touched":
@@ -199,10 +179,46 @@ class JaxEngine(Engine):
             loss, y_pred = self.program.run(batch, training=False)
             return self.program.record(batch, y_pred, loss)
 
-        logs, values = self._scoped(evaluate, _Values(*state))
+        logs, values = self._scoped(evaluate, Values(*state))
         return logs, (state[0], values.non_trainable, values.metrics)
 
+    def encoder_gradients(self, item):
+        if self._gradients is None:
+            self._gradients = self._compiled(self._encoder_gradients, None)
+        place = self.devices.placement
+        model = self.model
+        groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
+        state = tuple([v.value for v in group] for group in groups)
+        return self._gradients(state, place(item) if place else item)
+
+    def _encoder_gradients(self, state, data):
+        trainable, non_trainable, optimizer, metrics = state
+        touched: set[int] = set()
+        gradients, *_ = self._differentiate(
+            self.program.unpack(data),
+            Values(trainable, non_trainable, metrics),
+            self._loss_scale(optimizer),
+            touched,
+        )
+        variables = self.model.trainable_variables
+        found = {id(v): g for v, g in zip(variables, gradients)}
+        return [
+            found[id(v)] if id(v) in touched else None
+            for v in self.model.encoder.trainable_variables
+        ]
+
     # Gradients ---------------------------------------------------------------
+
+    def _differentiate(self, batch, values, scale, touched):
+        """Gradients of a batch, as a whole or in parts; see `_at_once`."""
+        if batch.microbatches > 1:
+            return self._in_parts(batch, values, scale, touched)
+        return self._at_once(batch, values, scale, touched)
 
     def _at_once(self, batch, values, scale, touched):
         """Gradients, loss, predictions and new values of a whole batch."""
@@ -234,7 +250,7 @@ class JaxEngine(Engine):
             total, *rest = carry
             part = batch.with_arrays(arrays)
             gradients, loss, y_pred, new = self._at_once(
-                part, _Values(values.trainable, *rest), scale, touched
+                part, Values(values.trainable, *rest), scale, touched
             )
             total = [a + g / count for a, g in zip(total, gradients)]
             return (total, new.non_trainable, new.metrics), (loss, y_pred)
@@ -244,7 +260,7 @@ class JaxEngine(Engine):
         (gradients, *rest), (losses, y_pred) = jax.lax.scan(
             one_part, start, parts
         )
-        new = _Values(values.trainable, *rest)
+        new = Values(values.trainable, *rest)
         return gradients, jnp.mean(losses), merge(y_pred), new
 
     def _two_passes(self, batch, parts, values, scale, touched):
@@ -264,7 +280,7 @@ class JaxEngine(Engine):
 
         def first(rest, arrays):
             part = batch.with_arrays(arrays)
-            (y_pred, added), new = run(part, _Values(values.trainable, *rest))
+            (y_pred, added), new = run(part, Values(values.trainable, *rest))
             return (new.non_trainable, new.metrics), (y_pred, added, rest[0])
 
         rest = (values.non_trainable, values.metrics)
@@ -282,7 +298,7 @@ class JaxEngine(Engine):
                 lambda: self.program.task_loss(
                     batch, jax.tree.unflatten(tree, whole)
                 ),
-                _Values(trainable, *rest),
+                Values(trainable, *rest),
                 touched,
             )
             return loss * scale, loss
@@ -297,7 +313,7 @@ class JaxEngine(Engine):
             part = batch.with_arrays(arrays)
 
             def surrogate_loss(trainable):
-                start = _Values(trainable, state, values.metrics)
+                start = Values(trainable, state, values.metrics)
                 (y_pred, added), _ = run(part, start)
                 floats = [y for y in jax.tree.leaves(y_pred) if is_float(y)]
                 surrogate = sum(
@@ -313,37 +329,18 @@ class JaxEngine(Engine):
             second, gradients, (parts, states, output_gradients)
         )
         loss = loss + jnp.mean(added)
-        return gradients, loss, y_pred, _Values(values.trainable, *rest)
+        return gradients, loss, y_pred, Values(values.trainable, *rest)
 
     # Helpers -----------------------------------------------------------------
 
     def _scoped(
         self,
         function: Callable[[], Any],
-        values: _Values,
+        values: Values,
         touched: set[int] | None = None,
-    ) -> tuple[Any, _Values]:
-        """Call a function with these values in the variables.
-
-        Puts the identities of the variables that it read into `touched`.
-        Returns its result and the values that it left in the variables.
-        """
-        groups = (
-            self.model.trainable_variables,
-            self.model.non_trainable_variables,
-            self.model.metrics_variables,
-        )
-        mapping = [
-            pair
-            for group, given in zip(groups, values)
-            for pair in zip(group, given)
-        ]
-        with _ReadRecorder(mapping, collect_losses=True) as scope:
-            result = function()
-        if touched is not None:
-            touched.update(scope.read)
-        new = [[scope.get_current_value(v) for v in g] for g in groups]
-        return result, _Values(*new)
+    ) -> tuple[Any, Values]:
+        """Call a function with these values in the variables."""
+        return with_values(self.model, function, values, touched)
 
     def _loss_scale(self, optimizer):
         """What mixed float16 multiplies the loss by; 1 otherwise."""

@@ -12,7 +12,11 @@ from keras_imp.training.optimizers.gradient_dtypes import for_clipping
 from keras_imp.training.step.accumulation import is_float, merge, split
 from keras_imp.training.step.engine import InPlaceEngine
 from keras_imp.training.step.program import StepProgram
-from keras_imp.training.step.tensorflow_graphs import predicting, stepping
+from keras_imp.training.step.tensorflow_graphs import (
+    gradients_by_place,
+    predicting,
+    stepping,
+)
 
 
 class TensorFlowEngine(InPlaceEngine):
@@ -20,18 +24,16 @@ class TensorFlowEngine(InPlaceEngine):
 
     devices: Replicated
 
+    def __init__(self, program: StepProgram):
+        super().__init__(program)
+        self._gradients: Callable | None = None
+
     def train_step(self, data):
         if SKIP in data:
             return self.program.logs_so_far()
         batch = self.program.unpack(data)
-        state = [
-            tf.identity(variable.value) for variable in self.program.layer_state
-        ]
-        in_parts = batch.microbatches > 1
-        differentiate = self._in_parts if in_parts else self._at_once
-        with self.devices.as_replica(batch if in_parts else None):
-            gradients, loss, y_pred = differentiate(batch)
-        *gradients, loss = self.devices.mean([*gradients, loss])
+        state = self._layer_state()
+        *gradients, loss, y_pred = self._differentiate(batch)
         variables = self.model.trainable_variables
         if self.model.update == "all":
             gradients = [
@@ -82,7 +84,37 @@ class TensorFlowEngine(InPlaceEngine):
         if model.predict_function is None or force:
             model.predict_function = predicting(model, model.predict_step)
 
+    def encoder_gradients(self, item):
+        if self._gradients is None:
+            self._gradients = gradients_by_place(
+                self.model, self._encoder_gradients
+            )
+        place = self.devices.placement or _to_tensors
+        found = self._gradients(place(item))
+        count = len(self.model.encoder.trainable_variables)
+        return [found.get(str(i)) for i in range(count)]
+
+    def _encoder_gradients(self, data):
+        """By place in the encoder's variables: a graph returns no None."""
+        state = self._layer_state()
+        *gradients, _, _ = self._differentiate(self.program.unpack(data))
+        self._put_back_layer_state(state)
+        variables = self.model.trainable_variables
+        found = {id(v): g for v, g in zip(variables, gradients)}
+        of_encoder = [
+            found.get(id(v)) for v in self.model.encoder.trainable_variables
+        ]
+        return {str(i): g for i, g in enumerate(of_encoder) if g is not None}
+
     # Gradients ---------------------------------------------------------------
+
+    def _differentiate(self, batch):
+        """Gradients and loss, means over replicas, then predictions."""
+        in_parts = batch.microbatches > 1
+        differentiate = self._in_parts if in_parts else self._at_once
+        with self.devices.as_replica(batch if in_parts else None):
+            gradients, loss, y_pred = differentiate(batch)
+        return [*self.devices.mean([*gradients, loss]), y_pred]
 
     def _at_once(self, batch):
         """Gradients, loss and predictions of a whole batch."""

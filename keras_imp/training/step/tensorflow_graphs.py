@@ -85,6 +85,19 @@ def stepping(model: Any, step: Callable[[Any], dict]) -> Callable:
     return function
 
 
+def gradients_by_place(model: Any, step: Callable[[Any], dict]) -> Callable:
+    """A function from an item of a mixture to gradients.
+
+    Args:
+        model: The model.
+        step: From an item to gradients by place, the same on each replica.
+
+    Returns:
+        The function.
+    """
+    return Graphs(model, step, kind=tuple, reduce=lambda values: values[0])
+
+
 def predicting(model: Any, step: Callable[[Any], Any]) -> Callable:
     """A function that predicts for the batches of a list.
 

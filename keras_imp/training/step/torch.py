@@ -21,10 +21,8 @@ class TorchEngine(InPlaceEngine):
             return self.program.logs_so_far()
         batch = self.program.unpack(data)
         self.model.zero_grad()
-        state = [v.value.detach().clone() for v in self.program.layer_state]
-        in_parts = batch.microbatches > 1
-        differentiate = self._in_parts if in_parts else self._at_once
-        loss, y_pred = differentiate(batch)
+        state = self._layer_state()
+        loss, y_pred = self._differentiate(batch)
         pairs = self._gradients()
         with torch.no_grad():
             norm = _global_norm([g for g, _ in pairs]) / self._loss_scale()
@@ -35,8 +33,7 @@ class TorchEngine(InPlaceEngine):
                 gradients = for_clipping(gradients, self.model.optimizer)
                 self.model.optimizer.apply(gradients, variables)
             else:
-                for variable, before in zip(self.program.layer_state, state):
-                    variable.assign(before)
+                self._put_back_layer_state(state)
         return logs
 
     def test_step(self, data):
@@ -45,7 +42,25 @@ class TorchEngine(InPlaceEngine):
             loss, y_pred = self.program.run(batch, training=False)
             return self.program.record(batch, y_pred, loss)
 
+    def encoder_gradients(self, item):
+        variables = self.model.encoder.trainable_variables
+        state = self._layer_state()
+        self.model.zero_grad()
+        self._differentiate(self.program.unpack(_to_tensors(item)))
+        gradients = [variable.value.grad for variable in variables]
+        # Those that were taken stay: this only lets the variables go of them.
+        self.model.zero_grad()
+        with torch.no_grad():
+            self._put_back_layer_state(state)
+        return gradients
+
     # Gradients, which torch leaves in the variables -------------------------
+
+    def _differentiate(self, batch):
+        """Loss and predictions of a batch, as a whole or in parts."""
+        if batch.microbatches > 1:
+            return self._in_parts(batch)
+        return self._at_once(batch)
 
     def _at_once(self, batch):
         """Loss and predictions of a whole batch."""
