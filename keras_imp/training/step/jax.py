@@ -19,7 +19,6 @@ from keras_imp.training.step.jax_state import HeldState
 from keras_imp.training.step.jax_values import Values, with_values
 from keras_imp.training.step.program import StepProgram
 
-
 # Groups of variables, in the order in which a step has their values.
 _GROUPS = ("trainable", "non_trainable", "optimizer", "metrics")
 

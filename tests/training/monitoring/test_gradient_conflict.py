@@ -207,7 +207,9 @@ def test_a_combined_model_has_cosines_too():
 
 @pytest.mark.one_backend
 def test_a_gradient_of_zero_has_no_angle():
-    found = log_of(signed_model(1.0, 0.0), {n: [images()] for n in ("t0", "t1")})
+    found = log_of(
+        signed_model(1.0, 0.0), {n: [images()] for n in ("t0", "t1")}
+    )
     assert np.isnan(found["gradient_cosine/t0/t1"]).all()
 
 
