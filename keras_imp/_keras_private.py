@@ -215,11 +215,3 @@ def is_replicated(optimizer: Any) -> bool:
 def optimizer_of(optimizer: Any, variable: keras.Variable) -> Any:
     """The part of a `MultiOptimizer` that updates a variable."""
     return optimizer._optimizer_map(variable)
-
-
-# A callback -----------------------------------------------------------------
-
-
-def log_writers(callback: keras.callbacks.TensorBoard) -> list[Any]:
-    """What writes the event files of a TensorBoard callback, to be flushed."""
-    return list(callback._writers.values())

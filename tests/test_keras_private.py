@@ -358,22 +358,6 @@ def test_an_optimizer_calls_what_adamw_overrides_in_this_order():
     )
 
 
-# A callback -----------------------------------------------------------------
-
-
-def test_a_tensorboard_callback_has_writers_that_can_be_flushed(tmp_path):
-    callback = keras.callbacks.TensorBoard(str(tmp_path))
-
-    class Looking(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            for writer in keras_private.log_writers(callback):
-                writer.flush()
-            files = [p for p in tmp_path.rglob("*") if p.is_file()]
-            assert max(path.stat().st_size for path in files) > 100
-
-    fit(make_model(), callbacks=[callback, Looking()])
-
-
 # All of them ----------------------------------------------------------------
 
 

@@ -1,8 +1,8 @@
 """TensorFlow's notes about the machine, kept out of the terminal.
 
 Its native code writes them to standard error while it is loaded and looks for
-devices, whatever its settings are. It is loaded on every backend: Keras'
-TensorBoard callback writes with it.
+devices, whatever its settings are. It is loaded on every backend where it is
+installed: `keras.utils.set_random_seed` does so.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """How well a model finds what belongs together, in both directions."""
 
 from itertools import permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,31 +62,76 @@ def evaluate_retrieval(
         >>> list(report.values)[:2]
         ['image to text, R@1', 'image to text, median rank']
     """
+    found = retrieval_ranks(model, task, x, groups, batch_size, chunk)
+    counts, rows = _sizes(found.groups), len(found.groups)
+    values: dict[str, Estimate] = {}
+    chance: dict[str, float] = {}
+    for (query, item), of_queries in found.ranks.items():
+        for k in ks:
+            name = f"{query} to {item}, R@{k}"
+            values[name] = fraction(of_queries <= k, found.groups)
+            chance[name] = chance_recall(counts, rows, k)
+        name = f"{query} to {item}, median rank"
+        values[name] = median(of_queries, found.groups)
+    title, settings = f"{task}, retrieval", {"ks": list(ks)}
+    return Report(title, values, rows, chance, settings=settings)
+
+
+class RetrievalRanks(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        ranks: Rank of the best answer to each row, from 1, by the modality
+            that is searched by and the one that is searched for.
+        groups: Id of each row's group.
+    """
+
+    ranks: dict[tuple[str, str], np.ndarray]
+    groups: np.ndarray
+
+
+def retrieval_ranks(
+    model: Any,
+    task: str,
+    x: dict[str, np.ndarray],
+    groups: np.ndarray | None = None,
+    batch_size: int = 64,
+    chunk: int = CHUNK,
+) -> RetrievalRanks:
+    """Search by each row of each modality for the rows of each other.
+
+    Args:
+        model: An `AlternatingModel`.
+        task: As in `evaluate_retrieval`.
+        x: Inputs of at least two modalities, row by row.
+        groups: Ids of what belongs together, or None.
+        batch_size: Examples of a batch.
+        chunk: Items that are compared at once.
+
+    Returns:
+        The ranks.
+
+    Raises:
+        ValueError: If the model has no such task, or rows do not fit.
+    """
     check_positive(batch_size=batch_size)
-    rows = _check(model, task, x, groups)
+    rows = check_retrieval(model, task, x, groups)
     if groups is None:
         groups = _same_texts(x["text"]) if "text" in x else np.arange(rows)
     vectors: dict[str, np.ndarray] = {}
     for modality, inputs in x.items():
         vectors |= predict_part(model, task, {modality: inputs}, batch_size)
-    counts = _sizes(groups)
-    values: dict[str, Estimate] = {}
-    chance: dict[str, float] = {}
-    for query, item in permutations(x, 2):
-        found = ranks(
+    found = {
+        (query, item): ranks(
             vectors[f"{query}_to_{item}"],
             vectors[f"{item}_to_{query}"],
             groups,
             groups,
             chunk,
         )
-        for k in ks:
-            name = f"{query} to {item}, R@{k}"
-            values[name] = fraction(found <= k, groups)
-            chance[name] = chance_recall(counts, rows, k)
-        values[f"{query} to {item}, median rank"] = median(found, groups)
-    title, settings = f"{task}, retrieval", {"ks": list(ks)}
-    return Report(title, values, rows, chance, settings=settings)
+        for query, item in permutations(x, 2)
+    }
+    return RetrievalRanks(found, np.asarray(groups))
 
 
 def _sizes(groups: np.ndarray) -> np.ndarray:
@@ -102,10 +147,23 @@ def _same_texts(ids: np.ndarray) -> np.ndarray:
     return np.unique(ids, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _check(
+def check_retrieval(
     model: Any, name: str, x: dict[str, np.ndarray], groups: np.ndarray | None
 ) -> int:
-    """Raise unless a task can be asked for these rows; return their number."""
+    """Raise unless a task can be asked for rows.
+
+    Args:
+        model: An `AlternatingModel`.
+        name: Name of the task.
+        x: Inputs by modality.
+        groups: Ids of what belongs together, or None.
+
+    Returns:
+        How many rows there are.
+
+    Raises:
+        ValueError: If the model has no such task, or rows do not fit.
+    """
     modalities = tuple(find_part(model, name).modalities)
     if len(x) < 2 or not set(x) <= set(modalities):
         raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_imp._optional import require
 from keras_imp._repr import ShowsArguments
+from keras_imp.evaluation.event_file import EventFile
 from keras_imp.evaluation.figures import new_figure, save_figure
 from keras_imp.layers.moe.reporting import check_routed, routing_totals
 
@@ -167,7 +168,7 @@ class RoutingHeatMap(ShowsArguments, keras.callbacks.Callback):
     def __init__(self, log_dir: str | Path):
         super().__init__()
         self.log_dir = Path(log_dir)
-        self._writer: Any = None
+        self._file = EventFile(self.log_dir / "routing")
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         check_routed(self.model, "RoutingHeatMap")
@@ -188,27 +189,10 @@ class RoutingHeatMap(ShowsArguments, keras.callbacks.Callback):
             tag = "routing/importance"
             if len(groups) > 1:
                 tag = f"{tag}/{next(iter(group))}"
-            self._write(tag, image.getvalue(), epoch)
+            self._file.write(epoch, images={tag: image.getvalue()})
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def _write(self, tag: str, png: bytes, epoch: int) -> None:
-        proto = "tensorboard.compat.proto"
-        event = require(f"{proto}.event_pb2", extra="data").Event
-        summary = require(f"{proto}.summary_pb2", extra="data").Summary
-        if self._writer is None:
-            module = "tensorboard.summary.writer.event_file_writer"
-            writer = require(module, extra="data").EventFileWriter
-            self._writer = writer(str(self.log_dir / "routing"))
-        image = summary.Image(encoded_image_string=png)
-        value = summary.Value(tag=tag, image=image)
-        self._writer.add_event(
-            event(summary=summary(value=[value]), step=epoch)
-        )
-        self._writer.flush()
+        self._file.close()
 
 
 def _patch_colors(

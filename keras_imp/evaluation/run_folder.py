@@ -11,14 +11,20 @@ import keras
 
 from keras_imp._errors import message
 from keras_imp._files import write_text
-from keras_imp._keras_private import log_writers
-from keras_imp.callbacks import Backup, ResumableCSVLogger
+from keras_imp.callbacks import (
+    Backup,
+    GradientNormLogger,
+    ResumableCSVLogger,
+    TensorBoardLogger,
+)
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation.routing_plots import RoutingHeatMap
 
 # Epochs of a run: how often it is validated.
 EPOCHS = 10
 BACKUP_SECONDS = 60.0
+# What TensorBoard shows, in the folder of a run.
+LOGS = "logs"
 
 
 class RunError(ValueError):
@@ -65,19 +71,6 @@ class Stopwatch:
         write_json(self._path, {"training_seconds": round(self.seconds, 1)})
 
 
-class TensorBoard(keras.callbacks.TensorBoard):
-    """Keras', which keeps events for minutes before it writes them.
-
-    An epoch that is repeated after a kill writes the same values at the same
-    place of the curves.
-    """
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        for writer in log_writers(self):
-            writer.flush()
-
-
 def run_callbacks(
     folder: Path,
     stopwatch: Stopwatch,
@@ -98,7 +91,8 @@ def run_callbacks(
     """
     callbacks = [
         ResumableCSVLogger(folder / "history.csv"),
-        TensorBoard(str(folder / "logs")),
+        GradientNormLogger(),
+        TensorBoardLogger(folder / LOGS),
         stopwatch.callback(),
         Backup(
             folder / "backup",
@@ -108,7 +102,7 @@ def run_callbacks(
         ),
     ]
     if is_sparse:
-        callbacks.append(RoutingHeatMap(folder / "logs"))
+        callbacks.append(RoutingHeatMap(folder / LOGS))
     return callbacks
 
 

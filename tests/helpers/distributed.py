@@ -136,7 +136,10 @@ def fit(model, epochs=2, steps=None, validation=(), **options):
 
 def train(model):
     """What a user sees of a run."""
-    history = fit(model, validation=("words", "captions"))
+    conflict = keras_imp.callbacks.GradientConflictLogger(
+        make_data(4, ["captions", "scenes"]), every=6
+    )
+    history = fit(model, validation=("words", "captions"), callbacks=[conflict])
     # Neither the examples nor the batch can be divided by the devices.
     images = make_data(2, ["captions"])["captions"].x["image"][:11]
     predicted = model.predict(images, task="scenes", batch_size=6, verbose=0)

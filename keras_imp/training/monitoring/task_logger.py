@@ -31,15 +31,27 @@ class TaskLogger(ShowsArguments, keras.callbacks.Callback, abc.ABC):
         """
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        model = self.model
-        if not hasattr(model, "schedule_state"):
-            raise ValueError(
-                message(
-                    f"{type(self).__name__} needs a model with tasks, such as "
-                    "keras_imp.AlternatingModel.",
-                    model=type(model).__name__,
-                )
+        check_has_tasks(self.model, type(self).__name__)
+
+
+def check_has_tasks(model: Any, callback: str) -> None:
+    """Raise unless a model has tasks, as `AlternatingModel` has.
+
+    Args:
+        model: What a callback was given to.
+        callback: Name of the callback, for the message.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if not hasattr(model, "schedule_state"):
+        raise ValueError(
+            message(
+                f"{callback} needs a model with tasks, such as "
+                "keras_imp.AlternatingModel.",
+                model=type(model).__name__,
             )
+        )
 
 
 @contextlib.contextmanager

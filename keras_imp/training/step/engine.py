@@ -45,7 +45,7 @@ class Engine(abc.ABC):
         """The gradient that a step with this item would take, of the encoder.
 
         Nothing changes: neither weights nor random states of layers. Only a
-        generator of the backend that layers share may go on.
+        generator of the backend that layers share may be drawn from.
 
         Args:
             item: Batch by `"<task>@<shapes>"`, as NumPy arrays.
