@@ -6,7 +6,9 @@ else, except for `OVERRIDDEN`, which classes of the package must define.
 and `.ci/newest_keras` runs it on the newest Keras.
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -89,6 +91,21 @@ def all_layers(layer: Any) -> list[keras.Layer]:
 def inner_layers(layer: Any) -> list[keras.Layer]:
     """The layers right in a layer, also those in its lists and dicts."""
     return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+@contextlib.contextmanager
+def unlocked(layer: Any) -> Iterator[None]:
+    """Let a built layer get weights and layers, which Keras refuses."""
+    layer._tracker.unlock()
+    try:
+        yield
+    finally:
+        layer._tracker.lock()
+
+
+def untrack(layer: Any, inner: keras.Layer) -> None:
+    """Let a layer forget a layer in it, which Keras does for variables only."""
+    layer._tracker.untrack(inner)
 
 
 def is_outermost_call() -> bool:

@@ -9,13 +9,6 @@ import keras_imp
 from tests.helpers import inherited
 from tests.helpers.inherited import Case
 
-LORA = (
-    "`{}` is not possible: keras-hub looks for one layer per block to adapt, "
-    "but the weights of all blocks are stacked. It would freeze the encoder "
-    "and add no weights. To train a part of the encoder, use "
-    "keras_imp.optimizers.AdamW with `frozen_layers` or "
-    "`learning_rate_multipliers`."
-)
 QUANTIZE = (
     "`quantize` is not possible: Keras quantizes single layers of its own, but "
     "the weights of all blocks are stacked. It would change nothing. Use "
@@ -106,22 +99,6 @@ def test_attributes_say_what_a_model_is(cases, kind):
 def assert_refused(text, call):
     with pytest.raises(NotImplementedError, match=f"^{re.escape(text)}$"):
         call()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "default_lora_layer_names",
-        "enable_lora",
-        "load_lora_weights",
-        "save_lora_weights",
-    ],
-)
-def test_lora_is_refused_and_freezes_nothing(cases, name):
-    encoder = cases["dense encoder"].model
-    before = len(encoder.trainable_weights)
-    assert_refused(LORA.format(name), lambda: getattr(encoder, name)(4))
-    assert len(encoder.trainable_weights) == before > 0
 
 
 @pytest.mark.parametrize("kind", ROWS)

@@ -98,6 +98,23 @@ def test_inner_layers_are_those_right_in_a_layer_and_its_lists():
     assert list(keras_private.inner_layers(outer)) == outer.listed["inner"]
 
 
+def test_a_built_layer_gets_a_layer_and_forgets_it_again():
+    outer = keras.layers.Layer()
+    outer.build((1,))
+    inner = keras.layers.Dense(1)
+    inner.build((None, 2))
+    with pytest.raises(ValueError, match="already built"):
+        outer.inner = inner
+    with keras_private.unlocked(outer):
+        outer.inner = inner
+    assert len(outer.trainable_variables) == 2
+    with pytest.raises(ValueError, match="already built"):
+        outer.other = keras.layers.Dense(1)
+    outer.inner = None
+    keras_private.untrack(outer, inner)
+    assert outer.variables == []
+
+
 def test_a_layer_knows_whether_another_one_calls_it():
     class Asked(keras.layers.Layer):
         def __call__(self, x):

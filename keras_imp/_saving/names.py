@@ -30,7 +30,7 @@ def save_by_name(
 
     Args:
         owner: The layer that holds them.
-        kind: What they are: `"head"`, `"part"` or `"embedder"`.
+        kind: What they are: `"adapter"`, `"head"`, `"part"` or `"embedder"`.
         layers: The layers by name.
 
     Example:

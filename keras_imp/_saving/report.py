@@ -7,7 +7,12 @@ from typing import Any
 from keras_imp._saving.names import SEPARATOR
 
 # What a layer with a name is called; a task's own heads are in it.
-WORDS = {"head": "task", "part": "part", "embedder": "embedder"}
+WORDS = {
+    "adapter": "adapter",
+    "head": "task",
+    "part": "part",
+    "embedder": "embedder",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,13 +6,14 @@ checkpoint does not depend on it. A scan compiles one block instead of
 per (task, shape).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_positive
 from keras_imp._values import value_of
 from keras_imp.layers._runtime.config import arguments_of
@@ -23,6 +24,7 @@ from keras_imp.layers.encoder_block import (
     EncoderBlock,
     check_one_feed_forward,
 )
+from keras_imp.layers.low_rank_updates import LowRankUpdates
 from keras_imp.layers.moe.base import SparseFeedForward
 from keras_imp.layers.moe.report import RoutingReport
 from keras_imp.layers.moe.reporting import ReportingLayer
@@ -128,6 +130,7 @@ class EncoderStack(ReportingLayer):
         self.remat = remat
         self.seed = seed
         self.feed_forward = MoESpec.of(feed_forward)
+        self.lora: LowRankUpdates | None = None
         self.uses_seeds = dropout > 0 or (
             self.feed_forward is not None and self.feed_forward.uses_seeds
         )
@@ -219,7 +222,7 @@ class EncoderStack(ReportingLayer):
             return outputs
         count = len(RoutingReport._fields)
         report = RoutingReport(*found[:count])
-        if training and self.stacked_bias is not None:
+        if training and self.stacked_bias is not None and self._trains_router():
             self.stacked_bias.assign(ops.stop_gradient(found[count]))
         if return_report:
             return outputs, report
@@ -251,15 +254,59 @@ class EncoderStack(ReportingLayer):
             layer: Index of the layer, from 0.
 
         Returns:
-            Arrays without the leading layer axis.
+            Arrays without the leading layer axis, with low-rank updates.
         """
-        return [value_of(v)[layer] for v in self.stacked]
+        rows = [value_of(v)[layer] for v in self.stacked]
+        if self.lora is None:
+            return rows
+        return self.lora.rows_with_updates(rows, layer)
+
+    def add_lora(
+        self, rank: int, targets: Sequence[str], alpha: float
+    ) -> LowRankUpdates:
+        """Give kernels of a built stack low-rank updates.
+
+        Args:
+            rank: As for `LowRankUpdates`.
+            targets: As for `LowRankUpdates`.
+            alpha: As for `LowRankUpdates`.
+
+        Returns:
+            The updates, which change no output yet. What is trainable is left
+            as it is.
+        """
+        updates = LowRankUpdates(
+            self.stacked,
+            targets,
+            rank,
+            alpha,
+            name="lora",
+            dtype=self.dtype_policy,
+        )
+        with keras.name_scope(
+            self.name, override_parent=self.path.rpartition("/")[0]
+        ):
+            updates.build()
+        with keras_private.unlocked(self):
+            self.lora = updates
+        return updates
+
+    def merge_lora(self) -> None:
+        """Add the low-rank updates to their kernels, and have none."""
+        if self.lora is not None:
+            self.lora.merge_into(self.stacked)
+            keras_private.untrack(self, self.lora)
+            self.lora = None
+
+    def _trains_router(self) -> bool:
+        """Whether routers are not frozen: else their balance stays too."""
+        return any(v.trainable for v in self.stacked if "router" in v.name)
 
     def _looped(self) -> list[keras.Variable]:
         """What each turn of the loop gets a row of."""
-        if self.stacked_bias is None:
-            return [*self.stacked]
-        return [*self.stacked, self.stacked_bias]
+        bias = [] if self.stacked_bias is None else [self.stacked_bias]
+        factors = [] if self.lora is None else self.lora.variables
+        return [*self.stacked, *bias, *factors]
 
     def _body(
         self,
@@ -273,10 +320,15 @@ class EncoderStack(ReportingLayer):
         state = block.non_trainable_variables
         constants = [v.value for v in state]
         count = len(block.trainable_variables)
+        first_factor = count + (bias is not None)
+        lora = self.lora
 
         def run(x: Tensor, weights: list, dropout_seeds: Tensor | None):
+            of_block = weights[:count]
+            if lora is not None:
+                of_block = lora.add_to(of_block, weights[first_factor:])
             outputs, new_state = block.stateless_call(
-                weights[:count],
+                of_block,
                 # The bias of this layer comes with its weights.
                 [
                     weights[count] if v is bias else constant

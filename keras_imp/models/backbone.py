@@ -22,6 +22,8 @@ from keras_imp._saving.names import save_variables, variables_by_position
 from keras_imp._saving.report import LoadReport
 from keras_imp.layers._runtime.kept_weights import KeepsWeights
 from keras_imp.layers.token_embedding import TokenEmbedding
+from keras_imp.models.lora.adapted import AdaptedByLora
+from keras_imp.models.lora.options import with_lora
 from keras_imp.models.modalities import modality_of
 from keras_imp.models.presets import PRESETS
 from keras_imp.models.presets.files import CONFIG_FILE
@@ -33,7 +35,6 @@ from keras_imp.models.presets.table import built_in
 from keras_imp.models.refusals import (
     check_policy,
     check_signature,
-    no_lora,
     no_quantize,
     no_transformers,
 )
@@ -75,7 +76,9 @@ class _Presets:
         }
 
 
-class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
+class EncoderBackbone(
+    AdaptedByLora, KeepsWeights, keras.Model, metaclass=_NeverFunctional
+):
     """A `keras.Model` that is a `keras_hub.models.Backbone`, loaded or not.
 
     Args:
@@ -107,8 +110,7 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
                         **{name: kwargs[name]},
                     )
                 )
-        # Not `super()`, here and below: whether keras-hub is there must not
-        # matter.
+        # Not `super()`, here and below: keras-hub may be there or not.
         keras.Model.__init__(self, dtype=dtype, **kwargs)
         check_policy(self.dtype_policy)
 
@@ -120,6 +122,7 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            **self.lora_arguments(),
         }
 
     @classmethod
@@ -128,7 +131,7 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
         config = dict(config)
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.dtype_policies.get(config["dtype"])
-        return cls(**config)
+        return with_lora(cls, config)
 
     def load_weights(
         self, filepath: str | Path, skip_mismatch: bool = False, **kwargs
@@ -360,10 +363,6 @@ class EncoderBackbone(KeepsWeights, keras.Model, metaclass=_NeverFunctional):
 
     # What a backbone or a Keras model has, and an encoder cannot do yet ------
 
-    enable_lora = no_lora("enable_lora")
-    save_lora_weights = no_lora("save_lora_weights")
-    load_lora_weights = no_lora("load_lora_weights")
-    default_lora_layer_names = no_lora("default_lora_layer_names")
     quantize = no_quantize
     quantized_build = no_quantize
     quantized_call = no_quantize
@@ -376,7 +375,8 @@ def become_backbone(keras_hub: ModuleType) -> None:
     Args:
         keras_hub: The imported `keras_hub`.
     """
-    EncoderBackbone.__bases__ = (KeepsWeights, keras_hub.models.Backbone)
+    above = (AdaptedByLora, KeepsWeights, keras_hub.models.Backbone)
+    EncoderBackbone.__bases__ = above
 
 
 def _symbols(shapes: Any, token_ids: bool) -> Any:

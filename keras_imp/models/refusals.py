@@ -87,26 +87,6 @@ def refusal(name: str, reason: str, rule: str, hint: str) -> Callable:
     return refuse
 
 
-def no_lora(name: str) -> Callable:
-    """A method of keras-hub for LoRA, which refuses.
-
-    Args:
-        name: Name of the method.
-
-    Returns:
-        The method.
-    """
-    return refusal(
-        name,
-        "the weights of all blocks are stacked.",
-        f"`{name}` is not possible: keras-hub looks for one layer per block to "
-        "adapt, but the weights of all blocks are stacked. It would freeze the "
-        "encoder and add no weights.",
-        "To train a part of the encoder, use keras_imp.optimizers.AdamW with "
-        "`frozen_layers` or `learning_rate_multipliers`.",
-    )
-
-
 no_quantize = refusal(
     "quantize",
     "Keras finds no layer here that it can quantize.",

@@ -61,15 +61,30 @@ class EngineModel(WideInputs, keras.Model):
 
     def make_train_function(self, force: bool = False) -> None:
         """Make `train_function`, if there is none or `force` is given."""
+        self._forget_other_weights()
         self._engine.make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> None:
         """Make `test_function`, if there is none or `force` is given."""
+        self._forget_other_weights()
         self._engine.make_test_function(force)
 
     def make_predict_function(self, force: bool = False) -> None:
         """Make `predict_function`, if there is none or `force` is given."""
+        self._forget_other_weights()
         self._engine.make_predict_function(force)
+
+    def _forget_other_weights(self) -> None:
+        """Compile anew where the encoder gained or lost weights, as by LoRA.
+
+        TensorFlow would go on with a graph of the weights that it had.
+        """
+        weights = [id(weight) for weight in self.weights]
+        if self.__dict__.setdefault("_compiled_weights", weights) != weights:
+            self.train_function = None
+            self.test_function = None
+            self.predict_function = None
+            self.__dict__["_compiled_weights"] = weights
 
     def jax_state_sync(self) -> None:
         """Write what `fit` on JAX has taken out back into the variables."""

@@ -406,21 +406,39 @@ def _preset(case):
     assert_same(again(case.x), case.model(case.x))
 
 
+def _lora_names(case):
+    assert case.model.default_lora_layer_names() == ["query", "value"]
+
+
+def _lora(case):
+    encoder, path = case.fresh(), case.folder / "a.lora.h5"
+    encoder.enable_lora(2)
+    assert len(encoder.trainable_variables) == 4 * len(encoder.body.stacks)
+    for variable in encoder.trainable_variables:
+        variable.assign(keras.ops.ones(variable.shape))
+    before = encoder(case.x)
+    encoder.save_lora_weights(path)
+    for variable in encoder.trainable_variables:
+        variable.assign(keras.ops.zeros(variable.shape))
+    encoder.load_lora_weights(path)
+    assert_same(encoder(case.x), before)
+
+
 ENCODER = {
     **COMMON,
     "compute_loss": _compute_loss,
     "compute_metrics": _compute_metrics,
     "compute_output_shape": _compute_output_shape,
-    "default_lora_layer_names": refused("default_lora_layer_names"),
-    "enable_lora": refused("enable_lora", 4),
+    "default_lora_layer_names": _lora_names,
+    "enable_lora": _lora,
     "evaluate": _evaluate,
     "export_to_transformers": refused("export_to_transformers", "folder"),
     "fit": _fit,
     "from_preset": _preset,
-    "load_lora_weights": refused("load_lora_weights", "file"),
+    "load_lora_weights": _lora,
     "predict": _predict,
     "predict_step": _predict,
-    "save_lora_weights": refused("save_lora_weights", "file"),
+    "save_lora_weights": _lora,
     "save_to_preset": _preset,
     "stateless_compute_loss": _stateless_compute_loss,
     "test_on_batch": _evaluate,

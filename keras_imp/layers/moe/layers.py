@@ -191,7 +191,9 @@ class TokenChoiceMoE(SparseFeedForward):
         choices = routing.choose_experts(
             probabilities, self.num_selected, padding_mask, self._bias()
         )
-        if training and self.balance_bias is not None:
+        # With a router that is frozen, its balance is.
+        is_trained = training and self.router.trainable
+        if is_trained and self.balance_bias is not None:
             self._balance(self.balance_bias, choices)
         loss = load_loss(probabilities, choices, padding_mask)
         losses = (self._load_loss_weight() * loss,)

@@ -3,16 +3,22 @@
 `IMPEncoder` has a method for each of these.
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
 from keras_imp._errors import message
+from keras_imp.layers.encoder_stack import EncoderStack
+from keras_imp.models.lora.options import ARGUMENTS
 from keras_imp.typing import Tensor
 
 if TYPE_CHECKING:
     from keras_imp.models.imp_encoder import IMPEncoder
+
+# Names of the weights of experts, and of their low-rank updates.
+_EXPERTS = re.compile(r"(lora_[ab]_)?experts_")
 
 
 def count_active_params(encoder: "IMPEncoder") -> int:
@@ -29,12 +35,17 @@ def count_active_params(encoder: "IMPEncoder") -> int:
     experts = sum(
         int(np.prod(v.shape))
         for stack in encoder.body.stacks
-        for v in stack.stacked
-        if v.name.startswith("experts_")
+        for v in _weights_of(stack)
+        if _EXPERTS.match(v.name)
     )
     routed = encoder.body.feed_forward
     fraction = 1.0 if routed is None else routed.active_fraction
     return encoder.count_params() - round(experts * (1.0 - fraction))
+
+
+def _weights_of(stack: EncoderStack) -> list[Any]:
+    factors = [] if stack.lora is None else stack.lora.variables
+    return [*stack.stacked, *factors]
 
 
 def dense_counterpart(encoder: "IMPEncoder") -> "IMPEncoder":
@@ -53,6 +64,7 @@ def dense_counterpart(encoder: "IMPEncoder") -> "IMPEncoder":
             "num_experts": 0,
             "num_moe_layers": 0,
             "router_options": None,
+            **dict.fromkeys(ARGUMENTS),
         }
     )
 

@@ -35,8 +35,8 @@ def upcycle(
         A new encoder.
 
     Raises:
-        ValueError: If the encoder has experts already, or the experts of the
-            router work on mixtures of tokens.
+        ValueError: If the encoder has experts already or LoRA weights, or the
+            experts of the router work on mixtures of tokens.
 
     Example:
         >>> import keras, numpy as np, keras_imp
@@ -56,6 +56,15 @@ def upcycle(
     if encoder.num_experts:
         raise ValueError(
             message("`encoder` must be dense.", num_experts=encoder.num_experts)
+        )
+    if encoder.lora_rank is not None:
+        raise ValueError(
+            message(
+                "`encoder` must have no LoRA weights, which its experts would "
+                "not be copies with.",
+                "Call encoder.merge_lora() first.",
+                lora_rank=encoder.lora_rank,
+            )
         )
     router = kwargs.get("router", encoder.router)
     check_choice(tuple(ROUTERS), router=router)

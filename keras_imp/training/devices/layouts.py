@@ -101,6 +101,15 @@ def _layouts(experts: str | None, model: str | None) -> dict[str, tuple]:
         "(query|key|value|expand)_bias": (model,),
         "(output|contract)_kernel": rows,
     }
+    # The low-rank updates of experts lie where the experts do.
+    stacked |= {
+        f"lora/lora_{factor}_experts_(expand|contract)_kernel": (
+            experts,
+            None,
+            None,
+        )
+        for factor in "ab"
+    }
     layouts = {f".*/{name}": axes for name, axes in alone.items()}
     for name, axes in stacked.items():
         layouts[f".*stack(_[0-9]+)?/{name}"] = (None, *axes)

@@ -251,6 +251,14 @@ def test_the_bias_follows_the_load_in_training_only(rng):
     assert_near(layer.balance_bias, expected, 1e-6)
 
 
+def test_the_bias_stays_with_a_frozen_router(rng):
+    layer = make(TokenChoiceMoE, balance_rate=0.1, rng=rng)
+    before = to_numpy(layer.balance_bias)
+    layer.trainable = False
+    layer(tokens(rng), training=True)
+    np.testing.assert_array_equal(to_numpy(layer.balance_bias), before)
+
+
 @ALL
 def test_losses_are_added_in_training_only(rng, layer):
     layer = make(layer, router_z_loss=0.5, rng=rng)

@@ -306,6 +306,24 @@ def test_layouts_of_a_sparse_encoder():
     }
 
 
+def test_lora_weights_of_experts_lie_where_the_experts_do():
+    encoder = keras_imp.IMPEncoder(
+        8, 16, 2, 2, modalities=("text",), vocabulary_size=7,
+        num_experts=4, num_moe_layers=1,
+    )  # fmt: skip
+    encoder.enable_lora(2, ("query", "expand"))
+    layouts = keras_imp.distribution.layout_map(
+        mesh("batch", "expert", "model"), model="model"
+    )
+    paths = [v.path for v in encoder.trainable_variables]
+    assert {path: layouts[path].axes for path in paths if layouts[path]} == {
+        f"body/sparse_stack/lora/lora_{factor}_experts_expand_kernel": (
+            (None, "expert", None, None)
+        )
+        for factor in "ab"
+    }
+
+
 def test_layouts_of_a_routed_layer_alone():
     layer = keras_imp.layers.ExpertChoiceMoE(4, 8)
     layer.build((None, 6, 8))

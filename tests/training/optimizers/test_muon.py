@@ -285,6 +285,25 @@ def test_the_kernels_of_an_encoder_are_matrices_and_nothing_else_is():
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "trained"),
+    [({}, set()), ({"matrices": "lora_"}, {"lora_a", "lora_b"})],
+    ids=["by default", "by name"],
+)
+def test_lora_weights_are_matrices_only_where_it_is_asked_for(options, trained):
+    encoder = keras_imp.IMPEncoder(8, 16, 2, 2, modalities=("image",))
+    encoder.enable_lora(2, ("query",))
+    encoder.embedders["vision"].trainable = True
+    optimizer = Muon(0.01, **options)
+    optimizer.build(encoder.trainable_variables)
+    matrices = {
+        variable.name[:6]
+        for variable in encoder.trainable_variables
+        if optimizer.trains_matrix(variable)
+    }
+    assert matrices - {"kernel"} == trained
+
+
 def test_a_matrix_needs_no_second_moment(rng):
     variables = make_variables(rng)
     muon, adamw = Muon(amsgrad=True), AdamW(amsgrad=True)

@@ -344,3 +344,12 @@ def test_kernels_of_keras_layers_decay():
         if rule.decays
     ]
     assert decayed == ["kernel", "kernel", "recurrent_kernel"]
+
+
+def test_lora_weights_decay_and_have_the_rates_of_their_layers():
+    encoder = small_encoder(("text",))
+    encoder.enable_lora(2, ("query",))
+    rules = variable_rules(encoder.trainable_variables, layer_decay=0.5)
+    assert [rule.decays for rule in rules] == [True, True]
+    for rule in rules:
+        assert np.ravel(rule.factor).tolist() == [0.25, 0.5]
