@@ -14,6 +14,7 @@ from keras_imp.data.decoding import (
     decode_image,
     decode_video,
 )
+from keras_imp.validation.audio_sketches import audio_sketch_of
 from keras_imp.validation.sketches import sketch_of
 
 # Of a video: frames, spread evenly, and their height and width. A video of any
@@ -97,9 +98,9 @@ def features_of(
     Returns:
         `reason` and `detail` of a file that cannot be used; else `features`,
         by names of `KINDS`, `notes` of the decoder, and `hash`, hexadecimal
-        digits of what was decoded: equal for files that show the same. Of an
-        image or a video also `sketch` (`sketches.sketch_of`), and of a
-        video also `audio_fault`, why its audio cannot be used, `""` if it can.
+        digits of what was decoded: equal for files that show the same;
+        `sketch`, nearly equal for those that nearly do; of a video also
+        `audio_fault`, why its audio cannot be used, `""` if it can.
 
     Example:
         >>> import io
@@ -209,8 +210,8 @@ def _told(
         "notes": list(decoded.notes),
         "hash": digest,
     }
-    if column != "audio":
-        found["sketch"] = sketch_of(values)
+    draw = audio_sketch_of if column == "audio" else sketch_of
+    found["sketch"] = draw(values)
     return found
 
 

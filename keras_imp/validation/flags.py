@@ -36,6 +36,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "label_unseen": (ERROR, "The label is not in the training data."),
     "near_image": (WARNING, "The image is nearly one of another split."),
     "near_video": (WARNING, "The video is nearly one of another split."),
+    "near_audio": (WARNING, "The audio is nearly one of another split."),
     "label_conflict": (WARNING, "The same content has another label, too."),
     "label_variant": (WARNING, "The label is like a more frequent one."),
     "label_rare": (WARNING, "One or two rows have the label."),

@@ -8,6 +8,7 @@ import numpy as np
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.manifest.groups import hashes
 from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.validation.audio_sketches import AudioSketches
 from keras_imp.validation.sketches import Sketches
 
 # The part of rows that have no split.
@@ -99,7 +100,11 @@ class RowKeys:
         self.label_names: dict[str, int] = {}
         self.group = array("Q")
         self.times = {name: array("b") for name in ("start", "end")}
-        self.sketches = {name: Sketches() for name in ("image", "video")}
+        self.sketches = {
+            "image": Sketches(),
+            "video": Sketches(),
+            "audio": AudioSketches(),
+        }
 
     def __len__(self) -> int:
         return len(self.part)
@@ -141,8 +146,7 @@ class RowKeys:
         for name, has in self.times.items():
             has.append(name in record.get("times", ()))
         for name, sketch in record.get("sketches", {}).items():
-            if name in self.sketches:
-                self.sketches[name].add(row, sketch)
+            self.sketches[name].add(row, sketch)
         for digest in record["texts"]:
             self.texts[0].append(row)
             self.texts[1].append(int(digest[:16], 16))

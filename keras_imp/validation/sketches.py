@@ -87,7 +87,7 @@ class Sketches:
 
         Args:
             row: Its number.
-            sketch: From `sketch_of`.
+            sketch: Hexadecimal digits, or `""` for none.
         """
         if sketch and len(self) < MOST_ROWS:
             self._rows.append(row)
