@@ -76,3 +76,17 @@ def _modalities_restored():
 @pytest.fixture
 def rng():
     return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def keras_hub_contract(monkeypatch, tmp_path):
+    """What keras-hub promises of its own classes, as its wheel tests it."""
+    from keras_hub.src.tests.test_case import TestCase
+
+    if keras.backend.backend() == "torch":
+        # Without a GPU it returns before it tests any precision on torch, but
+        # torch computes in all of them on a CPU too.
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    contract = TestCase()
+    monkeypatch.setattr(contract, "get_temp_dir", lambda: str(tmp_path))
+    return contract

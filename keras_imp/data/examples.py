@@ -75,6 +75,27 @@ def check_examples(x: Any, modalities: tuple[str, ...]) -> None:
             )
 
 
+def check_generator(training: bool, generator: Any) -> None:
+    """Raise if training lacks what draws the part that is kept.
+
+    Args:
+        training: Whether a random part is kept.
+        generator: What was given.
+
+    Raises:
+        ValueError: If it is no `numpy.random.Generator`.
+    """
+    if training and not isinstance(generator, np.random.Generator):
+        raise ValueError(
+            message(
+                "`generator` must be given for training: it draws what is "
+                "kept.",
+                "Use np.random.default_rng(seed).",
+                generator=outline(generator),
+            )
+        )
+
+
 def rows_of(x: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Several examples, one by one.
 

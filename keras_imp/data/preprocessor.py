@@ -1,5 +1,6 @@
 """Decoded data of any size to the inputs of an encoder, saved beside it."""
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -14,18 +15,19 @@ from keras_imp._errors import (
     check_integer,
     check_positive,
     message,
-    outline,
 )
 from keras_imp._files import write_text
 from keras_imp._repr import ShowsArguments
 from keras_imp.data.examples import (
     as_text,
     check_examples,
+    check_generator,
     rows_of,
     size_of,
     with_rate,
 )
 from keras_imp.data.fitting import fit_audio, fit_image, fit_video
+from keras_imp.data.tensorflow_map import call_in_graph, is_symbolic
 from keras_imp.data.text import Tokenizer
 from keras_imp.models.presets.files import PREPROCESSOR_FILE, TOKENIZER_FILE
 from keras_imp.models.presets.finding import find_files
@@ -254,15 +256,12 @@ class IMPPreprocessor(ShowsArguments):
         generator: np.random.Generator | None = None,
     ) -> dict[str, np.ndarray]:
         check_examples(x, self.modalities)
-        if training and not isinstance(generator, np.random.Generator):
-            raise ValueError(
-                message(
-                    "`generator` must be given for training: it draws what is "
-                    "kept.",
-                    "Use np.random.default_rng(seed).",
-                    generator=outline(generator),
-                )
+        check_generator(training, generator)
+        if is_symbolic(x):
+            call = functools.partial(
+                self, training=training, generator=generator
             )
+            return call_in_graph(call, x, self.input_specs)
         draw = generator if training else None
         rows = rows_of(x)
         if rows is None:
