@@ -45,15 +45,19 @@ def new_figure(
     return figure, axes.ravel()
 
 
-def save_figure(figure: Any, path: Any, bottom: float = 0.0) -> None:
+def save_figure(
+    figure: Any, path: Any, bottom: float = 0.0, top: float = 1.0
+) -> None:
     """Lay a figure out, write it as PNG and forget it.
 
     Args:
         figure: From `new_figure`.
         path: File name, or a binary file.
         bottom: Fraction of the height to leave free at the bottom.
+        top: Fraction of the height below what is left free at the top, for
+            titles of axes that are off: a layout does not count them.
     """
-    figure.tight_layout(rect=(0.0, bottom, 1.0, 1.0))
+    figure.tight_layout(rect=(0.0, bottom, 1.0, top))
     write_figure(figure, path)
 
 

@@ -17,6 +17,7 @@ from keras_imp.layers.moe.reporting import check_routed, routing_totals
 OVERLAY_IMAGES = 6
 # Most patches along a side that have room for a number.
 NUMBERED_PATCHES = 8
+LEGEND_COLUMNS = 8
 
 
 def plot_heat_map(
@@ -115,9 +116,11 @@ def plot_overlay(
     shown = shown.astype(int)
     count, experts = gates.shape[1], gates.shape[-1]
     colors = _colors(experts)
-    size = 1.5  # inches
+    lines = -(-experts // LEGEND_COLUMNS)
+    size, title, legend = 1.5, 0.2, 0.4 + 0.17 * lines  # inches
+    height = size * len(shown) + title + legend
     figure, axes = new_figure(
-        len(shown), count + 1, (size * (count + 1), size * len(shown) + 0.55)
+        len(shown), count + 1, (size * (count + 1), height)
     )
     axes = np.reshape(axes, (len(shown), count + 1))
     for row, index in enumerate(shown):
@@ -143,9 +146,9 @@ def plot_overlay(
         loc="lower center",
         fontsize=7,
         title_fontsize=8,
-        ncols=min(8, experts),
+        ncols=min(LEGEND_COLUMNS, experts),
     )
-    save_figure(figure, path, bottom=0.55 / (size * len(shown) + 0.55))
+    save_figure(figure, path, bottom=legend / height, top=1 - title / height)
 
 
 class RoutingHeatMap(ShowsArguments, keras.callbacks.Callback):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_imp.evaluation import figures as figures_module
 from keras_imp.evaluation import plot_overlay, routing_plots
 from tests.helpers.figures import kept
 
@@ -40,3 +41,21 @@ def test_small_patches_have_no_room_for_a_number(overlay):
     side = routing_plots.NUMBERED_PATCHES
     assert len(overlay((side, 1), np.ones((side, 2))).texts) == side
     assert not overlay((side + 1, 1), np.ones((side + 1, 2))).texts
+
+
+@pytest.mark.parametrize(("images", "experts"), [(1, 3), (1, 64), (6, 16)])
+def test_titles_and_legend_are_in_the_figure_beside_the_images(
+    monkeypatch, images, experts
+):
+    with kept(monkeypatch, figures_module, "write_figure") as figures:
+        pixels = np.zeros((images, 8, 8, 3), "uint8")
+        gates = np.ones((images, 2, 4, experts))
+        plot_overlay(pixels, gates, (2, 2), "x.png")
+        figure = figures.pop()
+        figure.canvas.draw()
+        height = figure.bbox.height
+        title = figure.axes[1].title.get_window_extent()
+        legend = figure.legends[0].get_window_extent()
+        assert title.y1 <= height
+        assert 0 <= legend.y0
+        assert legend.y1 <= figure.axes[-1].get_window_extent().y0

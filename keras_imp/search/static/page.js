@@ -73,16 +73,26 @@ async function drop(file) {
   const modality = modalityOf(file);
   const url = URL.createObjectURL(file);
   const shown = byId("query");
+  byId("words").value = "";
   shown.hidden = false;
   shown.replaceChildren(preview(modality, url, file.name));
   await ask(`search?modality=${modality}`, { method: "POST", body: file });
-  if (!about.is_sparse || modality !== "image") return;
+  if (about.is_sparse && modality === "image") await showExperts(file);
+}
+
+async function showExperts(file) {
+  const number = asked;
   const answer = await fetch("experts", { method: "POST", body: file });
-  if (!answer.ok) return;
-  const image = URL.createObjectURL(await answer.blob());
-  const label = "The expert that took each patch, by layer";
-  const picture = make("img", { src: image, alt: label, className: "experts" });
-  shown.append(make("figure", {}, picture, make("figcaption", {}, label)));
+  const figure = make("figure");
+  if (answer.ok) {
+    const source = URL.createObjectURL(await answer.blob());
+    const label = "The expert that took each patch, by layer";
+    figure.append(make("img", { src: source, alt: label, className: "experts" }));
+    figure.append(make("figcaption", {}, label));
+  } else {
+    figure.append(make("figcaption", {}, (await answer.json()).error));
+  }
+  if (number === asked) byId("query").append(figure);
 }
 
 async function start() {
