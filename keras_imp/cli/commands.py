@@ -105,6 +105,15 @@ def train(
             "Default: imp_tiny.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="At each epoch, also compare the gradients of the tasks, "
+            "measure the recall of searches, and write the projector: a few "
+            "percent more time.",
+        ),
+    ] = False,
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -201,6 +210,7 @@ def train(
         "steps": steps,
         "seed": seed,
         "encoder": encoder,
+        "tensorboard": tensorboard or None,
     }
     try:
         if is_own(own, resume):

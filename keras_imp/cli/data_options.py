@@ -82,7 +82,8 @@ def check(options: DataOptions, given: dict[str, Any]) -> None:
 
     Args:
         options: What was given about the data.
-        given: Backend, steps, seed and encoder, None where not given.
+        given: Backend, steps, seed, encoder and tensorboard, None where not
+            given.
 
     Raises:
         UsageError: If they do not.
@@ -109,6 +110,14 @@ def check(options: DataOptions, given: dict[str, Any]) -> None:
                 "--overfit reads a few examples once, so it has no cache.",
                 "Leave --cache out.",
                 cache=str(options.cache),
+            )
+        )
+    if options.overfit is not None and given["tensorboard"]:
+        raise UsageError(
+            message(
+                "--overfit writes nothing for TensorBoard.",
+                "Leave --tensorboard out.",
+                overfit=options.overfit,
             )
         )
     if options.columns and not options.data:

@@ -34,7 +34,8 @@ def start(
 
     Args:
         options: What was given about the data.
-        given: Backend, steps, seed and encoder, None where not given.
+        given: Backend, steps, seed, encoder and tensorboard, None where not
+            given.
         out: Folder of the run; None for a new one.
     """
     try:
@@ -57,11 +58,13 @@ def start(
         "scanned": options.scan_rows or 2000,
     }
     cache = options.cache and options.cache.absolute()
+    watch = bool(given["tensorboard"])
     config = {
         "backend": backend,
         **limits,
         "overfit": options.overfit,
         "cache": cache and str(cache),
+        "tensorboard": watch,
     }
     write_text(folder / run_options.FILE, json.dumps(config, indent=2) + "\n")
     typer.echo(f"Folder of the run: {folder}, with its {RECIPE}")
@@ -71,7 +74,15 @@ def start(
         )
         typer.echo(f"Nothing was trained. To train: {command}")
         return
-    _run(folder, recipe, manifests, limits, options.overfit, cache)
+    _run(
+        folder,
+        recipe,
+        manifests,
+        limits,
+        options.overfit,
+        cache,
+        watch,
+    )
 
 
 def resume(
@@ -82,14 +93,16 @@ def resume(
     Args:
         folder: Its folder.
         options: What was given about the data: limits may change.
-        given: Backend, steps, seed and encoder, None where not given.
+        given: Backend, steps, seed, encoder and tensorboard, None where not
+            given.
         out: Must not be given.
     """
     try:
         config = _read_config(folder)
         data_options.check_resume(folder, options, config, out)
-        if given["backend"] not in (None, config["backend"]):
-            run_options.refuse_other("backend", given, config)
+        for name in ("backend", "tensorboard"):
+            if given[name] not in (None, config[name]):
+                run_options.refuse_other(name, given, config)
         _begin(config["backend"])
         cache = options.cache or (config["cache"] and Path(config["cache"]))
         data_options.check_cache(cache)
@@ -103,7 +116,8 @@ def resume(
         limits["max_bad"] = options.max_bad
     limits["strict"] = limits["strict"] or options.strict
     typer.echo(f"Folder of the run: {folder}")
-    _run(folder, recipe, manifests, limits, None, cache)
+    watch = config["tensorboard"]
+    _run(folder, recipe, manifests, limits, None, cache, watch)
 
 
 def _begin(backend: str) -> None:
@@ -180,6 +194,7 @@ def _run(
     limits: dict[str, Any],
     overfit: int | None,
     cache: Path | None,
+    watch: bool,
 ) -> None:
     from keras_imp.evaluation.own_data.rows import Limits
 
@@ -191,7 +206,7 @@ def _run(
         if overfit is not None:
             _overfit(folder, recipe, manifests, Limits(**limits), overfit)
         else:
-            _train(folder, recipe, manifests, Limits(**limits), cache)
+            _train(folder, recipe, manifests, Limits(**limits), cache, watch)
 
 
 def _train(
@@ -200,11 +215,14 @@ def _train(
     manifests: Any,
     limits: Any,
     cache: Path | None,
+    watch: bool,
 ) -> None:
     from keras_imp.evaluation.own_data import show
     from keras_imp.evaluation.own_data.run import OwnDataRun
 
-    run = OwnDataRun(folder, recipe, manifests, limits, cache=cache)
+    run = OwnDataRun(
+        folder, recipe, manifests, limits, cache=cache, watch=watch
+    )
     Console().print(show.rows_table(run.tasks))
     for sentence in run.told[:SHOWN]:
         # Not wrapped: a path in it can be copied.
@@ -253,6 +271,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             "overfit": config["overfit"],
             # Runs that were started before there was one have none.
             "cache": config.get("cache"),
+            "tensorboard": bool(config.get("tensorboard")),
         }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise run_options.no_run(folder, error) from error

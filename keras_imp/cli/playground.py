@@ -55,7 +55,8 @@ def train(given: dict[str, Any], out: Path | None, resume: Path | None) -> None:
     """Train on the playground, whose batches are drawn anew, without files.
 
     Args:
-        given: Backend, steps, seed and encoder, None where not given.
+        given: Backend, steps, seed, encoder and tensorboard, None where not
+            given.
         out: Folder of the run; None for a new one.
         resume: Folder of a run to continue, if any.
 
@@ -103,5 +104,6 @@ def _run(options: RunOptions, folder: Path) -> None:
             steps=options.steps,
             seed=options.seed,
             preset=options.encoder,
+            watch=options.tensorboard,
         )
         run_options.complete(run, "Test split, unseen concepts")

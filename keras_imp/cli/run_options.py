@@ -44,13 +44,14 @@ class UsageError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What decides a run's numbers; the content of its `config.json`.
+    """What decides what a run does; the content of its `config.json`.
 
     Attributes:
         steps: Training steps over all tasks.
         seed: Seed of weights, order, augmentation and dropout.
         backend: Keras backend.
         encoder: Preset of the encoder.
+        tensorboard: Whether conflict, recall and vectors are written too.
 
     Raises:
         UsageError: If a value is none that a run can have.
@@ -60,6 +61,8 @@ class RunOptions:
     seed: int
     backend: str
     encoder: str
+    # Runs that were started before there was one have none.
+    tensorboard: bool = False
 
     def __post_init__(self):
         for name, most in (("steps", None), ("seed", MAX_SEED)):
@@ -71,6 +74,8 @@ class RunOptions:
         for name, known in (("backend", Backend), ("encoder", PRESETS)):
             if getattr(self, name) not in tuple(known):
                 self._refuse(name, f"one of {', '.join(known)}")
+        if type(self.tensorboard) is not bool:
+            self._refuse("tensorboard", "true or false")
 
     def _refuse(self, name: str, rule: str) -> None:
         raise UsageError(
@@ -100,6 +105,7 @@ def of_new_run(given: dict[str, Any]) -> RunOptions:
         "seed": 0,
         "backend": default_backend(),
         "encoder": "imp_tiny",
+        "tensorboard": False,
     }
     return RunOptions(**{**values, **_not_none(given)})
 

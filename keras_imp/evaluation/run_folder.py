@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def run_callbacks(
     stopwatch: Stopwatch,
     is_sparse: bool,
     backup_steps: int | None = None,
+    more: Sequence[keras.callbacks.Callback] = (),
 ) -> list[keras.callbacks.Callback]:
     """The callbacks of a run: logs, time, backups, and plots of the routing.
 
@@ -85,11 +87,13 @@ def run_callbacks(
         is_sparse: Whether its encoder has experts.
         backup_steps: Steps from one backup to the next. Defaults to one each
             minute.
+        more: Callbacks that measure more.
 
     Returns:
         The callbacks, for `fit`.
     """
     callbacks = [
+        *more,
         ResumableCSVLogger(folder / "history.csv"),
         GradientNormLogger(),
         TensorBoardLogger(folder / LOGS),

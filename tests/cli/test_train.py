@@ -269,6 +269,7 @@ def test_the_run_folder_has_everything(folder):
         "seed": 3,
         "backend": BACKEND,
         "encoder": ENCODER,
+        "tensorboard": False,
     }
 
 

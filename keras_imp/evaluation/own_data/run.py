@@ -23,15 +23,18 @@ from keras_imp.evaluation.own_data.sources import (
     training_mixture,
     validation_mixture,
 )
+from keras_imp.evaluation.own_data.watched import watched_rows
 from keras_imp.evaluation.own_data.words import check_words, tokenizer_of
 from keras_imp.evaluation.run_folder import (
     EPOCHS,
+    LOGS,
     RunError,
     Stopwatch,
     run_callbacks,
     write_json,
 )
 from keras_imp.evaluation.run_report import settings_of
+from keras_imp.evaluation.watched_rows import watching
 from keras_imp.training.checkpoint.backup import BackupError
 from keras_imp.training.checkpoint.lock import FolderInUseError
 
@@ -80,6 +83,8 @@ class OwnDataRun:
         backup_steps: Steps from one backup to the next. Defaults to one each
             minute.
         cache: Folder for what files are decoded to.
+        watch: Whether to measure conflict and recall at each epoch, and to
+            write vectors for TensorBoard's projector.
 
     Attributes:
         model: The model.
@@ -100,11 +105,13 @@ class OwnDataRun:
         limits: Limits = Limits(),  # noqa: B008
         backup_steps: int | None = None,
         cache: Path | None = None,
+        watch: bool = False,
     ):
         keras.utils.set_random_seed(recipe.seed)
         self.folder = folder
         self.recipe = recipe
         self._backup_steps = backup_steps
+        self._watch = watch
         self._stopwatch = Stopwatch(folder / "time.json")
         self.tasks = fix_rows(recipe, manifests, folder, limits, cache)
         self.tokenizer = tokenizer_of(recipe, self.tasks, folder)
@@ -157,8 +164,19 @@ class OwnDataRun:
                     self._stopwatch,
                     bool(self.model.encoder.num_experts),
                     self._backup_steps,
+                    self._watching(),
                 ),
             )
+
+    def _watching(self) -> list[keras.callbacks.Callback]:
+        if not self._watch:
+            return []
+        return watching(
+            self.model.tasks,
+            watched_rows(self.tasks, self.preprocessor),
+            self.folder / LOGS,
+            self.steps_per_epoch,
+        )
 
     def save(self) -> None:
         """Save the model, and the encoder as a preset with what it needs."""

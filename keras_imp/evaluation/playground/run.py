@@ -11,8 +11,10 @@ from keras_imp.evaluation.playground.captions import train_tokenizer
 from keras_imp.evaluation.playground.recipe import RECIPE, Recipe
 from keras_imp.evaluation.playground.run_page import write_run_page
 from keras_imp.evaluation.playground.splits import Split, load_split
+from keras_imp.evaluation.playground.watched import watched_rows
 from keras_imp.evaluation.run_folder import (
     EPOCHS,
+    LOGS,
     RunError,
     Stopwatch,
     load_tokenizer,
@@ -20,6 +22,7 @@ from keras_imp.evaluation.run_folder import (
     write_json,
 )
 from keras_imp.evaluation.run_report import settings_of
+from keras_imp.evaluation.watched_rows import watching
 from keras_imp.training.checkpoint.backup import BackupError
 from keras_imp.training.checkpoint.lock import FolderInUseError
 
@@ -34,6 +37,8 @@ class PlaygroundRun:
         steps: Training steps over all tasks.
         seed: Seed of weights, order, augmentation and dropout.
         preset: Preset of the encoder.
+        watch: Whether to measure conflict and recall at each epoch, and to
+            write vectors for TensorBoard's projector.
 
     Attributes:
         model: The model.
@@ -43,12 +48,20 @@ class PlaygroundRun:
         RunError: If a file in the folder cannot be read.
     """
 
-    def __init__(self, folder: Path, steps: int, seed: int, preset: str):
+    def __init__(
+        self,
+        folder: Path,
+        steps: int,
+        seed: int,
+        preset: str,
+        watch: bool = False,
+    ):
         keras.utils.set_random_seed(seed)
         self.folder = folder
         self.steps = steps
         self.seed = seed
         self.preset = preset
+        self.watch = watch
         self.recipe = RECIPE
         self._stopwatch = Stopwatch(folder / "time.json")
         self.splits = {
@@ -97,10 +110,21 @@ class PlaygroundRun:
                         self.folder,
                         self._stopwatch,
                         bool(self.model.encoder.num_experts),
+                        more=self._watching(),
                     ),
                 )
         except (BackupError, FolderInUseError) as error:
             raise RunError(str(error)) from error
+
+    def _watching(self) -> list[keras.callbacks.Callback]:
+        if not self.watch:
+            return []
+        rows = watched_rows(
+            self.splits["validation"], self.tokenizer, self.recipe
+        )
+        return watching(
+            self.model.tasks, rows, self.folder / LOGS, self.steps_per_epoch
+        )
 
     def save(self) -> None:
         """Save the model, and the encoder with its preprocessor, as presets."""
