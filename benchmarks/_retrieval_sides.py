@@ -129,11 +129,10 @@ def prepare(name: str, folder: Path, work: Work):
     _timing.find_package()
     call, size = SIDES[name](folder, work)
     found: dict[str, np.ndarray] = {}
-    before = _timing.resident_bytes()
-    call(found)
+    more = _timing.more_bytes(lambda: call(found))
     facts = {
         "vectors_mb": round(size / 1e6),
-        "more_mb": round((_timing.peak_resident_bytes() - before) / 1e6),
+        "more_mb": round(more / 1e6),
         **_figures(found),
     }
     return lambda: call({}), facts

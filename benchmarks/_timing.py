@@ -58,6 +58,17 @@ def peak_resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def more_bytes(work: Callable[[], None]) -> int:
+    """The most memory during some work, above what was held before it."""
+    # Linux forgets the peak so far: filling what is held may have taken more.
+    pathlib.Path("/proc/self/clear_refs").write_text("5", "ascii")
+    before = resident_bytes()
+    work()
+    status = pathlib.Path("/proc/self/status").read_text("ascii")
+    line = next(x for x in status.splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 - before
+
+
 def serve(prepare: Callable[[], tuple[Callable[[], None], dict]]) -> None:
     """Answer the driver's requests until it closes the pipe.
 

@@ -27,7 +27,8 @@ def evaluate_retrieval(
     """Measure a contrastive task as a search: each modality finds the others.
 
     All rows of a query's group answer it. The similarities are compared chunk
-    by chunk: memory is that of the vectors, and some 20 MB.
+    by chunk: memory is that of the vectors, and less than 100 MB for a
+    million rows.
 
     Args:
         model: An `AlternatingModel`.
