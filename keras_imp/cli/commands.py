@@ -12,6 +12,7 @@ import typer
 import keras_imp
 from keras_imp.cli import own_data, playground, run_options
 from keras_imp.cli.data_options import DataOptions, is_own
+from keras_imp.cli.evaluate import evaluate
 from keras_imp.cli.export import export
 from keras_imp.cli.presets import presets
 from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
@@ -32,6 +33,7 @@ app.command()(embed)
 app.command()(search)
 app.command("app")(search_app)
 app.command("playground")(playground.write)
+app.command()(evaluate)
 app.command()(export)
 app.command()(presets)
 

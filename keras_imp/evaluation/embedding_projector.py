@@ -112,10 +112,11 @@ class EmbeddingProjector(ShowsArguments, keras.callbacks.Callback):
         lines = ["\t".join(f"{v:.6g}" for v in row) for row in vectors]
         write_text(self.folder / "vectors.tsv", "\n".join(lines) + "\n")
         write_text(self.folder / "projector_config.pbtxt", self._config(epoch))
-        # Only a folder with events is a run.
-        events = EventFile(self.folder)
-        events.write(epoch)
-        events.close()
+        if not any(self.folder.glob("events.*")):
+            # Only a folder with events is a run.
+            events = EventFile(self.folder)
+            events.write(epoch)
+            events.close()
 
     def _vectors(self, modality: str) -> np.ndarray:
         """The vectors of a modality's rows."""

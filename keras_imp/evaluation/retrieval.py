@@ -34,6 +34,32 @@ def recall_at(
     Reference:
         docs/method.md, Results in the paper.
     """
+    ranks = ranks_of(similarities, relevant)
+    recalls = {f"recall@{k}": float((ranks <= k).mean()) for k in ks}
+    return {**recalls, "median_rank": float(np.median(ranks))}
+
+
+def ranks_of(similarities: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Rank of the first relevant item of each query, from 1.
+
+    Args:
+        similarities: Shape `(queries, items)`; higher is nearer.
+        relevant: True where an item answers a query, same shape.
+
+    Returns:
+        int64, shape `(queries,)`. A tie with an item that is not relevant
+        counts against the query.
+
+    Raises:
+        ValueError: If the shapes differ, or a query has no relevant item.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.evaluation.retrieval import ranks_of
+        >>> s = np.array([[0.9, 0.1, 0.0], [0.8, 0.1, 0.3]])
+        >>> ranks_of(s, np.eye(2, 3, dtype=bool)).tolist()
+        [1, 3]
+    """
     if similarities.shape != relevant.shape:
         raise ValueError(
             message(
@@ -51,11 +77,8 @@ def recall_at(
             )
         )
     best = np.where(relevant, similarities, -np.inf).max(axis=1, keepdims=True)
-    # A tie with an item that is not relevant counts against the query.
     rivals = (similarities >= best) & ~relevant
-    ranks = 1 + rivals.sum(axis=1)
-    recalls = {f"recall@{k}": float((ranks <= k).mean()) for k in ks}
-    return {**recalls, "median_rank": float(np.median(ranks))}
+    return 1 + rivals.sum(axis=1)
 
 
 def same_text(queries: list[str], items: list[str]) -> np.ndarray:

@@ -57,5 +57,5 @@ def test_titles_and_legend_are_in_the_figure_beside_the_images(
         title = figure.axes[1].title.get_window_extent()
         legend = figure.legends[0].get_window_extent()
         assert title.y1 <= height
-        assert 0 <= legend.y0
+        assert legend.y0 >= 0
         assert legend.y1 <= figure.axes[-1].get_window_extent().y0

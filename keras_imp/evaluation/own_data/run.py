@@ -14,6 +14,11 @@ from keras_imp.data.records.store import write_stores
 from keras_imp.evaluation.own_data import features, plots, show
 from keras_imp.evaluation.own_data.build import build_model
 from keras_imp.evaluation.own_data.choices import choose_sizes
+from keras_imp.evaluation.own_data.finished_run import (
+    CLASSES,
+    NUMBERS,
+    RECIPE,
+)
 from keras_imp.evaluation.own_data.inference import RowsOfTasks, infer
 from keras_imp.evaluation.own_data.measures import Measured, measure
 from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
@@ -38,7 +43,6 @@ from keras_imp.evaluation.watched_rows import watching
 from keras_imp.training.checkpoint.backup import BackupError
 from keras_imp.training.checkpoint.lock import FolderInUseError
 
-RECIPE = "recipe.toml"
 # The start of a warning of `fit`.
 UNLIKE_BATCHES = "Task .*: the losses of training and validation do not compare"
 
@@ -188,13 +192,21 @@ class OwnDataRun:
         classes = {
             n: list(t.classes) for n, t in self.tasks.items() if t.classes
         }
+        numbers = {
+            n: {"mean": t.mean, "std": t.std}
+            for n, t in self.tasks.items()
+            if t.kind == "regression"
+        }
         self.written |= {
             "model.keras": "the model, for keras.models.load_model",
             "encoder/": "the encoder and its preprocessor, for from_preset",
         }
         if classes:
-            write_json(self.folder / "classes.json", classes)
-            self.written["classes.json"] = "names of the classes, by task"
+            write_json(self.folder / CLASSES, classes)
+            self.written[CLASSES] = "names of the classes, by task"
+        if numbers:
+            write_json(self.folder / NUMBERS, numbers)
+            self.written[NUMBERS] = "mean and spread of the numbers"
 
     def evaluate(self) -> list[dict[str, Any]]:
         """Measure the model on the rows held out, and write the page.
