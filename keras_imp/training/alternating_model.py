@@ -11,13 +11,12 @@ import keras
 
 from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_choice
-from keras_imp._saving.classes import deserialized
 from keras_imp.models.protocols import check_any_encoder
 from keras_imp.tasks.task import Task, count_examples
 from keras_imp.training.attach_tasks import attach_tasks
 from keras_imp.training.checkpoint.run_state import RunState
+from keras_imp.training.described_model import DescribedModel
 from keras_imp.training.devices.base import make_devices
-from keras_imp.training.engine_model import EngineModel
 from keras_imp.training.fit_callbacks import fit_callbacks
 from keras_imp.training.input import prediction
 from keras_imp.training.input.checks import (
@@ -45,7 +44,7 @@ from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class AlternatingModel(EngineModel):
+class AlternatingModel(DescribedModel):
     """Train one encoder on many tasks, one task in each step.
 
     Use it like any Keras model: `compile(optimizer)`, `fit(mixture)`,
@@ -379,28 +378,3 @@ class AlternatingModel(EngineModel):
         """
         task = prediction.task_named(self.tasks, name)
         return prepared(task, self.encoder, batch, training)
-
-    def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "encoder": serialize(self.encoder),
-            "tasks": [serialize(task) for task in self.task_list],
-            "update": self.update,
-            "hidden_dim": self.hidden_dim,
-            **self._dtype_config(),
-        }
-
-    def _dtype_config(self) -> dict[str, Any]:
-        """The dtype policy, where it is not that of the encoder."""
-        if self.dtype_policy.name == self.encoder.dtype_policy.name:
-            return {}
-        return {"dtype": keras.dtype_policies.serialize(self.dtype_policy)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects=None):
-        encoder, tasks = config["encoder"], config["tasks"]
-        encoder = deserialized(encoder, custom_objects, "The encoder")
-        tasks = [deserialized(t, custom_objects, "A task") for t in tasks]
-        return cls(**{**config, "encoder": encoder, "tasks": tasks})

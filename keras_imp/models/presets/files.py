@@ -5,6 +5,8 @@
     model.weights.h5       the weights; or `model.weights.json` and shards
     preprocessor.json      the sizes of its inputs, if they were saved
     tokenizer.json         what makes its token ids, if it was saved
+    task.json              the tasks of a model that was saved with its encoder
+    task.weights.h5        the weights of these tasks
     README.md              its card
 
 keras-hub reads the same folder.
@@ -29,6 +31,8 @@ WEIGHTS_FILE = "model.weights.h5"
 SHARDS_FILE = "model.weights.json"
 PREPROCESSOR_FILE = "preprocessor.json"
 TOKENIZER_FILE = "tokenizer.json"
+TASK_FILE = "task.json"
+TASK_WEIGHTS_FILE = "task.weights.h5"
 CARD_FILE = "README.md"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from keras_imp.models.presets.files import (
     FORMAT,
     METADATA_FILE,
     SHARDS_FILE,
+    TASK_FILE,
+    TASK_WEIGHTS_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     PresetFiles,
@@ -42,6 +45,7 @@ def save_encoder(
     preprocessor: Any = None,
     card: str | None = None,
     weights_dtype: str | None = None,
+    write_more: Callable[[Path], None] | None = None,
 ) -> None:
     """Write the files of a preset.
 
@@ -53,6 +57,7 @@ def save_encoder(
         preprocessor: `IMPPreprocessor`.
         card: Markdown.
         weights_dtype: None or `"float16"`.
+        write_more: Writes more files of the preset into a folder.
 
     Raises:
         TypeError: If the tokenizer, the preprocessor or the card is something
@@ -68,6 +73,8 @@ def save_encoder(
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as made:
         written = Path(made)
         _write_weights(encoder, written, max_shard_size, weights_dtype)
+        if write_more is not None:
+            write_more(written)
         if tokenizer is not None:
             tokenizer.save(written / TOKENIZER_FILE)
         if preprocessor is not None:
@@ -179,7 +186,14 @@ def _replace(folder: Path, written: Path) -> None:
     Without the config, a folder is no preset: if this is interrupted, old
     weights never meet a new config.
     """
-    old = [CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE, SHARDS_FILE]
+    old = [
+        CONFIG_FILE,
+        METADATA_FILE,
+        WEIGHTS_FILE,
+        SHARDS_FILE,
+        TASK_FILE,
+        TASK_WEIGHTS_FILE,
+    ]
     for path in [*(folder / name for name in old), *folder.glob(_SHARDS)]:
         path.unlink(missing_ok=True)
     files = sorted(written.iterdir(), key=lambda path: path.name == CONFIG_FILE)
