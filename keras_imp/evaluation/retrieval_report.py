@@ -26,9 +26,10 @@ def evaluate_retrieval(
 ) -> Report:
     """Measure a contrastive task as a search: each modality finds the others.
 
-    All rows of a query's group answer it. The similarities are compared chunk
-    by chunk: memory is that of the vectors, and less than 100 MB for a
-    million rows.
+    All rows of a query's group answer it. A text that several rows of a group
+    have is one item: they could not be told apart. The similarities are
+    compared chunk by chunk: memory is that of the vectors, and less than
+    100 MB for a million rows.
 
     Args:
         model: An `AlternatingModel`.
@@ -64,17 +65,19 @@ def evaluate_retrieval(
         ['image to text, R@1', 'image to text, median rank']
     """
     found = retrieval_ranks(model, task, x, groups, batch_size, chunk)
-    counts, rows = _sizes(found.groups), len(found.groups)
     values: dict[str, Estimate] = {}
     chance: dict[str, float] = {}
     for (query, item), of_queries in found.ranks.items():
+        of_items = found.items[item]
+        right = np.bincount(of_items)[found.groups]
         for k in ks:
             name = f"{query} to {item}, R@{k}"
             values[name] = fraction(of_queries <= k, found.groups)
-            chance[name] = chance_recall(counts, rows, k)
+            chance[name] = chance_recall(right, len(of_items), k)
         name = f"{query} to {item}, median rank"
         values[name] = median(of_queries, found.groups)
     title, settings = f"{task}, retrieval", {"ks": list(ks)}
+    rows = len(found.groups)
     return Report(title, values, rows, chance, settings=settings)
 
 
@@ -84,11 +87,13 @@ class RetrievalRanks(NamedTuple):
     Attributes:
         ranks: Rank of the best answer to each row, from 1, by the modality
             that is searched by and the one that is searched for.
-        groups: Id of each row's group.
+        groups: Number of each row's group.
+        items: Numbers of the groups of what was searched for, by modality.
     """
 
     ranks: dict[tuple[str, str], np.ndarray]
     groups: np.ndarray
+    items: dict[str, np.ndarray]
 
 
 def retrieval_ranks(
@@ -122,25 +127,31 @@ def retrieval_ranks(
     vectors: dict[str, np.ndarray] = {}
     for modality, inputs in x.items():
         vectors |= predict_part(model, task, {modality: inputs}, batch_size)
+    _, groups = np.unique(groups, return_inverse=True)
+    groups = groups.reshape(-1)
+    items = {modality: _items(x, modality, groups) for modality in x}
     found = {
         (query, item): ranks(
             vectors[f"{query}_to_{item}"],
-            vectors[f"{item}_to_{query}"],
+            vectors[f"{item}_to_{query}"][items[item]],
             groups,
-            groups,
+            groups[items[item]],
             chunk,
         )
         for query, item in permutations(x, 2)
     }
-    return RetrievalRanks(found, np.asarray(groups))
+    of_items = {modality: groups[rows] for modality, rows in items.items()}
+    return RetrievalRanks(found, groups, of_items)
 
 
-def _sizes(groups: np.ndarray) -> np.ndarray:
-    """How many rows each row's group has."""
-    _, places, counts = np.unique(
-        groups, return_inverse=True, return_counts=True
-    )
-    return counts[places.reshape(-1)]
+def _items(
+    x: dict[str, np.ndarray], modality: str, groups: np.ndarray
+) -> np.ndarray:
+    """Rows of the items of a modality, each text of a group once."""
+    if modality != "text":
+        return np.arange(len(groups))
+    texts = np.column_stack([_same_texts(x["text"]), groups])
+    return np.sort(np.unique(texts, axis=0, return_index=True)[1])
 
 
 def _same_texts(ids: np.ndarray) -> np.ndarray:

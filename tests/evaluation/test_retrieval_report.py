@@ -81,6 +81,24 @@ def test_rows_of_one_text_answer_each_other(trained):
     assert report.chance[name] == pytest.approx(2 / (2 * NUM))
 
 
+def test_a_text_of_several_rows_is_one_item(trained):
+    model, x = trained
+    # The word of row 0 is that of the first 20 rows.
+    text = np.concatenate([np.repeat(x["text"][:1], 20), x["text"][20:, 0]])
+    report = evaluate_retrieval(
+        model, "captions", {**x, "text": text[:, None]}, ks=(1, 2)
+    )
+    items = NUM - 19
+    assert report.chance["image to text, R@2"] == pytest.approx(2 / items)
+    # Rows of the other words are found, though those 20 are nearer to some.
+    vectors = model.predict(x, task="captions", batch_size=NUM, verbose=0)
+    words = np.r_[0, 20:NUM]
+    similarities = vectors["image_to_text"] @ vectors["text_to_image"][words].T
+    right = np.r_[np.zeros(20, int), 1:items]
+    expected = (similarities.argmax(axis=1) == right).mean()
+    assert report["image to text, R@1"] == pytest.approx(expected)
+
+
 def test_groups_may_be_given(trained):
     model, x = trained
     everything = np.zeros(NUM, int)
