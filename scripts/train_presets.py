@@ -21,8 +21,11 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
+
 ROOT = pathlib.Path(__file__).parents[1]
 TARGET = ROOT / "keras_imp" / "models" / "presets"
+OUTPUTS = ROOT / "tests" / "files" / "presets"
 RESULTS = ROOT / "benchmarks" / "results" / "presets.json"
 SEED = 0
 # Size of the encoder and steps of the training. A step with experts takes
@@ -116,7 +119,29 @@ def save(name: str, folder: pathlib.Path, facts: dict[str, Any]) -> None:
     write_results(name, facts, reports)
     card = card_of(name, model, facts, reports["test"])
     trained.save_to_preset(target, card=card, **options)
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
+    np.savez(OUTPUTS / f"{name}.npz", **outputs_of(model))
     sys.stdout.write(f"{target}: {size:,} bytes\n")
+
+
+def outputs_of(model: Any) -> dict[str, np.ndarray]:
+    """Vectors of fixed inputs, which every backend must find again."""
+    rng = np.random.default_rng(0)
+    inputs = {
+        "image": rng.integers(0, 256, (2, 32, 32, 3), "uint8"),
+        "video": rng.integers(0, 256, (2, 8, 32, 32, 3), "uint8"),
+        "audio": rng.uniform(-0.5, 0.5, (2, 16_384)).astype("float32"),
+        "text": rng.integers(1, 500, (2, 12)),
+    }
+    features = {
+        name: model.encoder.predict({name: values}, verbose=0)[name]
+        for name, values in inputs.items()
+    }
+    found = {k: v["pooled_output"] for k, v in features.items()}
+    classes = model.predict(
+        {"image": inputs["image"]}, task="objects", verbose=0
+    )
+    return {**found, "objects": classes}
 
 
 def write_results(name: str, facts: dict[str, Any], reports: dict) -> None:
@@ -172,6 +197,8 @@ single notes of instruments, and knows nothing else of the world.
 {facts_table}
 
 ```python
+from pathlib import Path
+
 import keras_imp
 from keras_imp.data.decoding import decode_image
 
@@ -183,7 +210,7 @@ classify = keras_imp.ZeroShotClassifier(
     ["animals and nature", "food and drink", "flags"],
     tokenizer=inputs.tokenizer,
 )
-image = decode_image("heart.png").values
+image = decode_image(Path("heart.png")).values
 scores = classify.predict(inputs({{"image": [image]}}))
 ```
 

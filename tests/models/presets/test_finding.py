@@ -130,8 +130,10 @@ def test_a_folder_of_this_package_is_a_preset_with_weights(
     folder = write_config(tmp_path / "imp_trained")
     load(folder).save_to_preset(folder, card="# Trained")
     monkeypatch.setitem(BUILT_IN_FOLDERS, "imp_trained", folder)
-    trained = next(iter(keras_imp.list_presets().values()))
-    assert (trained.name, trained.package) == ("imp_trained", "keras-imp")
+    listed = keras_imp.list_presets()
+    assert list(listed).index("imp_trained") < list(listed).index("imp_tiny")
+    trained = listed["imp_trained"]
+    assert trained.package == "keras-imp"
     assert trained.has_weights
     assert trained.card == "# Trained"
     assert keras_imp.IMPEncoder.presets["imp_trained"]["card"] == "# Trained"
