@@ -1,5 +1,7 @@
 """`keras-imp evaluate`: a finished run on its rows held out, or on other data.
 
+Or a preset with weights on the playground: `evaluate_preset.py`.
+
 It ends with 0; with 2 where its options cannot be followed; with 1 where the
 data cannot be evaluated.
 """
@@ -15,6 +17,7 @@ from rich.console import Console
 from keras_imp._errors import message
 from keras_imp._files import write_text
 from keras_imp.cli import run_options
+from keras_imp.cli.evaluate_preset import evaluate_preset, names_preset
 from keras_imp.cli.run_options import Backend, UsageError, fail
 
 if TYPE_CHECKING:
@@ -25,7 +28,11 @@ REPORT = "report.json"
 
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(help="Folder of a finished run on own data.")
+        Path,
+        typer.Argument(
+            help="Folder of a finished run on own data, or a preset with "
+            "weights, such as imp_tiny_playground."
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -71,20 +78,37 @@ def evaluate(
         Backend | None,
         typer.Option(help="Keras backend. Default: that of the run."),
     ] = None,
+    shuffled: Annotated[
+        bool,
+        typer.Option(
+            "--shuffled",
+            help="Of a preset: give each example the answer of another one. "
+            "All figures must fall to chance.",
+        ),
+    ] = False,
 ) -> None:
     """Measure a finished run, with 95 % intervals, on any data of its kind."""
+    told: list[str] = []
     try:
-        columns = _columns(column or [], data)
-        config = _config(run)
-        chosen = backend.value if backend else config["backend"]
-        run_options.check_backend(chosen)
-        run_options.check_installed(chosen, ("tomli_w",))
-        run_options.load_backend(chosen)
-        limits = {
-            "max_bad": config["max_bad"] if max_bad is None else max_bad,
-            "strict": strict,
-        }
-        reports, told = _evaluated(run, data, columns, limits, rows)
+        if names_preset(run):
+            reports = evaluate_preset(
+                str(run),
+                shuffled,
+                backend.value if backend else None,
+                {"--data": data is not None, "--column": bool(column)},
+            )
+        else:
+            if shuffled:
+                raise UsageError(
+                    message("--shuffled is for a preset.", run=str(run))
+                )
+            columns = _columns(column or [], data)
+            config = _loaded(run, backend)
+            limits = {
+                "max_bad": config["max_bad"] if max_bad is None else max_bad,
+                "strict": strict,
+            }
+            reports, told = _evaluated(run, data, columns, limits, rows)
     except UsageError as error:
         fail(str(error), code=2)
     except ImportError as error:
@@ -97,6 +121,16 @@ def evaluate(
         typer.echo(sentence)
     if out is not None:
         _write(out, run, data, reports)
+
+
+def _loaded(run: Path, backend: Backend | None) -> dict[str, Any]:
+    """The config of a run, whose backend is then loaded."""
+    config = _config(run)
+    chosen = backend.value if backend else config["backend"]
+    run_options.check_backend(chosen)
+    run_options.check_installed(chosen, ("tomli_w",))
+    run_options.load_backend(chosen)
+    return config
 
 
 def _evaluated(

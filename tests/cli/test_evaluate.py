@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from keras_imp.cli.commands import app
+from keras_imp.evaluation.playground.preset_reports import PresetReports
 from tests.helpers import own_files
 from tests.helpers.own_data_command import results_of, trained
 
@@ -177,4 +178,47 @@ def test_a_model_that_is_cut_off_is_refused(run, tmp_path):
 def test_columns_are_for_data(run):
     assert refused(2, run, "--column", "label=a") == (
         "--column is for --data. Received: column=['label=a']."
+    )
+
+
+# Presets --------------------------------------------------------------------
+
+
+@pytest.fixture
+def preset_reports(monkeypatch):
+    """The reports of a preset, but for those that take long."""
+    monkeypatch.setattr(
+        PresetReports, "all", lambda self: [self.objects(), self.probe()]
+    )
+
+
+@pytest.mark.usefixtures("preset_reports")
+def test_a_preset_is_measured_on_the_playground(tmp_path):
+    result = evaluate("imp_tiny_playground", "--out", tmp_path)
+    report = report_of(tmp_path)["Fashion-MNIST classes"]
+    assert report["examples"] == 2000
+    assert report["values"]["accuracy"]["low"] > 0.8
+    assert "audio, linear probe" in result.output
+
+
+@pytest.mark.usefixtures("preset_reports")
+def test_shuffled_answers_fall_to_chance(tmp_path):
+    evaluate("imp_tiny_playground", "--shuffled", "--out", tmp_path)
+    accuracy = report_of(tmp_path)["Fashion-MNIST classes"]["values"][
+        "accuracy"
+    ]
+    assert accuracy["low"] < 0.1 < accuracy["high"]
+
+
+def test_options_of_runs_are_refused_for_a_preset(tmp_path):
+    assert (
+        "--data is for runs on own data. A preset is measured on the test "
+        "split of the playground. Received: preset='imp_tiny_playground'."
+    ) in refused(2, "imp_tiny_playground", "--data", tmp_path)
+
+
+def test_shuffled_is_for_presets(tmp_path):
+    assert (
+        f"--shuffled is for a preset. Received: run='{tmp_path}'."
+        in refused(2, tmp_path, "--shuffled")
     )
