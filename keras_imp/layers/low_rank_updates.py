@@ -133,7 +133,7 @@ class LowRankUpdates(keras.layers.Layer):
     def merge_into(self, weights: list[keras.Variable]) -> None:
         """Add the updates to the weights for good, and become zero.
 
-        A function that was compiled before goes on to add the updates.
+        A function that was compiled before still adds the updates.
 
         Args:
             weights: The variables that `kernels` of the constructor were.

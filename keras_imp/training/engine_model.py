@@ -77,7 +77,7 @@ class EngineModel(WideInputs, keras.Model):
     def _forget_other_weights(self) -> None:
         """Compile anew where the encoder gained or lost weights, as by LoRA.
 
-        TensorFlow would go on with a graph of the weights that it had.
+        TensorFlow would keep a graph of the weights that it had.
         """
         weights = [id(weight) for weight in self.weights]
         if self.__dict__.setdefault("_compiled_weights", weights) != weights:

@@ -26,14 +26,14 @@ _SHIFT = 12
 # 2,671 spoken prompts and 875 notes, some ten pairs that are no copies come as
 # near: "L" and "M" of one speaker, a note with another amount of reverb.
 _NEAR_BANDS, _NEAR_LEVELS = 3.0, 1.5
-# Fewer levels with sound say nothing.
+# Fewer levels that are heard say nothing.
 _LEAST = 4
 _BLOCK = 1024
 _SECONDS = 30
 
 
 def audio_sketch_of(samples: np.ndarray) -> str:
-    """The sketch of a sound.
+    """The sketch of audio.
 
     Args:
         samples: float32, shape `(samples,)`, 16,000 per second. The first 30
@@ -97,16 +97,16 @@ class AudioSketches(Sketches):
         >>> import numpy as np
         >>> from keras_imp.validation.audio_sketches import (
         ...     AudioSketches, audio_sketch_of)
-        >>> sound = np.sin(np.arange(16_000) ** 1.2).astype("float32")
+        >>> samples = np.sin(np.arange(16_000) ** 1.2).astype("float32")
         >>> sketches = AudioSketches()
-        >>> for row, samples in enumerate((sound, sound[:-800] / 2)):
-        ...     sketches.add(row, audio_sketch_of(samples))
+        >>> for row, part in enumerate((samples, samples[:-800] / 2)):
+        ...     sketches.add(row, audio_sketch_of(part))
         >>> list(sketches.near(np.array([0, 1])))
         [(1, 0)]
     """
 
     def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Pairs of rows of different parts that sound nearly the same.
+        """Pairs of rows of different parts whose audio is nearly the same.
 
         Args:
             part: Part of each row.
