@@ -131,8 +131,15 @@ class JaxEngine(Engine):
         trainable, non_trainable, optimizer, metrics = state
         values = Values(trainable, non_trainable, metrics)
         if SKIP in data:
-            logs, _ = self._scoped(self.program.logs_so_far, values)
-            return logs, state
+            # Not the state itself: a metric of a part of a `Combined` task is
+            # in it twice, and JAX donates no buffer twice.
+            logs, values = self._scoped(self.program.logs_so_far, values)
+            return logs, (
+                values.trainable,
+                values.non_trainable,
+                optimizer,
+                values.metrics,
+            )
         batch = self.program.unpack(data)
         scale = self._loss_scale(optimizer)
         touched: set[int] = set()

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import keras_imp
-from tests.helpers import models
+from tests.helpers import interruption, models
 from tests.helpers import resumable_runs as resumable
 
 ROOT = Path(__file__).parents[3]
@@ -38,6 +39,30 @@ def test_stopping_and_resuming_equals_never_stopping(tmp_path, never_stopped):
     assert sorted(found) == sorted(history)
     for name, values in found.items():
         np.testing.assert_array_equal(values, history[name][1:])
+
+
+def test_a_task_of_parts_resumes_within_an_epoch(tmp_path):
+    """The metrics of a part are the model's twice over."""
+    data = models.data_of("objects")
+
+    def tasks():
+        part = keras_imp.tasks.Classification("kinds", "image", 3)
+        return [keras_imp.tasks.Combined("objects", [part])]
+
+    def fit(model, *callbacks):
+        batches = [(x, {"kinds": y}) for x, y in data["objects"]]
+        mixture = models.make_mixture({"objects": batches}, steps_per_epoch=3)
+        return model.fit(mixture, verbose=0, callbacks=list(callbacks)).history
+
+    whole = models.make_model(tasks)
+    history = fit(whole)
+    backup = keras_imp.callbacks.Backup(tmp_path, every=1)
+    with contextlib.suppress(interruption.InterruptedRunError):
+        fit(models.make_model(tasks), backup, interruption.StopAfter(3))
+    resumed = models.make_model(tasks, seed=7)
+    found = fit(resumed, keras_imp.callbacks.Backup(tmp_path, every=1))
+    models.assert_same(models.state(resumed), models.state(whole))
+    assert found == history
 
 
 @pytest.fixture(scope="module")
