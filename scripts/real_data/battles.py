@@ -2,10 +2,14 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from keras_imp.validation.features import features_of
+from keras_imp.validation.sketches import Sketches
 from real_data import wml
 from real_data.encoding import write_video
 from real_data.grouping import linked, split_of
@@ -61,15 +65,19 @@ def write(root: Path, out: Path) -> Iterator[tuple[Path, int]]:
         for source in sorted((core / "units").rglob("*.cfg"))
         for animation in animations(source, core, lists)
     ]
-    # Some units are drawn with images of others.
-    groups = linked(
-        [each.unit for each in found],
-        [[file.read_bytes() for file, _ in each.frames] for each in found],
-    )
     (out / "battles").mkdir(parents=True, exist_ok=True)
     names = [f"battles/{number:04}.mp4" for number in range(len(found))]
     for name, each in zip(names, found):
         write_video(out / name, each.frames, each.sound)
+    units = [each.unit for each in found]
+    # Some units have the images of others, or these drawn anew with a change.
+    keys: list[list[Hashable]] = [
+        [file.read_bytes() for file, _ in each.frames] for each in found
+    ]
+    for pair in redrawn([out / name for name in names], units):
+        for row in pair:
+            keys[row].append(pair)
+    groups = linked(units, keys)
     whole = [
         [name, each.text, each.label, group, split_of(group)]
         for name, each, group in zip(names, found, groups)
@@ -86,6 +94,23 @@ def write(root: Path, out: Path) -> Iterator[tuple[Path, int]]:
         with (out / table).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([columns, *rows])
         yield out / table, len(rows)
+
+
+def redrawn(videos: list[Path], units: list[str]) -> list[tuple[int, int]]:
+    """Pairs of videos of two units that nearly show the same.
+
+    Args:
+        videos: The files.
+        units: What each shows.
+
+    Returns:
+        Positions in `videos`.
+    """
+    sketches = Sketches()
+    for row, video in enumerate(videos):
+        sketches.add(row, features_of(video, "video")["sketch"])
+    numbers = np.unique(units, return_inverse=True)[1]
+    return list(sketches.near(numbers))
 
 
 def animations(

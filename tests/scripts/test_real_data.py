@@ -15,6 +15,7 @@ import keras_imp
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from real_data import battles, prompts, wml
+from real_data.encoding import write_video
 from real_data.grouping import linked, split_of
 
 pytestmark = pytest.mark.one_backend
@@ -92,6 +93,23 @@ def test_animations_become_videos_with_sound(tmp_path):
     audio = keras_imp.data.decoding.decode_audio(source)
     assert "silent" not in audio.notes
     assert audio.facts["seconds"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_units_that_are_nearly_drawn_alike_are_of_one_group(tmp_path):
+    generator = np.random.default_rng(0)
+    drawn = np.kron(generator.integers(0, 256, (8, 8, 3)), np.ones((8, 8, 1)))
+    files = []
+    for name, pixels in (
+        ("wolf", drawn),
+        ("dire wolf", np.clip(drawn + 2, 0, 255)),
+        ("bat", generator.integers(0, 256, (64, 64, 3))),
+    ):
+        image = tmp_path / f"{name}.png"
+        Image.fromarray(pixels.astype("uint8")).save(image)
+        files.append(tmp_path / f"{name}.mp4")
+        write_video(files[-1], [(image, 200)], None)
+    pairs = battles.redrawn(files, ["wolf", "dire wolf", "bat"])
+    assert [sorted(pair) for pair in pairs] == [[0, 1]]
 
 
 def test_prompts_have_the_transcripts_of_recordings_that_are_there(tmp_path):
