@@ -41,7 +41,10 @@ FLAGS: dict[str, tuple[str, str]] = {
     "label_variant": (WARNING, "The label is like a more frequent one."),
     "label_rare": (WARNING, "One or two rows have the label."),
     "label_number": (WARNING, "Not a number, as nearly all labels are."),
-    "gap": (WARNING, "No text, label or time, which most such rows have."),
+    "gap": (
+        WARNING,
+        "No text, label, time or weight, which most such rows have.",
+    ),
     "text_encoding": (WARNING, "A text was read with a wrong encoding."),
     "text_repeated": (WARNING, "A text of many rows, where most have others."),
     "past_end": (WARNING, "The segment ends after its file does."),

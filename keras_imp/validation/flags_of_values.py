@@ -32,7 +32,9 @@ _NUMBERS = 0.9
 
 
 def gaps(keys: RowKeys) -> Iterator[Finding]:
-    """Rows without a text, a label or a time that most of their kind have.
+    """Rows without a value that most rows of their kind have.
+
+    That is a text, a label, a time or a weight.
 
     Args:
         keys: What identifies the rows.
@@ -51,7 +53,10 @@ def gaps(keys: RowKeys) -> Iterator[Finding]:
         "label": np.isin(np.arange(len(keys)), keys.labels[0]),
     }
     values += has["text"].astype("int64") + has["label"]
-    has |= {name: np.asarray(keys.times[name], bool) for name in keys.times}
+    has |= {
+        name: np.asarray(of_rows, bool)
+        for name, of_rows in keys.numbers.items()
+    }
     for column, filled in has.items():
         alike = np.bincount(kinds)
         own = np.bincount(kinds, weights=filled)

@@ -79,7 +79,7 @@ class RowKeys:
         labels: Rows and numbers of all labels.
         label_names: Labels by number.
         group: A hash of the group of each row, 0 for none.
-        times: By column: whether a row has it.
+        numbers: By column: whether a row has it.
         sketches: By column: what rows nearly show.
 
     Example:
@@ -99,7 +99,7 @@ class RowKeys:
         self.labels = array("q"), array("q")
         self.label_names: dict[str, int] = {}
         self.group = array("Q")
-        self.times = {name: array("b") for name in ("start", "end")}
+        self.numbers = {name: array("b") for name in ("start", "end", "weight")}
         self.sketches = {
             "image": Sketches(),
             "video": Sketches(),
@@ -143,8 +143,8 @@ class RowKeys:
             file = hash(place) & (2**64 - 1) if place else 0
             self.files[name].append(file)
             self.recordings[name].append(file if record["is_segment"] else 0)
-        for name, has in self.times.items():
-            has.append(name in record.get("times", ()))
+        for name, has in self.numbers.items():
+            has.append(name in record.get("numbers", ()))
         for name, sketch in record.get("sketches", {}).items():
             self.sketches[name].add(row, sketch)
         for digest in record["texts"]:

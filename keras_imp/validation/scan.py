@@ -257,7 +257,7 @@ def _record(
         _take(record, column, next(answers))
     span = span_of(manifest, row)
     record["is_segment"] = bool(span)
-    record["times"] = list(span)
+    record["numbers"] = list(span)
     _add_text(record, manifest, row)
     _add_labels(record, manifest, row)
     return record
@@ -312,8 +312,9 @@ def _add_labels(record: dict[str, Any], manifest: Manifest, row: int) -> None:
         record["features"]["label"] = labels
     if "weight" in manifest.columns:
         weight = manifest.column("weight")[row]
-        if weight is not None:
+        if weight is not None and np.isfinite(weight):
             record["features"]["weight"] = float(weight)
+            record["numbers"].append("weight")
 
 
 def _several(manifest: Manifest, row: int, column: str) -> tuple[str, ...]:

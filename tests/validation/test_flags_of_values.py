@@ -65,6 +65,12 @@ def test_a_word_among_numbers_is_no_class(tmp_path):
     ]
 
 
+def test_a_weight_that_is_no_number_is_a_gap(tmp_path):
+    columns = with_labels("a", "b", "a", "b")
+    columns["weight"] = [1.0, 2.0, float("nan"), 0.5]
+    assert flags_of(tmp_path, columns) == [("gap", 2)]
+
+
 def test_a_gap_is_told_where_most_rows_have_a_value(tmp_path):
     for number in range(4):
         samples = np.random.default_rng(number).uniform(-1, 1, 16000)

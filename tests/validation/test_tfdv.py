@@ -9,7 +9,7 @@ import pytest
 
 import keras_imp
 from keras_imp.validation import Beam, scan_and_flag, validate
-from keras_imp.validation.worker import WorkerError, run_tfdv
+from keras_imp.validation.worker import PROGRAM, WorkerError, run_tfdv
 from tests.validation.plantings import all_plantings
 
 pytestmark = pytest.mark.one_backend
@@ -121,6 +121,24 @@ def test_a_pipeline_makes_the_same_statistics(tfdv_python, tmp_path):
     ]
     assert exact[0] == exact[1]
     assert len(exact[0]) > 100
+
+
+def test_limits_of_categories_are_those_of_many_splits(monkeypatch):
+    """Of eight splits, one odd one set a limit that hid a shift by 0.2."""
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import tfdv_distances
+
+    generator = np.random.default_rng(0)
+    rows = [
+        (f"{i // 3}", {"label": [str(generator.choice(5))], "size": [3]})
+        for i in range(600)
+    ]
+    groups = sorted({group for group, _ in rows})
+    limits = tfdv_distances._distances_of_categories(groups, rows, 140)
+    assert list(limits) == ["label"]
+    # Standard deviation of a fraction of 0.2 in 140 rows, and in the others.
+    deviation = np.sqrt(0.2 * 0.8 * (1 / 140 + 1 / 460))
+    assert 2 * deviation < limits["label"] < 4.5 * deviation
 
 
 def test_a_python_without_it_is_named_with_its_last_words(clean_scan, tmp_path):
