@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import keras_imp
@@ -23,6 +24,16 @@ def preprocessor():
         image=(16, 24),
         tokenizer=Tokenizer.train(texts, vocabulary_size=31, length=7),
     )
+
+
+def adapted_model():
+    """With LoRA weights of experts and of attention that are not 0."""
+    model = make_model("sparse")
+    model.encoder.enable_lora(2, ("query", "expand"))
+    rng = np.random.default_rng(0)
+    for variable in model.encoder.trainable_variables:
+        variable.assign(0.3 * rng.normal(size=variable.shape))
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +76,13 @@ def reports(tmp_path_factory):
             format="stablehlo",
             **given,
         ),
+        Request(
+            adapted_model(),
+            folder / "adapted.onnx",
+            "image",
+            format="onnx",
+            **given,
+        ),
     ]
     outcomes = export_all(requests)
     return {r.path.name: o for r, o in zip(requests, outcomes)}
@@ -97,6 +115,10 @@ def test_a_part_of_a_combined_task_of_a_model_in_bfloat16(reports):
     report = reports["colors.stablehlo"]
     assert report.max_difference < 1e-4
     assert report.outputs == {"logits": (None, 4)}
+
+
+def test_an_encoder_with_lora_weights(reports):
+    assert reports["adapted.onnx"].max_difference < 1e-4
 
 
 def test_logits_of_a_task_in_8_bits(reports):
