@@ -16,8 +16,9 @@ they had, less those of the start.
 The linear probe trains no weight of the encoder and forgets nothing. LoRA is
 measured with its weights in place: without them, the encoder is the start.
 The learning rate of each arm is the best of three on 500 further digits, with
-seeds of their own (`--choose`), the first of its rates below. What is finished is kept: the same command goes
-on where it stopped. Writes results/lora.json and .png.
+seeds of their own (`--choose`), the first of its rates below. What is finished
+is kept: the same command goes on where it stopped. Writes results/lora.json
+and .png.
 """
 
 import hashlib
