@@ -25,12 +25,15 @@ PARTS = {
     "EncoderBody",
     "Experts",
     "GivenSeed",
+    "LowRankUpdates",
     "MaskedPatches",
     "MaskedTokens",
+    "TaskHeads",
 }
 # No file names these either: they are there to be derived from.
 BASES = {
     "CheckedEncoder",
+    "DescribedModel",
     "EncoderBackbone",
     "EngineModel",
     "Layer",

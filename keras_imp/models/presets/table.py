@@ -69,7 +69,7 @@ class PresetTable(Mapping[str, PresetInfo]):
         >>> table = keras_imp.list_presets()
         >>> [name for name, preset in table.items()
         ...  if (preset.active_parameters or 0) < 2e6][:2]
-        ['imp_tiny', 'imp_moe_tiny']
+        ['imp_moe_tiny_playground', 'imp_tiny_playground']
     """
 
     def __init__(self, presets: list[PresetInfo]):

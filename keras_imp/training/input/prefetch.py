@@ -14,6 +14,8 @@ from typing import Any
 _END = object()
 # Seconds to wait for a read that continues while its reader is told to stop.
 PATIENCE = 2.0
+# The same at the end of the process, while it converts: that always ends.
+LONG_PATIENCE = 60.0
 
 
 class ReadInterrupted(BaseException):
@@ -112,7 +114,8 @@ def prefetch(
         return
     ready: queue.Queue = queue.Queue(depth)
     stopped = threading.Event()
-    arguments = (items, convert, ready, stopped)
+    converting = threading.Event()
+    arguments = (items, convert, ready, stopped, converting)
     reader = threading.Thread(target=_read, args=arguments, daemon=True)
     reader.start()
     patience = PATIENCE
@@ -131,9 +134,19 @@ def prefetch(
         if threading.current_thread() is not reader:
             reader.join(patience)
             if reader.is_alive():
-                # Code of a backend that it is in must not meet the end of the
-                # interpreter: torch ends the process by SIGABRT then.
-                atexit.register(reader.join, PATIENCE)
+                atexit.register(_wait_at_exit, reader, converting)
+
+
+def _wait_at_exit(
+    reader: threading.Thread, converting: threading.Event
+) -> None:
+    """Let no thread be in code of a backend when the interpreter ends.
+
+    Torch ends the process by SIGABRT then.
+    """
+    reader.join(PATIENCE)
+    if converting.is_set():
+        reader.join(LONG_PATIENCE)
 
 
 class _Failure:
@@ -143,10 +156,15 @@ class _Failure:
         self.error = error
 
 
-def _read(items, convert, ready, stopped) -> None:
+def _read(items, convert, ready, stopped, converting) -> None:
     try:
         for item in items:
-            if not _offer(ready, convert(item), stopped):
+            if stopped.is_set():
+                return
+            converting.set()
+            converted = convert(item)
+            converting.clear()
+            if not _offer(ready, converted, stopped):
                 return
         _offer(ready, _END, stopped)
     except BaseException as error:
