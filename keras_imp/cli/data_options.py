@@ -1,6 +1,7 @@
 """What the command line says about own data."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,31 @@ def is_own(options: DataOptions, resume: Path | None) -> bool:
     return False
 
 
+def named_columns(options: Iterable[str]) -> dict[str, str]:
+    """What the data calls its columns.
+
+    Args:
+        options: Each as `COLUMN=NAME`.
+
+    Returns:
+        Names in the data by column.
+
+    Raises:
+        UsageError: If one is written otherwise.
+    """
+    pairs = {}
+    for text in options:
+        column, sign, name = text.partition("=")
+        if not column or not sign:
+            raise UsageError(
+                message(
+                    "A column is named as --column label=NAME.", column=text
+                )
+            )
+        pairs[column] = name
+    return pairs
+
+
 def check(options: DataOptions, given: dict[str, Any]) -> None:
     """Raise unless options fit each other.
 
@@ -88,13 +114,7 @@ def check(options: DataOptions, given: dict[str, Any]) -> None:
     Raises:
         UsageError: If they do not.
     """
-    for text in options.columns:
-        if "=" not in text:
-            raise UsageError(
-                message(
-                    "A column is named as --column label=NAME.", column=text
-                )
-            )
+    named_columns(options.columns)
     for path in options.data:
         if path.suffix == ".toml":
             raise UsageError(

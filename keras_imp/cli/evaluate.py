@@ -17,6 +17,7 @@ from rich.console import Console
 from keras_imp._errors import message
 from keras_imp._files import write_text
 from keras_imp.cli import run_options
+from keras_imp.cli.data_options import named_columns
 from keras_imp.cli.evaluate_preset import evaluate_preset, names_preset
 from keras_imp.cli.run_options import Backend, UsageError, fail
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from keras_imp.evaluation.report import Report
 
 REPORT = "report.json"
+# Most rows of a task that are measured, if the user does not say.
+ROWS = 2000
 
 
 def evaluate(
@@ -56,11 +59,13 @@ def evaluate(
         ),
     ] = None,
     rows: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=2, help="Most rows of a task to measure with, evenly over all."
+            min=2,
+            help="Most rows of a task to measure with, evenly over all. "
+            f"Default: {ROWS}.",
         ),
-    ] = 2000,
+    ] = None,
     max_bad: Annotated[
         float | None,
         typer.Option(
@@ -95,7 +100,13 @@ def evaluate(
                 str(run),
                 shuffled,
                 backend.value if backend else None,
-                {"--data": data is not None, "--column": bool(column)},
+                {
+                    "--data": data is not None,
+                    "--column": bool(column),
+                    "--rows": rows is not None,
+                    "--max-bad": max_bad is not None,
+                    "--strict": strict,
+                },
             )
         else:
             if shuffled:
@@ -108,7 +119,7 @@ def evaluate(
                 "max_bad": config["max_bad"] if max_bad is None else max_bad,
                 "strict": strict,
             }
-            reports, told = _evaluated(run, data, columns, limits, rows)
+            reports, told = _evaluated(run, data, columns, limits, rows or ROWS)
     except UsageError as error:
         fail(str(error), code=2)
     except ImportError as error:
@@ -174,16 +185,10 @@ def _evaluated(
 
 
 def _columns(given: list[str], data: Path | None) -> dict[str, str]:
-    for text in given:
-        if "=" not in text:
-            raise UsageError(
-                message(
-                    "A column is named as --column label=NAME.", column=text
-                )
-            )
+    columns = named_columns(given)
     if given and data is None:
         raise UsageError(message("--column is for --data.", column=given))
-    return dict(text.split("=", 1) for text in given)
+    return columns
 
 
 def _config(folder: Path) -> dict[str, Any]:

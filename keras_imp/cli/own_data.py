@@ -135,7 +135,7 @@ def _understood(
     from keras_imp.evaluation.own_data.run import understand
 
     rows_of = inference.RowsOfTasks()
-    columns = dict(text.split("=", 1) for text in options.columns)
+    columns = data_options.named_columns(options.columns)
     chosen = {
         name: given[name]
         for name in ("steps", "seed", "encoder")

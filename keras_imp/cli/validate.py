@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keras_imp._errors import message
+from keras_imp.cli.data_options import named_columns
 from keras_imp.cli.run_options import fail
 
 if TYPE_CHECKING:
@@ -120,12 +120,14 @@ def validate(
 
     try:
         folder = _new_folder(out)
+        named = named_columns(column or [])
         found = run(
             data,
             folder,
             against=against,
             schema=schema,
-            columns=columns_of(column or []),
+            # A column without a name is left out.
+            columns={k: v or None for k, v in named.items()} or None,
             workers=workers,
             seconds=seconds,
             max_bad=max_bad,
@@ -140,19 +142,6 @@ def validate(
         fail(str(error), code=1)
     _print(found)
     raise typer.Exit(found.code)
-
-
-def columns_of(options: list[str]) -> dict[str, str | None] | None:
-    """What the data calls its columns; a column without a name is left out."""
-    pairs = [text.partition("=") for text in options]
-    for text, (column, sign, _) in zip(options, pairs):
-        if not column or not sign:
-            raise ValueError(
-                message(
-                    "A column is named as --column label=NAME.", column=text
-                )
-            )
-    return {column: name or None for column, _, name in pairs} or None
 
 
 def _install() -> None:

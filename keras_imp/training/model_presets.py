@@ -21,7 +21,6 @@ from keras_imp._saving.names import save_by_name
 from keras_imp.models.presets.files import (
     TASK_FILE,
     TASK_WEIGHTS_FILE,
-    PresetFiles,
 )
 from keras_imp.models.presets.finding import find_files
 from keras_imp.models.presets.loading import load_encoder
@@ -131,16 +130,13 @@ def load_model(
     tasks = [deserialized(task, None, "A task") for task in saved["tasks"]]
     model: Any = made_of(**{**saved, "encoder": encoder, "tasks": tasks})
     if load_weights:
-        TaskHeads(model.tasks).load_weights(_weights(files))
+        weights = files.need(
+            TASK_WEIGHTS_FILE,
+            "To start from random weights, use load_weights=False.",
+        )
+        TaskHeads(model.tasks).load_weights(weights)
     model.compile()
     return model
-
-
-def _weights(files: PresetFiles) -> Path:
-    return files.need(
-        TASK_WEIGHTS_FILE,
-        "To start from random weights, use load_weights=False.",
-    )
 
 
 def _description(model: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from keras_imp.data.decoding import (
     decode_image,
     decode_video,
 )
-from keras_imp.validation.audio_sketches import audio_sketch_of
+from keras_imp.validation.audio_sketches import RATE, audio_sketch_of
 from keras_imp.validation.sketches import sketch_of
 
 # Of a video: frames, spread evenly, and their height and width. A video of any
@@ -23,7 +23,6 @@ FRAMES = 16
 FRAME_SIZE = (64, 64)
 # Of audio: seconds that are decoded, 64 MiB of float32 at 16 kHz.
 MOST_SECONDS = 1000.0
-RATE = 16_000
 # Level of silence, in decibels of full scale: below the least of 16 bits.
 _SILENCE = -100.0
 # Mean difference of frames, of 255, below which a video is one image: what

@@ -210,11 +210,22 @@ def test_shuffled_answers_fall_to_chance(tmp_path):
     assert accuracy["low"] < 0.1 < accuracy["high"]
 
 
-def test_options_of_runs_are_refused_for_a_preset(tmp_path):
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--data", "."),
+        ("--column", "label=kind"),
+        ("--rows", 10),
+        ("--max-bad", 0.5),
+        ("--strict",),
+    ],
+    ids=lambda option: option[0],
+)
+def test_options_of_runs_are_refused_for_a_preset(option):
     assert (
-        "--data is for runs on own data. A preset is measured on the test "
-        "split of the playground. Received: preset='imp_tiny_playground'."
-    ) in refused(2, "imp_tiny_playground", "--data", tmp_path)
+        f"{option[0]} is for runs on own data. A preset is measured on the "
+        "test split of the playground. Received: preset='imp_tiny_playground'."
+    ) in refused(2, "imp_tiny_playground", *option)
 
 
 def test_shuffled_is_for_presets(tmp_path):

@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-
 from keras_imp._errors import message
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.reading.matching import nearest
-from keras_imp.data.records import Quarantine, TooManyBadFilesError
+from keras_imp.data.records import Quarantine
 from keras_imp.data.records.targets import targets_of
-from keras_imp.evaluation.own_data import scan as scanning
 from keras_imp.evaluation.own_data.finished_run import NUMBERS, FinishedRun
 from keras_imp.evaluation.own_data.inference import RowsOfTasks, infer
 from keras_imp.evaluation.own_data.look import Look, look_at
@@ -23,7 +20,13 @@ from keras_imp.evaluation.own_data.recipe import (
     RecipeError,
     TaskRecipe,
 )
-from keras_imp.evaluation.own_data.rows import Limits, Part, TaskRows
+from keras_imp.evaluation.own_data.rows import (
+    Limits,
+    Part,
+    TaskRows,
+    scan_rows,
+    usable_rows,
+)
 from keras_imp.evaluation.run_folder import RunError
 
 # Labels that a message names.
@@ -99,22 +102,8 @@ def _rows(
     quarantine = Quarantine(
         len(manifest), None, limits.max_bad, limits.strict, task=name
     )
-    try:
-        scan = scanning.scan_task(task, manifest, look, quarantine)
-    except TooManyBadFilesError as error:
-        raise RunError(f"Task {name!r}: {error}") from error
-    complete, _, _ = scanning.complete_rows(task, manifest)
-    usable = np.setdiff1d(complete, scan.unusable)
-    if not len(usable):
-        raise RunError(
-            message(
-                f"Task {name!r} has no row that can be used. The first ones: "
-                f"{'; '.join(scan.first)}.",
-                rows=scan.rows,
-                **scan.incomplete,
-                **scan.reasons,
-            )
-        )
+    scan = scan_rows(name, task, manifest, look, quarantine)
+    usable = usable_rows(name, task, manifest, scan)
     part = Part(manifest.select(usable), usable)
     classes = tuple(run.classes.get(name, ()))
     _check_labels(name, task, part.manifest, classes)

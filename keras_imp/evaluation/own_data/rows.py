@@ -158,7 +158,7 @@ def fix_rows(
             for manifest in {id(m): m for m in manifests.values()}.values()
         }
         scans = {
-            name: _scan(
+            name: scan_rows(
                 name,
                 recipe.tasks[name],
                 manifest,
@@ -180,17 +180,70 @@ def fix_rows(
     }
 
 
-def _scan(
+def scan_rows(
     name: str,
     task: TaskRecipe,
     manifest: Manifest,
     look: Look,
     quarantine: Quarantine,
 ) -> Scan:
+    """Find the files of a task that cannot be used.
+
+    Args:
+        name: Name of the task.
+        task: The task, with its inputs.
+        manifest: Its rows.
+        look: What was seen of them.
+        quarantine: Gets the rows whose files are bad.
+
+    Returns:
+        What was found.
+
+    Raises:
+        RunError: If there are more bad files than is allowed.
+    """
     try:
         return scanning.scan_task(task, manifest, look, quarantine)
     except TooManyBadFilesError as error:
         raise RunError(f"Task {name!r}: {error}") from error
+
+
+def usable_rows(
+    name: str,
+    task: TaskRecipe,
+    manifest: Manifest,
+    scan: Scan,
+    hint: str = "",
+) -> np.ndarray:
+    """The rows of a task that have all it needs, in files that can be used.
+
+    Args:
+        name: Name of the task.
+        task: The task, with its inputs.
+        manifest: Its rows.
+        scan: What was found in their files.
+        hint: What to do where there is none.
+
+    Returns:
+        Numbers of the rows.
+
+    Raises:
+        RunError: If there is none.
+    """
+    complete, _, _ = scanning.complete_rows(task, manifest)
+    usable = np.setdiff1d(complete, scan.unusable)
+    if not len(usable):
+        raise RunError(
+            message(
+                f"Task {name!r} has no row that can be used. The first ones: "
+                f"{'; '.join(scan.first)}.",
+                hint,
+                rows=scan.rows,
+                **scan.incomplete,
+                **scan.reasons,
+            )
+        )
+    return usable
 
 
 def _rows(
@@ -201,19 +254,13 @@ def _rows(
     quarantine: Quarantine,
 ) -> TaskRows:
     task = recipe.tasks[name]
-    complete, _, _ = scanning.complete_rows(task, manifest)
-    usable = np.setdiff1d(complete, scan.unusable)
-    if not len(usable):
-        raise RunError(
-            message(
-                f"Task {name!r} has no row that can be used. The first ones: "
-                f"{'; '.join(scan.first)}.",
-                "Mend the data, or name other columns in a recipe.",
-                rows=scan.rows,
-                **scan.incomplete,
-                **scan.reasons,
-            )
-        )
+    usable = usable_rows(
+        name,
+        task,
+        manifest,
+        scan,
+        "Mend the data, or name other columns in a recipe.",
+    )
     split = split_rows(
         name,
         manifest,

@@ -181,6 +181,25 @@ def classified(
     return labels, logits.argmax(axis=1), names
 
 
+def emoji_categories(emoji: playground.Emoji) -> tuple[list[str], np.ndarray]:
+    """The categories of emoji as classes.
+
+    Args:
+        emoji: The emoji.
+
+    Returns:
+        Their names as captions have them, and the position of each emoji's.
+    """
+    names = sorted(set(emoji.categories))
+    labels = np.array([names.index(name) for name in emoji.categories])
+    return list(map(category_words, names)), labels
+
+
+def family_words() -> list[str]:
+    """The families of instruments as captions have them."""
+    return [playground.FAMILY_WORDS[name] for name in playground.FAMILIES]
+
+
 def _rows(subject: Subject, names: tuple[str, ...]) -> list[Row]:
     """The lines of what a model has learned, of these objectives."""
     known = learned(subject.model)
@@ -225,11 +244,8 @@ def _captions(subject: Subject) -> list[Row]:
             recall = recall_at(values, relevant)["recall@10"]
             chance = 10 / len(relevant)
             rows.append(Row("captions/texts", what, baseline, recall, chance))
-    names = sorted(set(emoji.categories))
-    classify = subject.classifier(
-        "captions/texts", [category_words(name) for name in names]
-    )
-    labels = np.array([names.index(name) for name in emoji.categories])
+    names, labels = emoji_categories(emoji)
+    classify = subject.classifier("captions/texts", names)
     accuracy = classify.accuracy({"image": emoji.images}, labels)
     category = Row(
         "captions/texts",
@@ -243,8 +259,7 @@ def _captions(subject: Subject) -> list[Row]:
 
 def _sound_captions(subject: Subject) -> list[Row]:
     sounds, audio = subject.split.source.sounds, subject.split.audio
-    families = [playground.FAMILY_WORDS[name] for name in playground.FAMILIES]
-    classify = subject.classifier("sounds/texts", families)
+    classify = subject.classifier("sounds/texts", family_words())
     of_sounds = evaluated_captions("sounds", sounds.captions)
     captions = sorted(set(of_sounds))
     vectors = predict(subject.model, "sounds/texts", {"audio": audio})

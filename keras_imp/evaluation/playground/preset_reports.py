@@ -11,14 +11,17 @@ import numpy as np
 from keras_imp.data import Tokenizer, playground
 from keras_imp.evaluation.classified import report_of_classes
 from keras_imp.evaluation.linear_probe import LinearProbe
-from keras_imp.evaluation.parts import predict_part
-from keras_imp.evaluation.playground.captions import category_words
-from keras_imp.evaluation.playground.measures import BATCH_SIZE
+from keras_imp.evaluation.playground.measures import (
+    BATCH_SIZE,
+    Subject,
+    emoji_categories,
+    family_words,
+    predict,
+)
 from keras_imp.evaluation.playground.splits import load_split
 from keras_imp.evaluation.playground.tasks import evaluated_captions
 from keras_imp.evaluation.report import Report
 from keras_imp.evaluation.retrieval_report import evaluate_retrieval
-from keras_imp.evaluation.zero_shot import ZeroShotClassifier
 
 
 class PresetReports:
@@ -48,10 +51,9 @@ class PresetReports:
         shuffled: bool = False,
         seed: int = 0,
     ):
-        self.model = model
-        self.tokenizer = tokenizer
         self.split = load_split(split)
         self.shuffled = shuffled
+        self._subject = Subject(model, self.split, tokenizer)
         self._generator = np.random.default_rng(seed)
 
     def all(self) -> list[Report]:
@@ -71,7 +73,8 @@ class PresetReports:
     def objects(self) -> Report:
         """The classes of Fashion-MNIST, by the trained head."""
         fashion = self.split.source.fashion
-        scores = self._predicted("objects", {"image": fashion.images})
+        model = self._subject.model
+        scores = predict(model, "objects", {"image": fashion.images})
         return report_of_classes(
             "Fashion-MNIST classes",
             scores,
@@ -85,20 +88,15 @@ class PresetReports:
         The emoji and the instruments are none of those it was trained on.
         """
         emoji, sounds = self.split.source.emoji, self.split.source.sounds
-        categories = sorted(set(emoji.categories))
-        labels = np.array([categories.index(name) for name in emoji.categories])
+        categories, labels = emoji_categories(emoji)
         video, motions = self.split.clips
-        families = [playground.FAMILY_WORDS[n] for n in playground.FAMILIES]
         return [
             self._zero_shot(
-                "captions/texts",
-                list(map(category_words, categories)),
-                {"image": emoji.images},
-                labels,
+                "captions/texts", categories, {"image": emoji.images}, labels
             ),
             self._zero_shot(
                 "sounds/texts",
-                families,
+                family_words(),
                 {"audio": self.split.audio},
                 sounds.family_labels,
             ),
@@ -127,9 +125,9 @@ class PresetReports:
         }
         return [
             evaluate_retrieval(
-                self.model,
+                self._subject.model,
                 task,
-                {**x, "text": self._answers(self.tokenizer(texts))},
+                {**x, "text": self._answers(self._subject.tokenizer(texts))},
                 batch_size=BATCH_SIZE,
             )
             for task, (x, texts) in pairs.items()
@@ -142,7 +140,9 @@ class PresetReports:
         validation data.
         """
         train, validation = map(load_split, ("train", "validation"))
-        probe = LinearProbe(self.model.encoder, "audio", [*playground.FAMILIES])
+        probe = LinearProbe(
+            self._subject.model.encoder, "audio", [*playground.FAMILIES]
+        )
         probe.fit(
             train.audio,
             train.source.sounds.family_labels,
@@ -161,17 +161,8 @@ class PresetReports:
         x: dict[str, np.ndarray],
         labels: np.ndarray,
     ) -> Report:
-        classify = ZeroShotClassifier(
-            self.model,
-            task,
-            names,
-            tokenizer=self.tokenizer,
-            batch_size=BATCH_SIZE,
-        )
+        classify = self._subject.classifier(task, names)
         return classify.evaluate(x, self._answers(labels))
-
-    def _predicted(self, task: str, x: dict[str, np.ndarray]) -> Any:
-        return predict_part(self.model, task, x, BATCH_SIZE)
 
     def _answers(self, answers: np.ndarray) -> np.ndarray:
         """The right answers, or those of other examples."""

@@ -105,8 +105,8 @@ def test_training_is_the_same_bit_for_bit_with_and_without_it(microbatches):
         return [objects, captions, sounds, more]
 
     data = {**models.make_data(), "parts": models.make_data()[A]}
-    states, histories = [], []
-    for callbacks in ([], [GradientConflictLogger(data, every=2)]):
+
+    def train(callbacks):
         model = models.make_model(tasks, dropout=0.5, **models.few_steps())
         history = model.fit(
             models.in_turn(data),
@@ -115,12 +115,11 @@ def test_training_is_the_same_bit_for_bit_with_and_without_it(microbatches):
             epochs=2,
             verbose=0,
             callbacks=callbacks,
-        ).history
-        states.append(models.state(model))
-        histories.append(history)
-    models.assert_same(*states)
-    without, with_it = histories
-    assert {k: with_it[k] for k in without} == without
+        )
+        return model, history.history
+
+    logger = GradientConflictLogger(data, every=2)
+    without, with_it = assert_trains_the_same(train, logger)
     assert len(with_it) == len(without) + 6
 
 
@@ -154,8 +153,8 @@ def test_a_sparse_encoder_with_unseeded_dropout_trains_the_same():
     x = {"image": rng.integers(0, 256, (4, 8, 8, 3), "uint8")}
     batch = (x, np.array([0, 1, 1, 0]))
     data = {"shapes": [batch], "colors": [batch]}
-    states, histories = [], []
-    for callbacks in ([], [GradientConflictLogger(data, every=1)]):
+
+    def train(callbacks):
         model = make()
         keras.utils.set_random_seed(5)
         history = model.fit(
@@ -163,12 +162,18 @@ def test_a_sparse_encoder_with_unseeded_dropout_trains_the_same():
             steps_per_epoch=3,
             verbose=0,
             callbacks=callbacks,
-        ).history
-        states.append(models.state(model))
-        histories.append(history)
-    models.assert_same(*states)
-    without, with_it = histories
+        )
+        return model, history.history
+
+    assert_trains_the_same(train, GradientConflictLogger(data, every=1))
+
+
+def assert_trains_the_same(train, logger):
+    """Train without and with a callback; all but its own logs are equal."""
+    (first, without), (second, with_it) = train([]), train([logger])
+    models.assert_same(models.state(first), models.state(second))
     assert {k: with_it[k] for k in without} == without
+    return without, with_it
 
 
 def test_it_measures_before_every_nth_step():
