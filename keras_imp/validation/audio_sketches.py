@@ -106,14 +106,6 @@ class AudioSketches(Sketches):
     """
 
     def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Pairs of rows of different parts whose audio is nearly the same.
-
-        Args:
-            part: Part of each row.
-
-        Yields:
-            The row of the later part, and one of an earlier part.
-        """
         rows = np.asarray(self._rows)
         part = part[rows]
         if len(set(part)) < 2:

@@ -9,7 +9,7 @@ from keras_imp.data.manifest import Manifest
 from keras_imp.data.manifest.groups import hashes
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.audio_sketches import AudioSketches
-from keras_imp.validation.sketches import Sketches
+from keras_imp.validation.sketches import ImageSketches
 
 # The part of rows that have no split.
 ALL = "all"
@@ -101,8 +101,8 @@ class RowKeys:
         self.group = array("Q")
         self.numbers = {name: array("b") for name in ("start", "end", "weight")}
         self.sketches = {
-            "image": Sketches(),
-            "video": Sketches(),
+            "image": ImageSketches(),
+            "video": ImageSketches(),
             "audio": AudioSketches(),
         }
 

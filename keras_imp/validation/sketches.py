@@ -4,6 +4,7 @@ A copy that was compressed anew or scaled has other pixels, so no hash finds
 it. Its means over 8 x 8 fields differ by one or two of 255.
 """
 
+import abc
 from array import array
 from collections.abc import Iterator
 
@@ -64,16 +65,8 @@ def _means(values: np.ndarray, axis: int) -> np.ndarray:
     return sums / lengths
 
 
-class Sketches:
-    """The sketches of one column.
-
-    Example:
-        >>> from keras_imp.validation.sketches import Sketches
-        >>> sketches = Sketches()
-        >>> sketches.add(3, "00" * 192)
-        >>> len(sketches)
-        1
-    """
+class Sketches(abc.ABC):
+    """The sketches of one column."""
 
     def __init__(self) -> None:
         self._rows = array("q")
@@ -93,8 +86,9 @@ class Sketches:
             self._rows.append(row)
             self._bytes += bytes.fromhex(sketch)
 
+    @abc.abstractmethod
     def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Pairs of rows of different parts that nearly show the same.
+        """Pairs of rows of different parts whose content is nearly the same.
 
         Args:
             part: Part of each row.
@@ -102,6 +96,20 @@ class Sketches:
         Yields:
             The row of the later part, and one of an earlier part.
         """
+
+
+class ImageSketches(Sketches):
+    """The sketches of a column of images or videos.
+
+    Example:
+        >>> from keras_imp.validation.sketches import ImageSketches
+        >>> sketches = ImageSketches()
+        >>> sketches.add(3, "00" * 192)
+        >>> len(sketches)
+        1
+    """
+
+    def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
         if len(set(part[np.asarray(self._rows)])) < 2:
             return
         rows, colors = self._with_contrast()

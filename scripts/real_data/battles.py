@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_imp.validation.features import features_of
-from keras_imp.validation.sketches import Sketches
+from keras_imp.validation.sketches import ImageSketches
 from real_data import wml
 from real_data.encoding import write_video
 from real_data.grouping import linked, split_of
@@ -106,7 +106,7 @@ def redrawn(videos: list[Path], units: list[str]) -> list[tuple[int, int]]:
     Returns:
         Positions in `videos`.
     """
-    sketches = Sketches()
+    sketches = ImageSketches()
     for row, video in enumerate(videos):
         sketches.add(row, features_of(video, "video")["sketch"])
     numbers = np.unique(units, return_inverse=True)[1]

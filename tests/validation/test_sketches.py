@@ -7,7 +7,7 @@ from PIL import Image
 import keras_imp
 from keras_imp.data import playground
 from keras_imp.validation import scan_and_flag
-from keras_imp.validation.sketches import Sketches, near_copies, sketch_of
+from keras_imp.validation.sketches import ImageSketches, near_copies, sketch_of
 
 pytestmark = pytest.mark.one_backend
 
@@ -35,7 +35,7 @@ def emoji():
 
 def near(images_of_parts):
     """Rows that are told, of sketches of several parts."""
-    sketches, part = Sketches(), []
+    sketches, part = ImageSketches(), []
     for number, images in enumerate(images_of_parts):
         for image in images:
             sketches.add(len(part), sketch_of(image))
