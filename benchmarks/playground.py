@@ -23,7 +23,7 @@ from typing import Any
 import _timing
 
 ROOT = pathlib.Path(__file__).parents[1]
-STEPS, SMOKE_STEPS = 2000, 20
+STEPS, SMOKE_STEPS = 1800, 20
 
 
 def main() -> None:

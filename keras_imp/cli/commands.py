@@ -75,7 +75,9 @@ def train(
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Training steps over all tasks. Default: 2000."
+            min=1,
+            help="Training steps over all tasks. Default: 1800 on the "
+            "playground, 2000 on your own data.",
         ),
     ] = None,
     seed: Annotated[

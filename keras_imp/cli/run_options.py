@@ -101,7 +101,8 @@ def of_new_run(given: dict[str, Any]) -> RunOptions:
         UsageError: If they cannot be followed.
     """
     values = {
-        "steps": 2000,
+        # Five minutes on two cores.
+        "steps": 1800,
         "seed": 0,
         "backend": default_backend(),
         "encoder": "imp_tiny",

@@ -8,17 +8,6 @@ from keras_imp.data import Tokenizer, playground
 from keras_imp.data.augment import Draws, texts
 from keras_imp.evaluation.playground.recipe import Recipe
 
-# Forms of a caption of an emoji, with their weights: what is asked for later,
-# a name with its subcategory, is the most frequent. Categories are asked for
-# alone, as the names of classes, so some captions are a category alone.
-FORMS = (
-    ("{name}, {subcategory}", 0.42),
-    ("{name}, {category}", 0.20),
-    ("{keywords}, {subcategory}", 0.12),
-    ("{name}", 0.06),
-    ("{category}", 0.12),
-    ("{subcategory}", 0.08),
-)
 # Probability of the short name of CLDR instead of the one of Unicode.
 SHORT_NAME = 0.4
 KEYWORDS = 3
@@ -38,12 +27,12 @@ def emoji_captions(
         rows: Positions in `emoji`, shape `(captions,)`.
         draws: Draws of the rows.
         emoji: What they show.
-        recipe: For the words that are left out.
+        recipe: For the forms and the words that are left out.
 
     Returns:
         One caption for each row.
     """
-    forms, weights = zip(*FORMS, strict=True)
+    forms, weights = zip(*recipe.caption_forms, strict=True)
     chosen = draws.choice("form", weights)
     short = draws.bernoulli("short name", SHORT_NAME)
     names = texts.drop_words(

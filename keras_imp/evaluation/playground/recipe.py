@@ -54,6 +54,10 @@ class Recipe:
         temperature: Initial temperature of the contrastive losses.
         text_length: Token ids of a caption. A longer one is cut.
         vocabulary_size: Ids of the tokenizer.
+        caption_forms: Forms of a caption of an emoji, with their weights. What
+            is asked for later, a name with its subcategory, is the most
+            frequent. Categories are asked for alone, as the names of classes,
+            so some captions are a category alone.
         own_style: Probability of an emoji to be drawn in Noto, the style of
             the evaluation; else it is in another one that it has.
         dropped_words: Probability of each word of a name, and of a caption
@@ -82,6 +86,14 @@ class Recipe:
     temperature: float = 0.1
     text_length: int = 12
     vocabulary_size: int = 2000
+    caption_forms: tuple[tuple[str, float], ...] = (
+        ("{name}, {subcategory}", 0.34),
+        ("{name}, {category}", 0.20),
+        ("{keywords}, {subcategory}", 0.10),
+        ("{name}", 0.05),
+        ("{category}", 0.22),
+        ("{subcategory}", 0.09),
+    )
     own_style: float = 0.5
     dropped_words: float = 0.2
     motion_only: float = 0.3

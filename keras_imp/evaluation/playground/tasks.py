@@ -66,6 +66,9 @@ def build_model(
         "audio_patch_size": (16, 16),
         "log_mel": LOG_MEL,
         "dropout": recipe.dropout,
+        # On a CPU a tenth faster than a loop over one compiled block, and four
+        # blocks are compiled in the same time.
+        "scan_layers": False,
     }
     encoder = IMPEncoder.from_preset(
         preset,
