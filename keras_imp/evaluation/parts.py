@@ -9,7 +9,7 @@ from keras_imp.tasks.combined import tasks_and_parts
 
 
 def predict_part(
-    model: Any, name: str, x: dict[str, np.ndarray], batch_size: int
+    model: Any, name: str, x: dict[str, np.ndarray], batch_size: int | None
 ) -> Any:
     """What a model predicts for a task, or for a part of one.
 
@@ -17,7 +17,8 @@ def predict_part(
         model: An `AlternatingModel`.
         name: Name of a task, or `"<task>/<part>"`.
         x: Inputs by modality.
-        batch_size: Examples of a batch.
+        batch_size: Examples of a batch; None for one batch of them all, which
+            is fast for a few.
 
     Returns:
         What the task returns; of a part, what the part does.
@@ -35,7 +36,12 @@ def predict_part(
         (2, 3)
     """
     task, _, part = name.partition("/")
-    predicted = model.predict(x, task=task, batch_size=batch_size, verbose=0)
+    if batch_size is None:
+        predicted = model.predict_on_batch(x, task=task)
+    else:
+        predicted = model.predict(
+            x, task=task, batch_size=batch_size, verbose=0
+        )
     return predicted[part] if part else predicted
 
 

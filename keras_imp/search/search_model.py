@@ -136,10 +136,10 @@ class SearchModel(ShowsArguments):
         """
         rows = len(x)
         x = np.concatenate([x, np.repeat(x[-1:], -rows % batch_size, axis=0)])
+        # A query is one batch: a pipeline for it would take longer than it.
+        size = batch_size if len(x) > batch_size else None
         with self._lock:
-            found = predict_part(
-                self.model, self.task, {modality: x}, batch_size
-            )
+            found = predict_part(self.model, self.task, {modality: x}, size)
         return np.asarray(found[f"{modality}_to_{to}"][:rows], "float32")
 
     def text(self, words: str, of: str) -> np.ndarray:

@@ -12,10 +12,9 @@ import keras
 from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_choice
 from keras_imp.models.protocols import check_any_encoder
-from keras_imp.tasks.task import Task, count_examples
+from keras_imp.tasks.task import Task
 from keras_imp.training.attach_tasks import attach_tasks
 from keras_imp.training.checkpoint.run_state import RunState
-from keras_imp.training.described_model import DescribedModel
 from keras_imp.training.devices.base import make_devices
 from keras_imp.training.fit_callbacks import fit_callbacks
 from keras_imp.training.input import prediction
@@ -37,6 +36,7 @@ from keras_imp.training.monitoring.history import TaskHistory
 from keras_imp.training.monitoring.progress import shown
 from keras_imp.training.optimizers.build import build_optimizer
 from keras_imp.training.optimizers.stacked_weights import check_stacked_weights
+from keras_imp.training.predicting_model import PredictingModel
 from keras_imp.training.schedules.state import ScheduleState
 from keras_imp.training.step.engine import make_engine
 from keras_imp.training.step.program import StepProgram
@@ -44,7 +44,7 @@ from keras_imp.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imp")
-class AlternatingModel(DescribedModel):
+class AlternatingModel(PredictingModel):
     """Train one encoder on many tasks, one task in each step.
 
     Use it like any Keras model: `compile(optimizer)`, `fit(mixture)`,
@@ -125,11 +125,6 @@ class AlternatingModel(DescribedModel):
         self.program = self.program_class(self, self._devices)
         self._engine = make_engine(self.program)
         self.built = True
-
-    @property
-    def tasks(self) -> dict[str, Task]:
-        """The tasks by name."""
-        return {task.name: task for task in self.task_list}
 
     def call(
         self, inputs: dict[str, dict[str, Tensor]], training: bool | None = None
@@ -304,57 +299,6 @@ class AlternatingModel(DescribedModel):
 
         results = self._engine.keep_state(run)
         return results if return_dict else list(results.values())
-
-    def predict(
-        self,
-        x: Any,
-        *,
-        task: str | None = None,
-        batch_size: int = 32,
-        verbose: Any = "auto",
-        callbacks: Any = None,
-        **kwargs,
-    ) -> Any:
-        """Predictions of one task for arrays in memory.
-
-        Args:
-            x: Inputs by modality; a contrastive task takes any of its own.
-            task: Name of the task; not needed if the model has only one.
-            batch_size: Examples of a batch; rounded up to a multiple of the
-                devices that share it.
-            verbose: As for `fit`.
-            callbacks: Any Keras callbacks.
-            **kwargs: Other arguments of `keras.Model.predict`.
-
-        Returns:
-            What the task's `call` returns, as NumPy arrays: logits of a
-            classification, unit vectors by direction of a contrastive task.
-
-        Raises:
-            ValueError: If the task is unknown or must be named, or the inputs
-                do not fit it or each other.
-        """
-        chosen = prediction.task_named(self.tasks, task)
-        x = prediction.prediction_inputs(chosen, self.encoder, x)
-        examples = count_examples(x)
-        keras_predict = super().predict
-
-        def run() -> Any:
-            self._devices.check()
-            placed, size = prediction.placed(
-                self._devices.placement, x, batch_size
-            )
-            with shown(callbacks, verbose) as all_callbacks:
-                return keras_predict(
-                    {chosen.name: placed},
-                    batch_size=size,
-                    verbose=verbose,
-                    callbacks=all_callbacks,
-                    **kwargs,
-                )
-
-        predicted = self._engine.keep_state(run)
-        return keras.tree.map_structure(lambda a: a[:examples], predicted)
 
     def prepare_batch(
         self, name: str, batch: tuple, training: bool = True

@@ -199,6 +199,22 @@ def test_predictions_of_a_named_task(trained):
     assert_near(model({"objects": x}), logits, 1e-5)
 
 
+def test_predictions_for_one_batch_are_those_of_predict(trained):
+    model, _ = trained
+    x, _ = models.make_data()["objects"][0]
+    found = model.predict_on_batch(x, task="objects")
+    assert isinstance(found, np.ndarray)
+    assert_near(model.predict(x, task="objects", verbose=0), found, 1e-6)
+    assert_near(model.predict_on_batch({"objects": x}), found, 1e-6)
+
+
+def test_predictions_for_one_batch_need_a_task_of_the_model(trained):
+    model, _ = trained
+    x, _ = models.make_data()["objects"][0]
+    with pytest.raises(ValueError, match=r"Received: task=.shoes."):
+        model.predict_on_batch(x, task="shoes")
+
+
 def test_a_contrastive_task_predicts_for_some_of_its_modalities(trained):
     model, _ = trained
     (x,) = models.make_data()["captions"][0]
