@@ -39,14 +39,9 @@ def write(folder: Path) -> None:
     if name == "litert":
         _write(subject, name, folder / QUANTIZED, quantized=True)
         return
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from keras_imp.exporting import onnx_int8
 
-    quantize_dynamic(
-        folder / FILE,
-        folder / QUANTIZED,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-    )
+    onnx_int8.quantize(folder / FILE, folder / QUANTIZED)
 
 
 def _write(

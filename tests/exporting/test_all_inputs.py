@@ -76,16 +76,17 @@ def outcomes(tmp_path_factory):
         )
         for pooling in ("token", "attention")
     ]
-    requests.append(
+    requests += [
         Request(
-            encoders["dense"],
-            folder / "int8.onnx",
+            encoder,
+            folder / f"{kind}_int8.onnx",
             "image",
             format="onnx",
             quantize="int8",
             input_shape=INPUTS["image"][1],
         )
-    )
+        for kind, encoder in encoders.items()
+    ]
     return {r.path.name: o for r, o in zip(requests, export_all(requests))}
 
 
@@ -125,8 +126,10 @@ def test_a_file_that_computes_something_else_is_not_kept(outcomes):
     assert not kept.with_name("own.README.md").exists()
 
 
-def test_onnx_in_8_bits_is_smaller_and_near(outcomes):
-    report = outcomes["int8.onnx"]
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_onnx_in_8_bits_is_near(kind, outcomes):
+    report = outcomes[f"{kind}_int8.onnx"]
+    assert isinstance(report, ExportReport), report
     assert report.least_cosine > 0.95
     assert report.max_difference > 1e-4
 
