@@ -15,9 +15,10 @@ from keras_imp.validation.environment import find_tfdv
 from keras_imp.validation.findings import ERROR, WARNING
 from keras_imp.validation.report import write_report
 from keras_imp.validation.scan import Scan, scan_and_flag
-from keras_imp.validation.worker import RESULT, Beam, WorkerError, run_tfdv
+from keras_imp.validation.worker import Beam, WorkerError, run_tfdv
 
 CLEAN, ERRORS, NOT_CHECKED = 0, 1, 3
+RESULT = "anomalies.json"
 
 
 class Validation(NamedTuple):

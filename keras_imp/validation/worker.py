@@ -12,7 +12,6 @@ from keras_imp.validation.programs import run_program
 from keras_imp.validation.scan import Scan
 
 PROGRAM = Path(__file__).with_name("tfdv") / "tfdv_worker.py"
-RESULT = "anomalies.json"
 # Lines of an error that are shown.
 _SHOWN = 5
 _OWN = ("PYTHONPATH", "PYTHONHOME")
@@ -77,15 +76,14 @@ def run_tfdv(
     Args:
         python: An interpreter that has TFDV.
         scan: The rows.
-        folder: Where to write `statistics.pbtxt`, `schema.pbtxt` and
-            `anomalies.json`; the first two in a folder for each kind of row
-            where there are several.
+        folder: Where to write `statistics.pbtxt` and `schema.pbtxt`; in a
+            folder for each kind of row where there are several.
         schema: A schema, or the folder of an earlier run. Defaults to one that
             is inferred from the reference.
         beam: Make the statistics by a pipeline. Defaults to one process.
 
     Returns:
-        What is in `anomalies.json`.
+        `tfdv` (its version), `anomalies`, `notes` and `thresholds`.
 
     Raises:
         WorkerError: If it fails; the message has its last lines.
@@ -106,18 +104,19 @@ def run_tfdv(
     }
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "request.json"
-        path.write_text(json.dumps(request), "utf-8")
+        answer = Path(temporary) / "answer.json"
+        path.write_text(json.dumps({**request, "answer": str(answer)}), "utf-8")
         code, output = run_program(
             [python, str(PROGRAM), str(path)], _environment(python)
         )
-    if code:
-        lines = output.splitlines()[-_SHOWN:]
-        raise WorkerError(
-            "TensorFlow Data Validation ended with code "
-            f"{code}. Received: python={python!r}. Its last lines: "
-            + "\n".join(lines)
-        )
-    return json.loads((folder / RESULT).read_text("utf-8"))
+        if code:
+            lines = output.splitlines()[-_SHOWN:]
+            raise WorkerError(
+                "TensorFlow Data Validation ended with code "
+                f"{code}. Received: python={python!r}. Its last lines: "
+                + "\n".join(lines)
+            )
+        return json.loads(answer.read_text("utf-8"))
 
 
 def _environment(python: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -150,3 +151,41 @@ def test_a_python_without_it_is_named_with_its_last_words(clean_scan, tmp_path):
 def test_a_scan_alone_needs_none_of_it(clean, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_IMP_TFDV_PYTHON", "/nowhere")
     assert scan_and_flag(clean, tmp_path).counts("error") == {}
+
+
+CUT_TEXTS = """
+import random, sys
+sys.path.insert(0, sys.argv[1])
+import tensorflow_data_validation as tfdv
+import tfdv_distances, tfdv_rows
+
+draw = random.Random(0)
+
+def rows(count, cut):
+    for place in range(count):
+        words = round(draw.lognormvariate(3, 0.3))
+        if draw.random() < 0.03:
+            words = 3000
+        yield str(place), {"text_words": [words // 2 if cut else words]}
+
+train, clean, short = list(rows(600, 0)), list(rows(300, 0)), []
+for place in range(150):
+    short += [*rows(1, 0), *rows(1, 1)]
+schema = tfdv.infer_schema(
+    tfdv_rows.statistics(tfdv, [row for _, row in train])
+)
+limits = tfdv_distances.calibrated_limits(tfdv, train, 300)
+tfdv_distances.set_limits(schema, limits, skew=False)
+for part in (clean, short):
+    found = tfdv_distances.compare(tfdv, schema, train, part, skew=False)
+    reasons = [r for i in found.anomaly_info.values() for r in i.reason]
+    print(any("drift" in r.description.lower() or "divergence" in
+              r.description.lower() for r in reasons))
+"""
+
+
+def test_few_texts_far_longer_hide_no_texts_that_are_cut(tfdv_python):
+    """One bar of a histogram for all but the longest would tell nothing."""
+    code = [tfdv_python, "-c", CUT_TEXTS, str(PROGRAM.parent)]
+    output = subprocess.run(code, check=True, capture_output=True, text=True)
+    assert output.stdout.split() == ["False", "True"]

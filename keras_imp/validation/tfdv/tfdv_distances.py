@@ -18,10 +18,8 @@ FEWEST_GROUPS = 20
 MOST_ROWS = 10_000
 # Below every measured distance, so that each is told.
 _TELL_ALL = 1e-9
-# Fraction of the rows with the least and with the largest values, which count
-# as the next ones: one value far away would leave a histogram of one bar. Those
-# are told by the ranges of the schema.
-_TRIMMED = 0.01
+# Numbers are compared by their ranks, from 0 to this.
+_LAST_RANK = 1000
 
 Rows = list[tuple[str, dict[str, Any]]]
 
@@ -185,52 +183,57 @@ def sampled_rows(path: str, kind: str, parts: list[str]) -> dict[str, Rows]:
 def _statistics_of_two(
     tfdv: Any, first: list[dict[str, Any]], second: list[dict[str, Any]]
 ) -> tuple[Any, Any]:
-    """Statistics of two parts, with each number brought into one range.
+    """Statistics of two parts, with ranks among both in place of numbers.
 
-    Histograms then have the same bars: TFDV spreads the rows of a bar evenly
-    over the bars of another histogram that it reaches into, and numbers of
-    words, which are few, would be far from themselves.
+    The bars of a histogram then have as many rows each, so that a few rows far
+    away, which the ranges of the schema tell of, do not leave it one bar. And
+    both have the same bars: TFDV spreads the rows of a bar evenly over the bars
+    of another histogram that it reaches into, and numbers of words, which are
+    few, would be far from themselves.
     """
     import tfdv_rows
 
-    bounds = _bounds([*first, *second])
+    ranks = _ranks([*first, *second])
     # Two rows more, for a part that does not reach the ends of the range.
     ends = [
-        {name: [bound[end]] for name, bound in bounds.items()} for end in (0, 1)
+        {name: [type(next(iter(of_values)))(end)]}
+        for name, of_values in ranks.items()
+        for end in (0, _LAST_RANK)
     ]
     return tuple(
-        tfdv_rows.statistics(tfdv, [*_within(rows, bounds), *ends])
+        tfdv_rows.statistics(
+            tfdv, [*(_ranked(row, ranks) for row in rows), *ends]
+        )
         for rows in (first, second)
     )
 
 
-def _bounds(rows: list[dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
-    """The range of each number without what is left out at both ends."""
+def _ranks(rows: list[dict[str, Any]]) -> dict[str, dict[Any, Any]]:
+    """The rank of each value of each number; equal values share the middle."""
     numbers: dict[str, list] = collections.defaultdict(list)
     for row in rows:
         for name, (first, *_) in row.items():
             if not isinstance(first, str):
                 numbers[name].append(first)
-    bounds = {}
+    ranks: dict[str, dict[Any, Any]] = {}
     for name, values in numbers.items():
-        values.sort()
-        end = min(1 + int(_TRIMMED * len(values)), (len(values) - 1) // 2)
-        bounds[name] = values[end], values[-1 - end]
-    return bounds
+        counts = collections.Counter(values)
+        below, of_values = 0, {}
+        for value in sorted(counts):
+            middle = (below + counts[value] / 2) / len(values)
+            of_values[value] = type(value)(round(_LAST_RANK * middle))
+            below += counts[value]
+        ranks[name] = of_values
+    return ranks
 
 
-def _within(
-    rows: list[dict[str, Any]], bounds: dict[str, tuple[Any, Any]]
-) -> list[dict[str, Any]]:
-    """Rows with the numbers out of their range moved to its ends."""
-    moved = []
-    for row in rows:
-        row = dict(row)
-        for name in row.keys() & bounds.keys():
-            low, high = bounds[name]
-            row[name] = [min(max(row[name][0], low), high)]
-        moved.append(row)
-    return moved
+def _ranked(
+    row: dict[str, Any], ranks: dict[str, dict[Any, Any]]
+) -> dict[str, Any]:
+    return {
+        name: [ranks[name][values[0]]] if name in ranks else values
+        for name, values in row.items()
+    }
 
 
 def _held_out(groups: list[str], rows: Rows, count: int, seed: int) -> set[str]:

@@ -28,6 +28,8 @@ MOST_CLASSES = 1000
 # Rows of a part and kind that one process makes statistics of.
 MOST_ROWS = 100_000
 _NEW_VALUE = "ENUM_TYPE_UNEXPECTED_STRING_VALUES"
+# TFDV says "Column dropped", where some rows have no value.
+SHORT = {"FEATURE_TYPE_LOW_FRACTION_PRESENT": "Missing in some rows"}
 FLAG = "flag_"
 # Features of what a row may lack: `gap` and `video_has_audio` tell of it.
 DEPENDENT = ("text_", "audio_")
@@ -37,10 +39,10 @@ def main(path: str) -> None:
     """Follow a request.
 
     Args:
-        path: JSON with `features`, `folder`, `parts` (name and whether it is
-            the reference), `kinds` (by feature), `skew` (whether the reference
-            is other data), `schema` (a folder or None) and `beam` (options of
-            a pipeline or None).
+        path: JSON with `features`, `folder`, `answer` (the file of what was
+            found), `parts` (name and whether it is the reference), `kinds` (by
+            feature), `skew` (whether the reference is other data), `schema` (a
+            folder or None) and `beam` (options of a pipeline or None).
     """
     request = json.loads(Path(path).read_text("utf-8"))
     folder = Path(request["folder"])
@@ -62,7 +64,7 @@ def main(path: str) -> None:
         _write(place / "statistics.pbtxt", _joined(tfdv, own))
         _write(place / "schema.pbtxt", result["thresholds"][kind].pop("schema"))
     text = json.dumps(result, indent=1)
-    (folder / "anomalies.json").write_text(text + "\n", "utf-8")
+    Path(request["answer"]).write_text(text + "\n", "utf-8")
 
 
 def check_kind(
@@ -268,7 +270,10 @@ def add_anomalies(
                 "rows": [],
                 "short": "; ".join(
                     # Once, where a value is too small and one too large.
-                    dict.fromkeys(r.short_description for _, r in reasons)
+                    dict.fromkeys(
+                        SHORT.get(name, reason.short_description)
+                        for name, reason in reasons
+                    )
                 ),
                 "long": " ".join(r.description for _, r in reasons),
             }
