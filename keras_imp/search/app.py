@@ -4,6 +4,7 @@ It is for the person at this machine: bound to 127.0.0.1, one static page that
 loads nothing from elsewhere, and no file but those of the index.
 """
 
+import asyncio
 import contextlib
 import mimetypes
 import tempfile
@@ -136,6 +137,7 @@ class _Page:
     def __init__(self, model: SearchModel, index: Index, waiting: int):
         self._model, self._index = model, index
         self._free = waiting
+        self._one_search = asyncio.Lock()
 
     async def about(self, request: Any) -> Any:
         from starlette.responses import JSONResponse
@@ -204,7 +206,9 @@ class _Page:
             k = 0
         if not 1 <= k <= MOST_HITS:
             raise Refused(400, f"k must be in 1..{MOST_HITS}.")
-        (hits,) = await run_in_threadpool(self._index.search, vector, k)
+        # One product takes all cores: several at once only hinder each other.
+        async with self._one_search:
+            (hits,) = await run_in_threadpool(self._index.search, vector, k)
         return JSONResponse({"hits": [_shown(hit) for hit in hits]})
 
     async def _in_turn(self, function: Callable, *arguments: Any) -> Any:
