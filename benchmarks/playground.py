@@ -23,12 +23,6 @@ from typing import Any
 import _timing
 
 ROOT = pathlib.Path(__file__).parents[1]
-BASELINES = ROOT / "keras_imp/data/playground/files/baselines.json"
-# Rows that scripts/keras_baselines.py measures too, maybe after these runs.
-PLAIN_KERAS = {
-    "Fashion-MNIST class, accuracy": "fashion class",
-    "instrument family, accuracy": "instrument family",
-}
 STEPS, SMOKE_STEPS = 1800, 20
 
 
@@ -107,16 +101,9 @@ def row(runs: list[dict], index: int) -> dict[str, Any]:
         "name": f"{first['task']}: {first['what']}",
         "chance": first["chance"],
         "linear": first["linear"],
-        "keras": plain_keras(first["what"]),
+        "keras": first["keras"],
         "seeds": [line["keras_imp"] for line in lines],
     }
-
-
-def plain_keras(what: str) -> float | None:
-    """The better one of the plain Keras models of a row, if it has any."""
-    known = json.loads(BASELINES.read_text("utf-8"))
-    models = known.get(PLAIN_KERAS.get(what, ""), {}).get("keras", {})
-    return max((model["mean"] for model in models.values()), default=None)
 
 
 def committed(smoke: bool) -> str:

@@ -57,11 +57,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "other weights": OTHER_WEIGHTS,
     "fewer categories, other weights": FEWER_CATEGORIES | OTHER_WEIGHTS,
     "fewer categories, small batches": FEWER_CATEGORIES | SMALL_BATCHES,
-    "fewer categories, AdamW, rate 1e-3": {
-        **FEWER_CATEGORIES,
-        **ADAMW,
-        "learning_rate": 1e-3,
-    },
+    "fewer categories, AdamW, rate 1e-3": FEWER_CATEGORIES
+    | ADAMW
+    | {"learning_rate": 1e-3},
     "AdamW, rate 2.5e-4": {**ADAMW, "learning_rate": 2.5e-4},
     "AdamW, rate 5e-4": {**ADAMW, "learning_rate": 5e-4},
     "AdamW, rate 1e-3": {**ADAMW, "learning_rate": 1e-3},
@@ -86,13 +84,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "shuffled": {"shuffled": True, "without": "clips"},
     "attention pooling": {"encoder": {"pooling": "attention"}},
     "patches of 4": {"encoder": {"patch_size": (4, 4, 4)}},
-    "expert choice": {
-        "encoder": {"preset": "imp_moe_tiny", "router": "expert_choice"}
-    },
-    "token choice": {
-        "encoder": {"preset": "imp_moe_tiny", "router": "token_choice"}
-    },
-    "dense twin": {"encoder": {"preset": "imp_moe_tiny", "dense_twin": True}},
 }
 
 

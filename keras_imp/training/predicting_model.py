@@ -106,13 +106,13 @@ class PredictingModel(DescribedModel):
             return self._engine.keep_state(lambda: keras_predict(x))
         chosen = prediction.task_named(self.tasks, task)
         x = prediction.prediction_inputs(chosen, self.encoder, x)
+        if self._devices.placement is not None:  # Several devices share it.
+            return self.predict(
+                x, task=task, batch_size=count_examples(x), verbose=0
+            )
 
         def run() -> Any:
             self._devices.check()
             return keras_predict({chosen.name: x})
 
-        if self._devices.placement is not None:  # Several devices share it.
-            return self.predict(
-                x, task=task, batch_size=count_examples(x), verbose=0
-            )
         return self._engine.keep_state(run)
