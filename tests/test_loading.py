@@ -39,6 +39,7 @@ BASES = {
     "Layer",
     "LinearTask",
     "MultimodalEncoder",
+    "PredictingModel",
     "ReportingLayer",
     "SparseFeedForward",
     "Task",
