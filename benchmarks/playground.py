@@ -2,13 +2,15 @@
 
     python benchmarks/playground.py --backend jax --seeds 5
     python benchmarks/playground.py --backend tensorflow --seeds 5
+    python benchmarks/playground.py --backend jax --seeds 3 --steps 6000
     python benchmarks/playground.py --smoke
 
 Each run is the command of the README, in a process of its own with all cores.
 The test split is read by these runs: choose nothing by them, but by
 `playground_recipes.py`. So the recipe must be committed; its commit and the
 time are written with the figures. A finished run is kept, so that the same
-command goes on where it stopped. Writes results/playground_<backend>.json.
+command goes on where it stopped. Writes results/playground_<backend>.json, and
+for other steps than those of the README playground_<backend>_<steps>.json.
 """
 
 import argparse
@@ -67,7 +69,10 @@ def main() -> None:
             "commit": commit,
             "read_at": [run["read_at"] for run in runs],
         }
-        print(_timing.write_json(f"playground_{options.backend}", content))
+        name = f"playground_{options.backend}"
+        if options.steps != STEPS:
+            name += f"_{options.steps}"
+        print(_timing.write_json(name, content))
 
 
 def run(backend: str, seed: int, steps: int, commit: str) -> dict[str, Any]:

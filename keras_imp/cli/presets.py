@@ -19,7 +19,8 @@ from keras_imp.models.presets.table import (
     list_presets,
 )
 
-# Two names of modalities in a line, so that a row has 80 columns at most.
+# A name is there to be copied, so it stays whole: two modalities in a line make
+# room for it in 80 columns.
 _MODALITIES_WIDTH = 11
 
 
@@ -54,8 +55,8 @@ def _listed() -> PresetTable:
 
 
 def _table(known: PresetTable) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("preset", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("preset", no_wrap=True)
     for heading in ("parameters", "active"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("modalities", width=_MODALITIES_WIDTH)
