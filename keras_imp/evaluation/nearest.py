@@ -41,29 +41,47 @@ def nearest(
     k = min(k, len(vectors))
     positions = np.empty((len(queries), k), "int64")
     products = np.empty((len(queries), k), "float32")
-    for start in range(0, len(queries), BLOCK):
-        rows = slice(start, start + BLOCK)
-        found = _nearest(queries[rows], vectors, k, chunk)
-        positions[rows], products[rows] = found
-    return positions, products
-
-
-def _nearest(
-    queries: np.ndarray, vectors: np.ndarray, k: int, chunk: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same for a few queries."""
-    positions = np.zeros((len(queries), 0), "int64")
-    products = np.zeros((len(queries), 0), "float32")
+    chunk = max(chunk, k)
     for start in range(0, len(vectors), chunk):
-        some = np.asarray(vectors[start : start + chunk], "float32")
-        found = queries @ some.T
-        best = _largest(found, k)
-        positions = np.hstack([positions, start + best])
-        products = np.hstack([products, np.take_along_axis(found, best, 1)])
-        best = _largest(products, k)
-        positions = np.take_along_axis(positions, best, 1)
-        products = np.take_along_axis(products, best, 1)
+        # Each vector is read once, and converted once.
+        some = np.asarray(vectors[start : start + chunk], "float32").T
+        for first in range(0, len(queries), BLOCK):
+            rows = slice(first, first + BLOCK)
+            found = queries[rows] @ some
+            if start == 0:
+                best = _largest(found, k)
+                positions[rows] = best
+                products[rows] = np.take_along_axis(found, best, 1)
+            else:
+                _enter(found, start, positions[rows], products[rows])
     return positions, products
+
+
+def _enter(
+    found: np.ndarray,
+    start: int,
+    positions: np.ndarray,
+    products: np.ndarray,
+) -> None:
+    """Let products of a further chunk into those that are the largest so far.
+
+    Few are above the least of them, so all others are only compared with it.
+    One that equals it came later, and stays out.
+
+    Args:
+        found: Products with a chunk, shape `(queries, chunk)`.
+        start: Position of its first vector.
+        positions: Of the largest so far, shape `(queries, k)`: is changed.
+        products: The largest so far, the largest first: is changed.
+    """
+    k = products.shape[1]
+    above = found > products[:, -1:]
+    for row in np.flatnonzero(above.any(axis=1)):
+        entered = np.flatnonzero(above[row])
+        values = np.concatenate([products[row], found[row, entered]])
+        places = np.concatenate([positions[row], start + entered])
+        order = np.argsort(-values, kind="stable")[:k]
+        positions[row], products[row] = places[order], values[order]
 
 
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
