@@ -28,6 +28,8 @@ _SILENCE = -100.0
 # Mean difference of frames, of 255, below which a video is one image: what
 # codecs change in it.
 _STILL = 0.05
+# Pixels of a side that colors are taken from, at least.
+_COLOR_SIDE = 64
 # Mean of samples, of full scale, that no microphone gives.
 _OFFSET = 0.2
 # A segment may end so much after its file: times are rounded.
@@ -42,15 +44,20 @@ KINDS: dict[str, str] = {
     "image_bytes": "scale",
     "image_brightness": "level",
     "image_contrast": "level",
+    "image_saturation": "level",
+    "image_red_blue": "level",
     "image_format": "category",
     "image_mode": "category",
     "video_height": "scale",
     "video_width": "scale",
+    "video_aspect": "scale",
     "video_bytes": "scale",
     "video_seconds": "scale",
     "video_rate": "scale",
     "video_brightness": "level",
     "video_contrast": "level",
+    "video_saturation": "level",
+    "video_red_blue": "level",
     "video_motion": "level",
     "video_moves": "category",
     "video_format": "category",
@@ -215,9 +222,15 @@ def _told(
 
 
 def _look(image: np.ndarray) -> dict[str, float]:
+    # Colors of a large image show in a part of its pixels.
+    step = max(1, min(image.shape[-3:-1]) // _COLOR_SIDE)
+    some = image[..., ::step, ::step, :].astype("int16")
     return {
         "brightness": float(image.mean()),
         "contrast": float(image.mean(-1).std()),
+        "saturation": float((some.max(-1) - some.min(-1)).mean()),
+        # What changes its sign where channels are in another order.
+        "red_blue": float((some[..., 0] - some[..., 2]).mean()),
     }
 
 

@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.data.reading.aliases import MEDIA, SPLITS
 from keras_imp.validation.findings import ERROR, WARNING, Finding
+from keras_imp.validation.flags_of_features import unusual_features
+from keras_imp.validation.flags_of_texts import cut_texts, repeated_texts
 from keras_imp.validation.flags_of_values import (
     are_numbers,
     gaps,
     odd_labels,
-    repeated_texts,
 )
-from keras_imp.validation.rows import RowKeys
+from keras_imp.validation.rows import AGAINST, ALL, RowKeys
 from keras_imp.validation.sketches import near_copies
 
 # Flag to its severity and its meaning. The words are written to reports and
@@ -39,14 +40,24 @@ FLAGS: dict[str, tuple[str, str]] = {
     "near_audio": (WARNING, "The audio is nearly one of another split."),
     "label_conflict": (WARNING, "The same content has another label, too."),
     "label_variant": (WARNING, "The label is like a more frequent one."),
-    "label_rare": (WARNING, "One or two rows have the label."),
-    "label_number": (WARNING, "Not a number, as nearly all labels are."),
+    "label_rare": (WARNING, "Hardly a row has the label."),
+    "label_number": (
+        WARNING,
+        "Not a number, as nearly all labels are, or far from them.",
+    ),
+    "group_label": (WARNING, "Most rows of the group have another label."),
+    "split_rare": (WARNING, "Hardly a row is of this split."),
     "gap": (
         WARNING,
         "No text, label, time or weight, which most such rows have.",
     ),
     "text_encoding": (WARNING, "A text was read with a wrong encoding."),
+    "text_markup": (WARNING, "A text with markup of a web page."),
+    "text_placeholder": (WARNING, "A word that stands for a missing text."),
+    "text_label": (WARNING, "The text names another label than the row's."),
+    "text_cut": (WARNING, "A text of a length at which texts were cut."),
     "text_repeated": (WARNING, "A text of many rows, where most have others."),
+    "unusual": (WARNING, "Not made as nearly all others are."),
     "past_end": (WARNING, "The segment ends after its file does."),
     "duplicate": (WARNING, "A copy of another row or file of its split."),
     "blank": (WARNING, "An image or a video of one color."),
@@ -59,6 +70,11 @@ FLAGS: dict[str, tuple[str, str]] = {
     "several_images": (WARNING, "Pages or frames, of which one is used."),
     "long_text": (WARNING, "A text of more than 20,000 bytes."),
 }
+# A second label in a group is odd if so few groups have one, or so small a
+# fraction of them; and so small a fraction of few groups.
+_MIXED, _MIXED_PART, _MIXED_MOST = 2, 0.01, 0.1
+# Fraction of the rows below which a split is likely to be none.
+_RARE_SPLIT = 0.01
 # Notes of the decoders, which are flags by another name; `extension` is none.
 _OF_NOTES = {
     "animated": "several_images",
@@ -124,8 +140,12 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from _unseen_labels(keys)
     yield from _conflicts(keys)
     yield from odd_labels(keys)
+    yield from _of_groups(keys)
+    yield from _rare_splits(keys)
     yield from gaps(keys)
     yield from repeated_texts(keys)
+    yield from cut_texts(keys)
+    yield from unusual_features(keys)
 
 
 def text_severity(keys: RowKeys) -> str:
@@ -248,11 +268,7 @@ def _conflicts(keys: RowKeys) -> Iterator[Finding]:
     """Rows whose content has another label in an earlier row."""
     if are_numbers(keys):
         return
-    rows, labels = map(np.asarray, keys.labels)
-    # Rows with one label each: of several, each may be true.
-    single = np.full(len(keys), -1)
-    single[rows] = labels
-    single[np.bincount(rows, minlength=len(keys)) > 1] = -1
+    single = _single_labels(keys)
     for name in MEDIA:
         content = keys.array_of("media", name)
         first = _first_of(content, np.zeros(len(content), "int64"))
@@ -262,3 +278,54 @@ def _conflicts(keys: RowKeys) -> Iterator[Finding]:
                 yield Finding(
                     int(row), "label_conflict", WARNING, name, other=int(other)
                 )
+
+
+def _of_groups(keys: RowKeys) -> Iterator[Finding]:
+    """Rows with another label than their group, where groups have one."""
+    group = keys.array_of("group")
+    single = _single_labels(keys)
+    rows = np.flatnonzero((group != 0) & (single >= 0))
+    if not len(rows) or are_numbers(keys):
+        return
+    _, own = np.unique(group[rows], return_inverse=True)
+    own = own.reshape(-1)
+    pairs, counts = np.unique(
+        np.stack([own, single[rows]]), axis=1, return_counts=True
+    )
+    sizes = np.bincount(own)
+    # The most frequent label of each group: the last of its pairs, by count.
+    order = np.lexsort((counts, pairs[0]))
+    best = order[np.cumsum(np.bincount(pairs[0])) - 1]
+    most, usual = counts[best], pairs[1][best]
+    several = sizes > 1
+    mixed = np.count_nonzero((most < sizes) & several)
+    total = np.count_nonzero(several)
+    if mixed > min(max(_MIXED, _MIXED_PART * total), _MIXED_MOST * total):
+        return
+    names = list(keys.label_names)
+    is_odd = (2 * most[own] > sizes[own]) & (single[rows] != usual[own])
+    for place in np.flatnonzero(is_odd):
+        row = int(rows[place])
+        detail = f"{names[single[row]]!r}, not {names[usual[own[place]]]!r}"
+        yield Finding(row, "group_label", WARNING, "label", detail)
+
+
+def _rare_splits(keys: RowKeys) -> Iterator[Finding]:
+    """Rows of splits that are none: a column that slipped, a header."""
+    part = keys.array_of("part")
+    counts = np.bincount(part, minlength=len(keys.parts))
+    for number, (name, _) in enumerate(keys.parts):
+        is_rare = counts[number] < _RARE_SPLIT * len(part)
+        if name in (*SPLITS, ALL, AGAINST) or not is_rare:
+            continue
+        for row in np.flatnonzero(part == number):
+            yield Finding(int(row), "split_rare", WARNING, "split", name)
+
+
+def _single_labels(keys: RowKeys) -> np.ndarray:
+    """The label of each row that has one; of several, each may be true."""
+    rows, labels = map(np.asarray, keys.labels)
+    single = np.full(len(keys), -1)
+    single[rows] = labels
+    single[np.bincount(rows, minlength=len(keys)) > 1] = -1
+    return single

@@ -1,10 +1,11 @@
-"""Flags of labels and texts that stand out among those of all rows.
+"""Flags of labels that stand out among those of all rows, and of gaps.
 
 One wrong label in thousands moves no distribution, and a schema that is
 inferred from the rows allows it: it is told by its neighbors.
 """
 
 import functools
+import html
 import re
 from collections.abc import Iterator
 
@@ -14,8 +15,9 @@ from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import WARNING, Finding
 from keras_imp.validation.rows import RowKeys
 
-# A label of so few rows is rare where a usual one has so many times more.
-_FEW = 2
+# A label of so few rows, or of so small a fraction of those of a usual one, is
+# rare where a usual one has so many times more.
+_FEW, _SMALL = 2, 0.01
 _TIMES = 20
 # A label that is written like another one which has so many times its rows.
 _LIKELY = 10
@@ -23,12 +25,14 @@ _LIKELY = 10
 _MOST_LABELS = 1000
 # One letter of a shorter label is too much of it.
 _SHORTEST = 4
-# A text of so many rows, and so many times those of a usual one.
-_OFTEN = 20
 # Fraction of rows with a value above which one without it has a gap.
 _MOST_HAVE = 0.5
-# Fraction of rows whose labels are numbers, above which the others are none.
+# Fraction of rows whose labels are numbers, above which the others are none;
+# and of numbers that tell what is far from them, if there are enough.
 _NUMBERS = 0.9
+_ENOUGH = 50
+# A number that is so many times the next smaller one is far from it.
+_GAP = 3.0
 
 
 def gaps(keys: RowKeys) -> Iterator[Finding]:
@@ -73,19 +77,14 @@ def odd_labels(keys: RowKeys) -> Iterator[Finding]:
         keys: What identifies the rows.
 
     Yields:
-        `label_variant` and `label_rare`.
+        `label_variant` and `label_rare`; `label_number` of numbers.
     """
     names = list(keys.label_names)
     if not names:
         return
     rows, labels = map(np.asarray, keys.labels)
     if are_numbers(keys):
-        for place, name in enumerate(names):
-            if as_number(name) is None:
-                for row in rows[labels == place]:
-                    yield Finding(
-                        int(row), "label_number", WARNING, "label", name
-                    )
+        yield from _odd_numbers(names, rows, labels)
         return
     counts = np.bincount(labels, minlength=len(names))
     usual = float(np.median(counts[labels]))
@@ -93,41 +92,12 @@ def odd_labels(keys: RowKeys) -> Iterator[Finding]:
         like = _likely(name, counts[place], names, counts)
         flag, detail = "label_variant", f"{name!r}, like {like!r}"
         if like is None:
-            if counts[place] > _FEW or counts[place] * _TIMES > usual:
+            few = max(_FEW, _SMALL * usual)
+            if counts[place] > few or counts[place] * _TIMES > usual:
                 continue
             flag, detail = "label_rare", name
         for row in rows[labels == place]:
             yield Finding(int(row), flag, WARNING, "label", detail)
-
-
-def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
-    """Texts of many rows, where most rows have one of their own.
-
-    Rows of one group count once: the images of one thing may share a caption.
-
-    Args:
-        keys: What identifies the rows.
-
-    Yields:
-        `text_repeated`, of each row.
-    """
-    rows, texts = map(np.asarray, keys.texts)
-    if not len(texts):
-        return
-    group = keys.array_of("group")[rows]
-    one = np.where(group == 0, rows.astype("uint64"), group)
-    _, which = np.unique(texts, return_inverse=True)
-    pairs = np.unique(
-        np.stack([which.reshape(-1), one.astype("int64")]), axis=1
-    )
-    own = np.bincount(pairs[0])[which.reshape(-1)]
-    least = max(_OFTEN, _TIMES * float(np.median(own)))
-    for place in np.flatnonzero(own >= least):
-        what = "groups" if group[place] else "rows"
-        detail = f"of {own[place]} {what}"
-        yield Finding(
-            int(rows[place]), "text_repeated", WARNING, "text", detail
-        )
 
 
 def are_numbers(keys: RowKeys) -> bool:
@@ -182,6 +152,39 @@ def as_number(label: str) -> float | None:
     return number if np.isfinite(number) else None
 
 
+def _odd_numbers(
+    names: list[str], rows: np.ndarray, labels: np.ndarray
+) -> Iterator[Finding]:
+    """Labels that are no numbers, or far from all others."""
+    numbers = np.array([as_number(name) for name in names], "float64")
+    values = numbers[labels]
+    least, most = _usual_range(values[np.isfinite(values)])
+    for place in np.flatnonzero(~((values >= least) & (values <= most))):
+        detail = names[labels[place]]
+        if np.isfinite(values[place]):
+            detail += f", where others are from {least:g} to {most:g}"
+        yield Finding(
+            int(rows[place]), "label_number", WARNING, "label", detail
+        )
+
+
+def _usual_range(values: np.ndarray) -> tuple[float, float]:
+    """The least and the most of numbers, without those far from nearly all.
+
+    Where nearly all are above 0, one below it stands for no value; and what
+    follows the others only after a gap has another unit.
+    """
+    ordered = np.sort(values)
+    positive = ordered[ordered > 0]
+    if len(positive) < max(_ENOUGH, _NUMBERS * len(values)):
+        return ordered[0], ordered[-1]
+    least = 0.0 if ordered[0] >= 0 else positive[0]
+    beyond = positive[1:] > _GAP * positive[:-1]
+    beyond &= np.arange(1, len(positive)) >= _NUMBERS * len(values)
+    most = positive[np.argmax(beyond)] if beyond.any() else positive[-1]
+    return least, most
+
+
 def _likely(
     name: str, count: int, names: list[str], counts: np.ndarray
 ) -> str | None:
@@ -204,8 +207,11 @@ def _likely(
 
 @functools.lru_cache(4096)
 def _plain(label: str) -> str:
-    """A label without case, and without what stands between its words."""
-    return re.sub(r"[\s_-]+", "", label.casefold())
+    """A label without case, and without what stands between its words.
+
+    Programs for web pages write an ampersand as an entity.
+    """
+    return re.sub(r"[\s_-]+", "", html.unescape(label).casefold())
 
 
 def _one_error(first: str, second: str) -> bool:

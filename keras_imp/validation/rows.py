@@ -1,12 +1,12 @@
 """What flags are found by: parts, hashes and labels of all rows, as arrays."""
 
+import hashlib
 from array import array
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_imp.data.manifest import Manifest
-from keras_imp.data.manifest.groups import hashes
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.audio_sketches import AudioSketches
 from keras_imp.validation.sketches import ImageSketches
@@ -14,6 +14,24 @@ from keras_imp.validation.sketches import ImageSketches
 # The part of rows that have no split.
 ALL = "all"
 AGAINST = "against"
+
+
+# Features that all rows of most data sets share.
+SHARED = (
+    "image_height",
+    "image_width",
+    "image_format",
+    "image_mode",
+    "video_height",
+    "video_width",
+    "video_rate",
+    "video_format",
+    "video_has_audio",
+    "audio_rate",
+    "audio_channels",
+    "audio_format",
+    "text_script",
+)
 
 
 class Part(NamedTuple):
@@ -76,11 +94,14 @@ class RowKeys:
         files: By column: a hash of the file's place, 0 for none.
         recordings: The same of rows that are a segment of their file.
         texts: Rows and hashes of all captions.
+        text_lengths: Their characters.
         labels: Rows and numbers of all labels.
         label_names: Labels by number.
         group: A hash of the group of each row, 0 for none.
         numbers: By column: whether a row has it.
         sketches: By column: what rows nearly show.
+        features: By name: rows with a feature, and numbers of its values.
+        feature_values: By name: its values, by number.
 
     Example:
         >>> from keras_imp.validation.rows import RowKeys
@@ -96,6 +117,7 @@ class RowKeys:
         self.files = {name: array("Q") for name in MEDIA}
         self.recordings = {name: array("Q") for name in MEDIA}
         self.texts = array("q"), array("Q")
+        self.text_lengths = array("q")
         self.labels = array("q"), array("q")
         self.label_names: dict[str, int] = {}
         self.group = array("Q")
@@ -104,6 +126,10 @@ class RowKeys:
             "image": ImageSketches(),
             "video": ImageSketches(),
             "audio": AudioSketches(),
+        }
+        self.features = {name: (array("q"), array("q")) for name in SHARED}
+        self.feature_values: dict[str, dict[Any, int]] = {
+            name: {} for name in SHARED
         }
 
     def __len__(self) -> int:
@@ -123,9 +149,7 @@ class RowKeys:
         if "group" not in manifest.columns:
             self.group.extend([0] * len(manifest))
             return
-        found = hashes(manifest, "group")
-        found[~manifest.column("group").is_filled()] = 0
-        self.group.extend(found.tolist())
+        self.group.extend(map(_hash_of_group, manifest.column("group")))
 
     def add(self, part: int, record: dict[str, Any]) -> None:
         """Note the next row.
@@ -150,10 +174,18 @@ class RowKeys:
         for digest in record["texts"]:
             self.texts[0].append(row)
             self.texts[1].append(int(digest[:16], 16))
+        self.text_lengths.extend(record.get("text_lengths", ()))
         for label in record["labels"]:
             self.labels[0].append(row)
             number = self.label_names.setdefault(label, len(self.label_names))
             self.labels[1].append(number)
+
+        for name, value in record.get("features", {}).items():
+            if name in SHARED:
+                known = self.feature_values[name]
+                self.features[name][0].append(row)
+                number = known.setdefault(value, len(known))
+                self.features[name][1].append(number)
 
     def array_of(self, name: str, column: str = "") -> np.ndarray:
         """One kind of key of all rows, as an array.
@@ -167,3 +199,12 @@ class RowKeys:
         """
         values = getattr(self, name)
         return np.asarray(values[column] if column else values)
+
+
+def _hash_of_group(group: str | None) -> int:
+    """Equal for groups that are meant: two systems write one in two ways."""
+    if group is None:
+        return 0
+    plain = " ".join(group.replace("\\", "/").split())
+    data = plain.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())

@@ -19,6 +19,21 @@ _GARBLED = re.compile("Ã[\u0080-\u00bf\u0152-\u2122]|Â[\u00a0-\u00bf]|â€")
 # characters that no text has.
 _LOST = re.compile("[\ufffd\u0080-\u009f]")
 _NOT_ASCII = re.compile("[^\x00-\x7f]{4,}")
+# A program that knows few letters writes question marks for all others.
+_MANY = 3
+# Markup of web pages: an entity, or the tag of an element.
+_MARKUP = re.compile(
+    r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]+|#x[0-9a-f]+);"
+    r"|</?(a|b|br|div|em|font|i|img|li|p|span|strong|u)(\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+# What is written where there is nothing to be said yet.
+_PLACEHOLDER = re.compile(
+    r"[-.?]+|#(n/a|name\?|null!|ref!|value!)|<na>"
+    r"|\(?(n/a|nan|nil|none|null|blank|undefined|not available)\)?"
+    r"|tba|tbd|to ?do|xxx+|lorem ipsum|no (caption|description|text|title)",
+    re.IGNORECASE,
+)
 
 
 def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -70,8 +85,8 @@ def is_garbled(text: str) -> bool:
         text: The text.
 
     Returns:
-        True if characters were lost, or the text is UTF-8 that was read as
-        Windows-1252 or Latin-1.
+        True if characters were lost, or are question marks only, or the text
+        is UTF-8 that was read as Windows-1252 or Latin-1.
 
     Example:
         >>> from keras_imp.validation.texts import is_garbled
@@ -80,7 +95,31 @@ def is_garbled(text: str) -> bool:
     """
     if _LOST.search(text) or _GARBLED.search(text):
         return True
+    if text.count("?") >= _MANY and not any(map(str.isalnum, text)):
+        return True
     return any(_is_utf8(run) for run in _NOT_ASCII.findall(text))
+
+
+def notes_of_text(text: str) -> list[str]:
+    """What is odd about a text, whatever other texts are like.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Flags.
+
+    Example:
+        >>> from keras_imp.validation.texts import notes_of_text
+        >>> notes_of_text("Salt &amp; pepper"), notes_of_text("N/A")
+        (['text_markup'], ['text_placeholder'])
+    """
+    found = {
+        "text_encoding": is_garbled(text),
+        "text_markup": _MARKUP.search(text),
+        "text_placeholder": _PLACEHOLDER.fullmatch(text.strip()),
+    }
+    return [flag for flag, has_it in found.items() if has_it]
 
 
 def hash_of_text(text: str) -> str:

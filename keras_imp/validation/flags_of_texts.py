@@ -1,0 +1,137 @@
+"""Flags of texts that stand out among those of all rows."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_imp.data.manifest import Manifest
+from keras_imp.validation.findings import WARNING, Finding
+from keras_imp.validation.rows import RowKeys
+
+# A text of so many rows, and so many times those of a usual one.
+_OFTEN, _TIMES = 20, 20
+# Texts are cut where so many have one length, and so many times those of a
+# length nearby, which a few must have.
+_CUT, _CUT_TIMES, _NEARBY = 20, 6.0, 3
+# Shorter texts have few lengths.
+_SHORTEST = 12
+# Labels are looked for in texts up to so many, and of so many characters.
+_MOST_LABELS, _SHORTEST_LABEL = 1000, 3
+# Fraction of the texts of a label that name it, above which those are odd that
+# name another one, if there are enough.
+_AGREE, _ENOUGH = 0.5, 20
+
+
+def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
+    """Texts of many rows, where most rows have one of their own.
+
+    Rows of one group count once: the images of one thing may share a caption.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `text_repeated`, of each row.
+    """
+    rows, texts = map(np.asarray, keys.texts)
+    if not len(texts):
+        return
+    group = keys.array_of("group")[rows]
+    one = np.where(group == 0, rows.astype("uint64"), group)
+    _, which = np.unique(texts, return_inverse=True)
+    pairs = np.unique(
+        np.stack([which.reshape(-1), one.astype("int64")]), axis=1
+    )
+    own = np.bincount(pairs[0])[which.reshape(-1)]
+    least = max(_OFTEN, _TIMES * float(np.median(own)))
+    for place in np.flatnonzero(own >= least):
+        what = "groups" if group[place] else "rows"
+        detail = f"of {own[place]} {what}"
+        yield Finding(
+            int(rows[place]), "text_repeated", WARNING, "text", detail
+        )
+
+
+def cut_texts(keys: RowKeys) -> Iterator[Finding]:
+    """Texts of a length that far more texts have than of any nearby.
+
+    A field of a table holds so many characters, and the rest is lost.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `text_cut`, of each row.
+    """
+    lengths = np.asarray(keys.text_lengths)
+    if not len(lengths):
+        return
+    rows, texts = map(np.asarray, keys.texts)
+    # A text of many rows counts once.
+    _, first = np.unique(texts, return_index=True)
+    counts = np.bincount(lengths[first], minlength=lengths.max() + 1)
+    padded = np.pad(counts, _NEARBY)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEARBY + 1)
+    nearby = (windows.sum(axis=1) - counts) / (2 * _NEARBY)
+    is_cut = (counts >= _CUT) & (counts >= _CUT_TIMES * nearby) & (nearby >= 1)
+    is_cut[:_SHORTEST] = False
+    for place in np.flatnonzero(is_cut[lengths]):
+        length = lengths[place]
+        detail = f"{counts[length]} texts of {length} characters"
+        yield Finding(int(rows[place]), "text_cut", WARNING, "text", detail)
+
+
+def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
+    """Rows whose text names another label, and not that of the row.
+
+    Only of labels that texts name, most of them their own.
+
+    Args:
+        manifest: The rows.
+        offset: Number of the first one.
+
+    Yields:
+        `text_label`, of each row.
+    """
+    if not {"text", "label"} <= set(manifest.columns):
+        return
+    labels = [manifest.texts_of(row, "label") for row in range(len(manifest))]
+    names = {_words(name): name for own in labels for name in own}
+    names = {k: v for k, v in names.items() if len(k) >= _SHORTEST_LABEL}
+    if not 2 <= len(names) <= _MOST_LABELS:
+        return
+    # Where a label is part of a longer one, the longer one is named.
+    ordered = sorted(names, key=len, reverse=True)
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, ordered))})\b")
+    having: Counter[str] = Counter()
+    agreeing: Counter[str] = Counter()
+    others = []
+    for row, own in enumerate(labels):
+        texts = manifest.texts_of(row, "text") if len(own) == 1 else ()
+        named = {
+            names[word]
+            for text in texts
+            for word in pattern.findall(_words(text))
+        }
+        if texts:
+            having.update(own)
+            agreeing.update(named & set(own))
+        if named and not named & set(own):
+            others.append((row, own[0], sorted(named)))
+    # Labels that texts of their rows name: "drum" may be a word of others.
+    told = {
+        name
+        for name, count in having.items()
+        if agreeing[name] >= max(_ENOUGH, _AGREE * count)
+    }
+    for row, label, named in others:
+        if label in told and told & set(named):
+            detail = f"{min(told & set(named))!r}, not {label!r}"
+            yield Finding(offset + row, "text_label", WARNING, "text", detail)
+
+
+def _words(text: str) -> str:
+    """The words of a text, in lower case, with one space between them."""
+    return " ".join(re.findall(r"\w+", text.casefold().replace("&", " and ")))
