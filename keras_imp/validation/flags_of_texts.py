@@ -107,7 +107,7 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
     pattern = re.compile(rf"\b({'|'.join(map(re.escape, ordered))})\b")
     having: Counter[str] = Counter()
     agreeing: Counter[str] = Counter()
-    others = []
+    others: list[tuple[int, str, set[str]]] = []
     for row, own in enumerate(labels):
         texts = manifest.texts_of(row, "text") if len(own) == 1 else ()
         named = {
@@ -119,7 +119,7 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
             having.update(own)
             agreeing.update(named & set(own))
         if named and not named & set(own):
-            others.append((row, own[0], sorted(named)))
+            others.append((row, own[0], named))
     # Labels that texts of their rows name: "drum" may be a word of others.
     told = {
         name
@@ -127,8 +127,8 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
         if agreeing[name] >= max(_ENOUGH, _AGREE * count)
     }
     for row, label, named in others:
-        if label in told and told & set(named):
-            detail = f"{min(told & set(named))!r}, not {label!r}"
+        if label in told and told & named:
+            detail = f"{min(told & named)!r}, not {label!r}"
             yield Finding(offset + row, "text_label", WARNING, "text", detail)
 
 

@@ -14,7 +14,10 @@ from keras_imp.data.augment._checks import (
 )
 from keras_imp.data.augment.draws import Draws
 
-__all__ = ["gain", "mask_bands", "shift", "tilt"]
+__all__ = ["equalize", "gain", "mask_bands", "shift", "tilt"]
+
+# Sine waves over the bins that a random curve is made of.
+_WAVES = 4
 
 
 def shift(
@@ -136,6 +139,46 @@ def tilt(
     line = np.linspace(-1, 1, spectrograms.shape[2], dtype="float32")
     added = draws.uniform("tilt", -strength, strength, (1, 1)) * line
     return spectrograms + added.astype(spectrograms.dtype)
+
+
+def equalize(
+    spectrograms: np.ndarray, draws: Draws, *, strength: float = 0.2
+) -> np.ndarray:
+    """Make some pitches louder and others less loud, by a smooth random curve.
+
+    The curve is a sum of four sine waves over the bins, of half a period to two
+    periods, with random phases: another microphone, room or instrument. The
+    k-th one is at most 1/k as high as the first, so that near pitches change
+    alike.
+
+    Args:
+        spectrograms: Shape `(spectrograms, frames, bins)`.
+        draws: Draws of their rows.
+        strength: Largest amplitude of the first wave, on the scale of the
+            spectrograms.
+
+    Returns:
+        Shape and dtype of `spectrograms`.
+
+    Raises:
+        ValueError: If `spectrograms` are none, or `strength` is negative.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.data import augment
+        >>> x = np.zeros((2, 64, 64), "float32")
+        >>> y = augment.spectrograms.equalize(x, augment.Draws(0, 0, 2))
+        >>> bool((y[:, 0] == y[:, 63]).all()), bool(np.ptp(y[0, 0]) > 0)
+        (True, True)
+    """
+    _check(spectrograms, draws)
+    check_range(0, np.inf, strength=strength)
+    waves = np.arange(1, _WAVES + 1)[:, None]
+    bins = np.linspace(0, np.pi, spectrograms.shape[2])
+    heights = draws.uniform("heights", -strength, strength, (_WAVES, 1))
+    phases = draws.uniform("phases", 0, 2 * np.pi, (_WAVES, 1))
+    curve = (heights / waves * np.sin(waves * bins + phases)).sum(axis=1)
+    return spectrograms + curve[:, None].astype(spectrograms.dtype)
 
 
 def mask_bands(

@@ -151,6 +151,7 @@ def _sounds(split, tokenizer, recipe, *, parts, batch_size, seed) -> Arrays:
             audio=[
                 partial(spectrograms.shift, frames=2, bins=2),
                 partial(spectrograms.gain, strength=0.1),
+                partial(spectrograms.equalize, strength=recipe.equalized),
                 partial(
                     spectrograms.mask_bands,
                     frames=recipe.masked,

@@ -21,6 +21,7 @@ ALL = {
     "shift silence": partial(spectrograms.shift, frames=3, bins=2, fill=-1.0),
     "gain": spectrograms.gain,
     "tilt": spectrograms.tilt,
+    "equalize": spectrograms.equalize,
     "mask": partial(spectrograms.mask_bands, frames=5, bins=4, count=2),
 }
 each = pytest.mark.parametrize("function", ALL.values(), ids=ALL)
@@ -68,6 +69,20 @@ def test_gain_adds_one_number_and_tilt_a_line():
     assert np.ptp(steps, axis=(1, 2)).max() < 1e-5
     np.testing.assert_allclose(added[..., 0], -added[..., -1], atol=1e-6)
     assert 0.4 < abs(added).max() <= 0.5 + 1e-6
+
+
+def test_equalizing_adds_one_smooth_curve_to_all_frames():
+    audio = np.zeros((400, 3, 64), "float32")
+    found = spectrograms.equalize(audio, Draws(0, 0, 400), strength=0.5)
+    curves = found[:, 0]
+    np.testing.assert_array_equal(found, np.stack([curves] * 3, axis=1))
+    # Amplitudes of at most 1/2, 1/4, 1/6 and 1/8.
+    assert 0.5 < abs(curves).max() <= 0.5 * (1 + 1 / 2 + 1 / 3 + 1 / 4)
+    steepest = 0.5 * 4 * np.pi / 63
+    assert abs(np.diff(curves)).max() <= steepest
+    # Every bin is louder as often as it is less loud.
+    assert abs(curves.mean(axis=0)).max() < 0.06
+    assert curves.std(axis=0).min() > 0.1
 
 
 def test_masked_bands_are_whole_and_no_wider_than_allowed():
@@ -125,11 +140,15 @@ two = Draws(0, 0, 2)
             "frames=14, bins=0, shape=(2, 13, 11).",
         ),
         (
+            lambda: spectrograms.equalize(AUDIO[:2], two, strength=-1),
+            "`strength` must be a number of at least 0. Received: strength=-1.",
+        ),
+        (
             lambda: spectrograms.tilt(AUDIO[:2], two, strength=-1),
             "`strength` must be a number of at least 0. Received: strength=-1.",
         ),
     ],
-    ids=["axes", "integers", "frames", "fill", "width", "strength"],
+    ids=["axes", "integers", "frames", "fill", "width", "curve", "strength"],
 )
 def test_bad_arguments(call, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
