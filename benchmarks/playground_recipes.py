@@ -102,7 +102,6 @@ OF_SOUNDS: dict[str, dict[str, Any]] = {
     "square patches, not equalized": {**SQUARE, "equalized": 0.0},
     "not equalized": {"equalized": 0.0},
     "square patches": SQUARE,
-    "twice as many patches": {"encoder": {"audio_patch_size": (2, 64)}},
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras_imp.data.reading.aliases import MEDIA, SPLITS
 from keras_imp.validation.findings import ERROR, WARNING, Finding
 from keras_imp.validation.flags_of_features import unusual_features
-from keras_imp.validation.flags_of_texts import cut_texts, repeated_texts
+from keras_imp.validation.flags_of_texts import repeated_texts
 from keras_imp.validation.flags_of_values import (
     are_numbers,
     gaps,
@@ -144,7 +144,6 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from _rare_splits(keys)
     yield from gaps(keys)
     yield from repeated_texts(keys)
-    yield from cut_texts(keys)
     yield from unusual_features(keys)
 
 

@@ -17,6 +17,8 @@ _OFTEN, _TIMES = 20, 20
 _CUT, _CUT_TIMES, _NEARBY = 20, 6.0, 3
 # Shorter texts have few lengths.
 _SHORTEST = 12
+# Texts of fewer lengths are of few forms.
+_LENGTHS = 20
 # Labels are looked for in texts up to so many, and of so many characters.
 _MOST_LABELS, _SHORTEST_LABEL = 1000, 3
 # Fraction of the texts of a label that name it, above which those are odd that
@@ -54,33 +56,39 @@ def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
         )
 
 
-def cut_texts(keys: RowKeys) -> Iterator[Finding]:
+def cut_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """Texts of a length that far more texts have than of any nearby.
 
-    A field of a table holds so many characters, and the rest is lost.
+    A field of a table holds so many characters, and the rest is lost. Texts of
+    few forms have equal lengths too, but few of them.
 
     Args:
-        keys: What identifies the rows.
+        manifest: The rows.
+        offset: Number of the first one.
 
     Yields:
         `text_cut`, of each row.
     """
-    lengths = np.asarray(keys.text_lengths)
-    if not len(lengths):
+    if "text" not in manifest.columns:
         return
-    rows, texts = map(np.asarray, keys.texts)
-    # A text of many rows counts once.
-    _, first = np.unique(texts, return_index=True)
-    counts = np.bincount(lengths[first], minlength=lengths.max() + 1)
+    of_rows = [manifest.texts_of(row, "text") for row in range(len(manifest))]
+    texts = sorted({text for own in of_rows for text in own})
+    if not texts:
+        return
+    lengths = np.array([len(text) for text in texts])
+    counts = np.bincount(lengths)
     padded = np.pad(counts, _NEARBY)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEARBY + 1)
     nearby = (windows.sum(axis=1) - counts) / (2 * _NEARBY)
-    is_cut = (counts >= _CUT) & (counts >= _CUT_TIMES * nearby) & (nearby >= 1)
-    is_cut[:_SHORTEST] = False
-    for place in np.flatnonzero(is_cut[lengths]):
-        length = lengths[place]
-        detail = f"{counts[length]} texts of {length} characters"
-        yield Finding(int(rows[place]), "text_cut", WARNING, "text", detail)
+    often = (counts >= _CUT) & (counts >= _CUT_TIMES * nearby) & (nearby >= 1)
+    often[:_SHORTEST] = False
+    cut = set(np.flatnonzero(often).tolist())
+    if len(cut) != 1 or np.count_nonzero(counts) < _LENGTHS:
+        return
+    for row, own in enumerate(of_rows):
+        for length in cut & {len(text) for text in own}:
+            detail = f"{counts[length]} texts of {length} characters"
+            yield Finding(offset + row, "text_cut", WARNING, "text", detail)
 
 
 def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:

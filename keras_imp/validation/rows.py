@@ -94,7 +94,6 @@ class RowKeys:
         files: By column: a hash of the file's place, 0 for none.
         recordings: The same of rows that are a segment of their file.
         texts: Rows and hashes of all captions.
-        text_lengths: Their characters.
         labels: Rows and numbers of all labels.
         label_names: Labels by number.
         group: A hash of the group of each row, 0 for none.
@@ -117,7 +116,6 @@ class RowKeys:
         self.files = {name: array("Q") for name in MEDIA}
         self.recordings = {name: array("Q") for name in MEDIA}
         self.texts = array("q"), array("Q")
-        self.text_lengths = array("q")
         self.labels = array("q"), array("q")
         self.label_names: dict[str, int] = {}
         self.group = array("Q")
@@ -174,7 +172,6 @@ class RowKeys:
         for digest in record["texts"]:
             self.texts[0].append(row)
             self.texts[1].append(int(digest[:16], 16))
-        self.text_lengths.extend(record.get("text_lengths", ()))
         for label in record["labels"]:
             self.labels[0].append(row)
             number = self.label_names.setdefault(label, len(self.label_names))

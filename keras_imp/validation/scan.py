@@ -14,7 +14,7 @@ from keras_imp.data.manifest import Manifest
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import Finding, Findings
 from keras_imp.validation.flags import FLAGS, flags_across_rows, flags_of_row
-from keras_imp.validation.flags_of_texts import contradicted_labels
+from keras_imp.validation.flags_of_texts import contradicted_labels, cut_texts
 from keras_imp.validation.flags_of_values import are_numbers, as_number
 from keras_imp.validation.isolated import Answer, Call, call_isolated
 from keras_imp.validation.rows import AGAINST, Part, RowKeys, parts_of
@@ -146,7 +146,8 @@ def scan_and_flag(
                 findings.add(own, skipped)
                 file.write(json.dumps(record) + "\n")
     findings.add(flags_across_rows(keys), skipped)
-    findings.add(contradicted_labels(manifest, skipped), skipped)
+    for told in (cut_texts, contradicted_labels):
+        findings.add(told(manifest, skipped), skipped)
     path = folder / FILE
     numbers = bool(keys.label_names) and are_numbers(keys)
     _write_with_flags(scanned, path, findings, numbers)
@@ -300,7 +301,6 @@ def _add_text(record: dict[str, Any], manifest: Manifest, row: int) -> None:
     features = record["features"]
     features.update(features_of_text(texts))
     record["texts"] = [hash_of_text(text) for text in texts]
-    record["text_lengths"] = [len(text) for text in texts]
     record["notes"] += dict.fromkeys(
         note for text in texts for note in notes_of_text(text)
     )

@@ -143,3 +143,57 @@ def test_a_segment_that_ends_after_its_file_is_told(tmp_path):
         "end": [1.0, 2.05, 2000.0],
     }
     assert flags_of(tmp_path, columns) == [("past_end", 2)]
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 31_000.0])
+def test_a_number_far_from_the_others_is_told(tmp_path, wrong):
+    labels = [str(0.5 * number) for number in range(1, 61)] + [str(wrong)]
+    assert flags_of(tmp_path, with_labels(*labels)) == [("label_number", 60)]
+
+
+def test_numbers_of_both_signs_are_none(tmp_path):
+    labels = [str(0.5 * number) for number in range(-40, 61)]
+    assert flags_of(tmp_path, with_labels(*labels)) == []
+
+
+def test_a_label_with_an_entity_is_the_one_that_was_meant(tmp_path):
+    labels = ["salt & pepper"] * 40 + ["salt &amp; pepper"] * 9
+    found = flags_of(tmp_path, with_labels(*labels))
+    assert found == [("label_variant", row) for row in range(40, 49)]
+
+
+def test_a_label_of_five_rows_is_rare_beside_one_of_600(tmp_path):
+    labels = ["cat"] * 600 + ["dog"] * 600 + ["t-shirt/top"] * 5
+    found = flags_of(tmp_path, with_labels(*labels))
+    assert found == [("label_rare", row) for row in range(1200, 1205)]
+
+
+def groups_of_four(*labels):
+    """Rows of a text of their own, four in a group, all with one label."""
+    columns = with_labels(*[label for label in labels for _ in range(4)])
+    columns["group"] = [f"group {row // 4}" for row in range(4 * len(labels))]
+    return columns
+
+
+def test_another_label_than_that_of_the_group_is_told(tmp_path):
+    columns = groups_of_four(*["drum", "organ"] * 15)
+    columns["label"][5] = "drum"
+    assert flags_of(tmp_path, columns) == [("group_label", 5)]
+    # Where groups have several labels, it is no fault.
+    columns["label"][::4] = ["drum"] * 30
+    assert flags_of(tmp_path, columns) == []
+
+
+def test_groups_with_another_slash_are_one(tmp_path):
+    columns = groups_of_four(*["a label"] * 6)
+    columns["group"] = [f"en/{name}" for name in columns["group"]]
+    columns["group"][3] = columns["group"][3].replace("/", "\\")
+    columns["split"] = ["train"] * 3 + ["test"] + ["train"] * 12 + ["test"] * 8
+    assert flags_of(tmp_path, columns) == [("leak_group", 3)]
+
+
+def test_a_split_of_hardly_a_row_is_told(tmp_path):
+    columns = with_labels(*["cat", "dog"] * 100)
+    columns["split"] = ["train"] * 150 + ["holdout"] * 49 + ["dog"]
+    found = [f for f in flags_of(tmp_path, columns) if f[0] == "split_rare"]
+    assert found == [("split_rare", 199)]

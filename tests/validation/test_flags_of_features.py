@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+import keras_imp
+from keras_imp.validation import scan_and_flag
+from keras_imp.validation.features import features_of
+
+pytestmark = pytest.mark.one_backend
+
+
+def write_audio(folder, rates):
+    generator = np.random.default_rng(0)
+    for number, rate in enumerate(rates):
+        samples = generator.uniform(-0.5, 0.5, 4000)
+        soundfile.write(folder / f"{number}.wav", samples, rate)
+    return {
+        "audio": [f"{number}.wav" for number in range(len(rates))],
+        "text": [f"text {number}" for number in range(len(rates))],
+    }
+
+
+def test_a_rate_that_nine_of_ten_do_not_have_is_told(tmp_path):
+    columns = write_audio(tmp_path, [16000] * 36 + [32000, 8000])
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    first, second = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (first.flag, first.row, first.column) == (
+        "unusual",
+        36,
+        "audio_rate",
+    )
+    assert first.detail == "32000 Hz, where others have 16000 Hz"
+    assert second.row == 37
+
+
+def test_of_many_rates_none_is_unusual(tmp_path):
+    columns = write_audio(tmp_path, [16000] * 30 + [32000] * 8)
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    assert scan_and_flag(manifest, tmp_path, workers=1).findings == []
+
+
+def test_colors_tell_of_channels_in_another_order(tmp_path):
+    pixels = np.zeros((90, 200, 3), "uint8")
+    pixels[..., 0] = 200
+    found = []
+    for name, values in (("rgb", pixels), ("bgr", pixels[..., ::-1])):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+        features = features_of(tmp_path / f"{name}.png", "image")["features"]
+        found.append((features["image_red_blue"], features["image_saturation"]))
+    assert found == [(200.0, 200.0), (-200.0, 200.0)]

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+import keras_imp
+from keras_imp.validation import scan_and_flag
+from keras_imp.validation.texts import notes_of_text
+
+pytestmark = pytest.mark.one_backend
+
+
+def flags_of(tmp_path, columns):
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    scan = scan_and_flag(manifest, tmp_path, workers=1)
+    return [(f.flag, f.row) for f in scan.findings]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("????? ???", ["text_encoding"]),
+        ("what???", []),
+        ("Tom &amp; Jerry", ["text_markup"]),
+        ("two<br/>lines", ["text_markup"]),
+        ("a < b and c > d", []),
+        ("R&B; soul", []),
+        ("N/A", ["text_placeholder"]),
+        (" todo ", ["text_placeholder"]),
+        ("--", ["text_placeholder"]),
+        ("none of them", []),
+        ("to do list", []),
+    ],
+)
+def test_what_shows_in_a_text_alone(text, flags):
+    assert notes_of_text(text) == flags
+
+
+def motions(*pairs):
+    return {
+        "text": [f"thing {k}, {named}" for k, (named, _) in enumerate(pairs)],
+        "label": [label for _, label in pairs],
+    }
+
+
+def test_a_text_that_names_another_label_is_told(tmp_path):
+    named = ["moving left", "moving right"] * 30
+    pairs = [(label, label) for label in named]
+    pairs[7] = "moving left", "moving right"
+    manifest = keras_imp.data.Manifest(motions(*pairs), root=tmp_path)
+    (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (finding.flag, finding.row) == ("text_label", 7)
+    assert finding.detail == "'moving left', not 'moving right'"
+
+
+def test_a_word_that_is_a_label_elsewhere_is_none(tmp_path):
+    """Texts of strings do not name them, and a double bass is one."""
+    pairs = [("drum", "drum"), ("bass", "bass"), ("double bass", "strings")]
+    assert flags_of(tmp_path, motions(*pairs * 30)) == []
+
+
+SENTENCE = """
+all lines are busy please hold the agent will take your call after this message
+press one for more options or wait until someone is there again
+"""
+
+
+def test_texts_that_were_cut_at_a_length_are_told(tmp_path):
+    generator = np.random.default_rng(1)
+    texts = [
+        " ".join(generator.choice(SENTENCE.split(), size))
+        for size in generator.integers(2, 14, 600)
+    ]
+    columns = {"text": texts, "label": [f"label {k}" for k in range(600)]}
+    assert flags_of(tmp_path, columns) == []
+    columns["text"] = [
+        text[:24] if row % 2 else text for row, text in enumerate(texts)
+    ]
+    found = {
+        row for flag, row in flags_of(tmp_path, columns) if flag == "text_cut"
+    }
+    cut = {row for row, text in enumerate(texts) if row % 2 and len(text) > 24}
+    of_that_length = {k for k, t in enumerate(columns["text"]) if len(t) == 24}
+    assert cut <= found == of_that_length
+
+
+def test_texts_of_one_template_were_not_cut(tmp_path):
+    columns = {
+        "text": [f"a photo of thing {k:04d}" for k in range(400)],
+        "label": [f"label {k}" for k in range(400)],
+    }
+    assert flags_of(tmp_path, columns) == []
