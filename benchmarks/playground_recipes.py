@@ -58,7 +58,8 @@ SMALL_BATCHES = {
     "weights": {"objects": 9.5, "captions": 9.0, "sounds": 4.5, "clips": 2.0},
     "steps": 1.19,
 }
-SQUARE = {"encoder": {"audio_patch_size": (16, 16)}}
+# As many patches of a sound, each with all its mel bins.
+WHOLE_FRAMES = {"encoder": {"audio_patch_size": (4, 64)}}
 # Changes of the recipe, and of the model's encoder and optimizer, by arm.
 ARMS: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -91,7 +92,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "temperature 0.05": {"temperature": 0.05},
     # Must fall to chance, or the evaluation knows more than the model.
     "shuffled": {"shuffled": True, "without": "clips"},
-    "square patches of audio, not equalized": {**SQUARE, "equalized": 0.0},
     "attention pooling": {"encoder": {"pooling": "attention"}},
     "patches of 4": {"encoder": {"patch_size": (4, 4, 4)}},
 }
@@ -99,9 +99,9 @@ ARMS: dict[str, dict[str, Any]] = {
 # The same for the task of recordings alone.
 OF_SOUNDS: dict[str, dict[str, Any]] = {
     SOUNDS: {},
-    "square patches, not equalized": {**SQUARE, "equalized": 0.0},
-    "not equalized": {"equalized": 0.0},
-    "square patches": SQUARE,
+    "patches of whole frames": WHOLE_FRAMES,
+    "equalized": {"equalized": 0.2},
+    "patches of whole frames, equalized": {**WHOLE_FRAMES, "equalized": 0.2},
 }
 
 

@@ -99,7 +99,7 @@ class Recipe:
     dropped_words: float = 0.2
     motion_only: float = 0.3
     semitones: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
-    equalized: float = 0.2
+    equalized: float = 0.0
     masked: int = 12
 
 
