@@ -5,6 +5,7 @@ tasks trained alone in `fit`. P10: seconds that `fit` adds to each step above
 the compiled step called in a bare loop on the same batches.
 
     KERAS_BACKEND=jax python benchmarks/alternating.py
+    KERAS_BACKEND=jax python benchmarks/alternating.py --optimizer Muon
 """
 
 import argparse
@@ -24,6 +25,10 @@ from keras_imp.training import schedules
 
 # What is measured of a side: seconds, and page faults.
 FIGURES = ("wall", "cpu", "system", "faults")
+OPTIMIZERS = {
+    "AdamW": keras.optimizers.AdamW,
+    "Muon": keras_imp.optimizers.Muon,
+}
 SHAPES = {
     "objects": {"image": (64, 64, 64, 3)},
     "sounds": {"audio": (64, 64, 64)},
@@ -42,7 +47,9 @@ class Only(schedules.Schedule):
         return np.full(schedules.BLOCK, self.names.index(self.name))
 
 
-def build(width: int, layers: int) -> keras_imp.AlternatingModel:
+def build(
+    optimizer: str, width: int, layers: int
+) -> keras_imp.AlternatingModel:
     keras.utils.set_random_seed(0)
     encoder = keras_imp.IMPEncoder.from_preset(
         "imp_tiny",
@@ -61,7 +68,7 @@ def build(width: int, layers: int) -> keras_imp.AlternatingModel:
         ),
     ]
     model = keras_imp.AlternatingModel(encoder, tasks)
-    model.compile(optimizer=keras.optimizers.AdamW(1e-4))
+    model.compile(optimizer=OPTIMIZERS[optimizer](1e-4))
     return model
 
 
@@ -90,9 +97,9 @@ def fit(model, data, schedule, steps: int) -> None:
     model.fit(mixture, steps_per_epoch=steps, verbose=0)
 
 
-def measure_alternation(rounds: int, steps: int) -> dict:
+def measure_alternation(optimizer: str, rounds: int, steps: int) -> dict:
     """P7: the tasks alone and their mixture, in turns."""
-    model, data = build(width=128, layers=4), batches(scale=1)
+    model, data = build(optimizer, width=128, layers=4), batches(scale=1)
     sides = {name: Only(name) for name in SHAPES}
     sides["mixture"] = schedules.RoundRobin()
     for schedule in sides.values():
@@ -128,13 +135,13 @@ def measure_alternation(rounds: int, steps: int) -> dict:
     }
 
 
-def measure_overhead(rounds: int, steps: int) -> dict:
+def measure_overhead(optimizer: str, rounds: int, steps: int) -> dict:
     """P10: `fit` against the compiled step in a bare loop.
 
     Both for a short and a long run: the difference leaves out what starting
     and ending a `fit` costs, whose share depends on the length of an epoch.
     """
-    model = build(width=16, layers=1)
+    model = build(optimizer, width=16, layers=1)
     data = batches(scale=32)
     order = schedules.RoundRobin()
     fit(model, data, order, len(SHAPES))
@@ -216,11 +223,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--optimizer", default="AdamW", choices=OPTIMIZERS)
     options = parser.parse_args()
     rounds, steps = (1, 4) if options.smoke else (options.rounds, options.steps)
 
-    alternation = measure_alternation(rounds, steps)
-    overhead = measure_overhead(rounds, 5 * steps)
+    alternation = measure_alternation(options.optimizer, rounds, steps)
+    overhead = measure_overhead(options.optimizer, rounds, 5 * steps)
     rows = [
         [
             name,
@@ -232,7 +240,8 @@ def main() -> None:
     backend = keras.config.backend()
     out = sys.stdout.write
     header = ["task", "wall ms", "cpu ms", "of it system", "page faults"]
-    out(table(f"Steps in fit, {backend}, medians", header, rows) + "\n")
+    title = f"Steps in fit, {backend}, {options.optimizer}, medians"
+    out(table(title, header, rows) + "\n")
     ratios = alternation["mixture_over_mean_of_tasks"]
     out(
         f"P7 mixture / mean of its tasks alone: wall {ratios['wall']:.3f}, "
@@ -247,7 +256,10 @@ def main() -> None:
     )
     if not options.smoke:
         content = {"P7": alternation, "P10": overhead, "backend": backend}
-        out(f"{write_json(f'alternating_{backend}', content)}\n")
+        name = f"alternating_{backend}"
+        if options.optimizer != "AdamW":
+            name += f"_{options.optimizer.lower()}"
+        out(f"{write_json(name, content)}\n")
 
 
 if __name__ == "__main__":

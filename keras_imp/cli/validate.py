@@ -189,6 +189,7 @@ def _new_folder(out: Path | None) -> Path:
 
 def _print(found: "Validation") -> None:
     from keras_imp.validation.flags import FLAGS
+    from keras_imp.validation.tfdv.tfdv_rows import MOST_NAMED
 
     console = Console(soft_wrap=False)
     rows = ", ".join(f"{part} {n}" for part, n in found.scan.rows.items())
@@ -201,7 +202,10 @@ def _print(found: "Validation") -> None:
         table.add_row(flag, severities[flag], str(count), FLAGS[flag][1])
     for anomaly in found.anomalies[:_MOST_SHOWN]:
         where = f"{anomaly['kind']}, {anomaly['part']}: {anomaly['feature']}"
-        cells = (where, anomaly["severity"], "", anomaly["short"])
+        named = len(anomaly["rows"])
+        # TFDV counts no rows, and so many are looked up.
+        number = f"{named}+" if named == MOST_NAMED else str(named or "")
+        cells = (where, anomaly["severity"], number, anomaly["long"].strip())
         # As plain text: a label may hold what looks like markup.
         table.add_row(*map(Text, cells))
     if table.row_count:
