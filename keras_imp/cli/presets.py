@@ -21,7 +21,7 @@ from keras_imp.models.presets.table import (
 
 # A name is there to be copied, so it stays whole: two modalities in a line make
 # room for it in 80 columns.
-_MODALITIES_WIDTH = 11
+_MODALITIES_WIDTH, _OTHERS_WIDTH = 11, 57
 
 
 def presets(
@@ -33,7 +33,11 @@ def presets(
     """List the presets, of this package and of other installed packages."""
     known = _listed()
     if name is None:
-        Console().print(_table(known))
+        console = Console()
+        longest = max(map(len, known), default=0)
+        # Wider than the terminal, where a name needs it.
+        console.width = max(console.width, longest + _OTHERS_WIDTH)
+        console.print(_table(known))
         typer.echo("The card of a preset: keras-imp presets NAME")
     elif name in known:
         _show(known[name])

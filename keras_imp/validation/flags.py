@@ -73,8 +73,8 @@ FLAGS: dict[str, tuple[str, str]] = {
 # A second label in a group is odd if so few groups have one, or so small a
 # fraction of them; and so small a fraction of few groups.
 _MIXED, _MIXED_PART, _MIXED_MOST = 2, 0.01, 0.1
-# Fraction of the rows below which a split is likely to be none.
-_RARE_SPLIT = 0.01
+# A split of so small a fraction of the rows, and so few, is likely to be none.
+_RARE_SPLIT, _FEW_ROWS = 0.01, 10
 # Notes of the decoders, which are flags by another name; `extension` is none.
 _OF_NOTES = {
     "animated": "several_images",
@@ -313,9 +313,10 @@ def _rare_splits(keys: RowKeys) -> Iterator[Finding]:
     """Rows of splits that are none: a column that slipped, a header."""
     part = keys.array_of("part")
     counts = np.bincount(part, minlength=len(keys.parts))
-    for number, (name, _) in enumerate(keys.parts):
-        is_rare = counts[number] < _RARE_SPLIT * len(part)
-        if name in (*SPLITS, ALL, AGAINST) or not is_rare:
+    own = sum(n for n, name in zip(counts, keys.names) if name != AGAINST)
+    most = min(_FEW_ROWS, _RARE_SPLIT * own)
+    for number, name in enumerate(keys.names):
+        if name in (*SPLITS, ALL, AGAINST) or counts[number] > most:
             continue
         for row in np.flatnonzero(part == number):
             yield Finding(int(row), "split_rare", WARNING, "split", name)

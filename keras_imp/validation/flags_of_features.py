@@ -27,7 +27,7 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
     Yields:
         `unusual`, of each row and feature.
     """
-    for name, (of_rows, of_values) in keys.features.items():
+    for (_, name), (of_rows, of_values) in keys.features.items():
         rows, values = np.asarray(of_rows), np.asarray(of_values)
         if len(rows) < _FEWEST:
             continue

@@ -1,6 +1,7 @@
 """Flags of texts that stand out among those of all rows."""
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 
@@ -23,7 +24,7 @@ _LENGTHS = 20
 _MOST_LABELS, _SHORTEST_LABEL = 1000, 3
 # Fraction of the texts of a label that name it, above which those are odd that
 # name another one, if there are enough.
-_AGREE, _ENOUGH = 0.5, 20
+_AGREE, _ENOUGH = 0.6, 20
 
 
 def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
@@ -71,23 +72,26 @@ def cut_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """
     if "text" not in manifest.columns:
         return
-    of_rows = [manifest.texts_of(row, "text") for row in range(len(manifest))]
-    texts = sorted({text for own in of_rows for text in own})
-    if not texts:
+    hashes, lengths = array("q"), array("q")
+    for _, text in _texts(manifest):
+        # Numbered texts of one form are one.
+        hashes.append(hash(re.sub(r"\d+", "0", text)))
+        lengths.append(len(text))
+    _, first = np.unique(np.asarray(hashes), return_index=True)
+    if not len(first):
         return
-    lengths = np.array([len(text) for text in texts])
-    counts = np.bincount(lengths)
+    counts = np.bincount(np.asarray(lengths)[first])
     padded = np.pad(counts, _NEARBY)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEARBY + 1)
     nearby = (windows.sum(axis=1) - counts) / (2 * _NEARBY)
-    often = (counts >= _CUT) & (counts >= _CUT_TIMES * nearby) & (nearby >= 1)
-    often[:_SHORTEST] = False
-    cut = set(np.flatnonzero(often).tolist())
-    if len(cut) != 1 or np.count_nonzero(counts) < _LENGTHS:
+    is_cut = (counts >= _CUT) & (counts >= _CUT_TIMES * nearby) & (nearby >= 1)
+    is_cut[:_SHORTEST] = False
+    if is_cut.sum() != 1 or np.count_nonzero(counts) < _LENGTHS:
         return
-    for row, own in enumerate(of_rows):
-        for length in cut & {len(text) for text in own}:
-            detail = f"{counts[length]} texts of {length} characters"
+    length = int(is_cut.argmax())
+    detail = f"{counts[length]} texts of {length} characters"
+    for row, text in _texts(manifest):
+        if len(text) == length:
             yield Finding(offset + row, "text_cut", WARNING, "text", detail)
 
 
@@ -105,29 +109,29 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """
     if not {"text", "label"} <= set(manifest.columns):
         return
-    labels = [manifest.texts_of(row, "label") for row in range(len(manifest))]
-    names = {_words(name): name for own in labels for name in own}
-    names = {k: v for k, v in names.items() if len(k) >= _SHORTEST_LABEL}
+    labels = [
+        {_words(name) for name in manifest.texts_of(row, "label")}
+        for row in range(len(manifest))
+    ]
+    names = {name for own in labels for name in own}
+    names = {name for name in names if len(name) >= _SHORTEST_LABEL}
     if not 2 <= len(names) <= _MOST_LABELS:
         return
-    # Where a label is part of a longer one, the longer one is named.
-    ordered = sorted(names, key=len, reverse=True)
-    pattern = re.compile(rf"\b({'|'.join(map(re.escape, ordered))})\b")
+    longest = max(name.count(" ") for name in names) + 1
     having: Counter[str] = Counter()
     agreeing: Counter[str] = Counter()
     others: list[tuple[int, str, set[str]]] = []
     for row, own in enumerate(labels):
         texts = manifest.texts_of(row, "text") if len(own) == 1 else ()
-        named = {
-            names[word]
-            for text in texts
-            for word in pattern.findall(_words(text))
-        }
-        if texts:
-            having.update(own)
-            agreeing.update(named & set(own))
-        if named and not named & set(own):
-            others.append((row, own[0], named))
+        if not texts:
+            continue
+        named: set[str] = set()
+        for text in texts:
+            named |= _named(_words(text).split(), names, longest)
+        having.update(own)
+        agreeing.update(named & own)
+        if named and not named & own:
+            others.append((row, min(own), named))
     # Labels that texts of their rows name: "drum" may be a word of others.
     told = {
         name
@@ -140,6 +144,31 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
             yield Finding(offset + row, "text_label", WARNING, "text", detail)
 
 
+def _texts(manifest: Manifest) -> Iterator[tuple[int, str]]:
+    """Row and text, of all captions."""
+    for row in range(len(manifest)):
+        for text in manifest.texts_of(row, "text"):
+            yield row, text
+
+
+def _named(words: list[str], names: set[str], longest: int) -> set[str]:
+    """Names in a text: of a name that is part of another, the longer one."""
+    found, start = set(), 0
+    while start < len(words):
+        for size in range(longest, 0, -1):
+            name = " ".join(words[start : start + size])
+            if name in names:
+                found.add(name)
+                start += size - 1
+                break
+        start += 1
+    return found
+
+
 def _words(text: str) -> str:
-    """The words of a text, in lower case, with one space between them."""
-    return " ".join(re.findall(r"\w+", text.casefold().replace("&", " and ")))
+    """The words of a text, in lower case and the singular, with one space."""
+    words = re.findall(r"[^\W_]+", text.casefold().replace("&", " and "))
+    return " ".join(
+        word[:-1] if len(word) > _SHORTEST_LABEL and word[-1] == "s" else word
+        for word in words
+    )

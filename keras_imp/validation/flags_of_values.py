@@ -15,9 +15,9 @@ from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import WARNING, Finding
 from keras_imp.validation.rows import RowKeys
 
-# A label of so few rows, or of so small a fraction of those of a usual one, is
-# rare where a usual one has so many times more.
-_FEW, _SMALL = 2, 0.01
+# A label of so few rows, or of so small a fraction of those of a usual one and
+# still few, is rare where a usual one has so many times more.
+_FEW, _SMALL, _STILL_FEW = 2, 0.01, 10
 _TIMES = 20
 # A label that is written like another one which has so many times its rows.
 _LIKELY = 10
@@ -32,7 +32,7 @@ _MOST_HAVE = 0.5
 _NUMBERS = 0.9
 _ENOUGH = 50
 # A number that is so many times the next smaller one is far from it.
-_GAP = 3.0
+_GAP = 10.0
 
 
 def gaps(keys: RowKeys) -> Iterator[Finding]:
@@ -92,7 +92,7 @@ def odd_labels(keys: RowKeys) -> Iterator[Finding]:
         like = _likely(name, counts[place], names, counts)
         flag, detail = "label_variant", f"{name!r}, like {like!r}"
         if like is None:
-            few = max(_FEW, _SMALL * usual)
+            few = max(_FEW, min(_SMALL * usual, _STILL_FEW))
             if counts[place] > few or counts[place] * _TIMES > usual:
                 continue
             flag, detail = "label_rare", name
@@ -169,19 +169,25 @@ def _odd_numbers(
 
 
 def _usual_range(values: np.ndarray) -> tuple[float, float]:
-    """The least and the most of numbers, without those far from nearly all.
+    """The least and the most of numbers, without a few far from all others.
 
-    Where nearly all are above 0, one below it stands for no value; and what
-    follows the others only after a gap has another unit.
+    One number below 0 that some rows have, where nearly all are above it,
+    stands for no value; and a few beyond a gap have another unit.
     """
     ordered = np.sort(values)
+    least, most = ordered[0], ordered[-1]
+    few = max(_FEW, _SMALL * len(ordered))
     positive = ordered[ordered > 0]
-    if len(positive) < max(_ENOUGH, _NUMBERS * len(values)):
-        return ordered[0], ordered[-1]
-    least = 0.0 if ordered[0] >= 0 else positive[0]
-    beyond = positive[1:] > _GAP * positive[:-1]
-    beyond &= np.arange(1, len(positive)) >= _NUMBERS * len(values)
-    most = positive[np.argmax(beyond)] if beyond.any() else positive[-1]
+    if len(positive) < max(_ENOUGH, _NUMBERS * len(ordered)):
+        return least, most
+    below = ordered[ordered < 0]
+    if 0 < len(below) <= few and below[0] == below[-1]:
+        least = 0.0
+    gaps = np.flatnonzero(positive[1:] > _GAP * positive[:-1])
+    if gaps.size:
+        beyond = positive[gaps[0] + 1 :]
+        if len(beyond) <= few and len(np.unique(beyond)) == len(beyond):
+            most = positive[gaps[0]]
     return least, most
 
 

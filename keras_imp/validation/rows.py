@@ -16,14 +16,10 @@ ALL = "all"
 AGAINST = "against"
 
 
-# Features that all rows of most data sets share.
+# Features that all rows of a kind share in most data sets.
 SHARED = (
-    "image_height",
-    "image_width",
     "image_format",
     "image_mode",
-    "video_height",
-    "video_width",
     "video_rate",
     "video_format",
     "video_has_audio",
@@ -99,7 +95,8 @@ class RowKeys:
         group: A hash of the group of each row, 0 for none.
         numbers: By column: whether a row has it.
         sketches: By column: what rows nearly show.
-        features: By name: rows with a feature, and numbers of its values.
+        features: By kind of row and name: rows with a feature, and numbers of
+            its values.
         feature_values: By name: its values, by number.
 
     Example:
@@ -125,7 +122,7 @@ class RowKeys:
             "video": ImageSketches(),
             "audio": AudioSketches(),
         }
-        self.features = {name: (array("q"), array("q")) for name in SHARED}
+        self.features: dict[tuple[str, str], tuple[array, array]] = {}
         self.feature_values: dict[str, dict[Any, int]] = {
             name: {} for name in SHARED
         }
@@ -180,9 +177,11 @@ class RowKeys:
         for name, value in record.get("features", {}).items():
             if name in SHARED:
                 known = self.feature_values[name]
-                self.features[name][0].append(row)
-                number = known.setdefault(value, len(known))
-                self.features[name][1].append(number)
+                of_kind = self.features.setdefault(
+                    (record["kind"], name), (array("q"), array("q"))
+                )
+                of_kind[0].append(row)
+                of_kind[1].append(known.setdefault(value, len(known)))
 
     def array_of(self, name: str, column: str = "") -> np.ndarray:
         """One kind of key of all rows, as an array.

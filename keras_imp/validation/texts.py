@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import html
 import re
 import unicodedata
 from collections import Counter
@@ -22,15 +23,15 @@ _NOT_ASCII = re.compile("[^\x00-\x7f]{4,}")
 # A program that knows few letters writes question marks for all others.
 _MANY = 3
 # Markup of web pages: an entity, or the tag of an element.
-_MARKUP = re.compile(
-    r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]+|#x[0-9a-f]+);"
-    r"|</?(a|b|br|div|em|font|i|img|li|p|span|strong|u)(\s[^<>]*)?/?>",
+_ENTITY = re.compile(r"&#?\w+;")
+_TAG = re.compile(
+    r"</?(a|b|br|div|em|font|i|img|li|p|span|strong|u)(\s+[\w-]+=[^<>]*)?\s*/?>",
     re.IGNORECASE,
 )
 # What is written where there is nothing to be said yet.
 _PLACEHOLDER = re.compile(
-    r"[-.?]+|#(n/a|name\?|null!|ref!|value!)|<na>"
-    r"|\(?(n/a|nan|nil|none|null|blank|undefined|not available)\)?"
+    r"[-.]+|#(n/a|name\?|null!|ref!|value!)|<na>"
+    r"|\(?(n/a|nan|null|undefined|not available)\)?|\((none|nil|blank)\)"
     r"|tba|tbd|to ?do|xxx+|lorem ipsum|no (caption|description|text|title)",
     re.IGNORECASE,
 )
@@ -116,7 +117,7 @@ def notes_of_text(text: str) -> list[str]:
     """
     found = {
         "text_encoding": is_garbled(text),
-        "text_markup": _MARKUP.search(text),
+        "text_markup": _has_markup(text),
         "text_placeholder": _PLACEHOLDER.fullmatch(text.strip()),
     }
     return [flag for flag, has_it in found.items() if has_it]
@@ -139,6 +140,12 @@ def hash_of_text(text: str) -> str:
     plain = " ".join(text.casefold().split()).rstrip(" .!")
     data = plain.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _has_markup(text: str) -> bool:
+    entities = _ENTITY.findall(text)
+    is_known = any(html.unescape(entity) != entity for entity in entities)
+    return is_known or bool(_TAG.search(text))
 
 
 @functools.lru_cache(4096)

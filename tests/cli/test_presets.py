@@ -48,6 +48,12 @@ def test_presets_are_a_table_of_80_columns(birds):
     assert lines[-1] == "The card of a preset: keras-imp presets NAME"
 
 
+def test_a_long_name_stays_whole(monkeypatch, tmp_path):
+    name = "birds_of_the_garden_in_winter_and_spring"
+    install(monkeypatch, tmp_path, "acme-presets", [name])
+    assert f"acme/{name}" in invoke().output
+
+
 def test_the_card_of_a_preset_is_shown_without_its_markup(birds):
     result = invoke("acme/birds")
     assert result.exit_code == 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from keras_imp.evaluation.nearest import nearest
+from keras_imp.evaluation.nearest import BLOCK, nearest
 
 pytestmark = pytest.mark.one_backend
 
@@ -30,6 +30,15 @@ def test_the_nearest_are_those_of_a_full_sort(seed, queries, vectors, k, chunk):
     np.testing.assert_array_equal(
         found, np.take_along_axis(products, expected, 1)
     )
+
+
+def test_many_queries_are_compared_block_by_block():
+    generator = np.random.default_rng(0)
+    x = generator.integers(-2, 3, (BLOCK + 7, 3))
+    y = generator.integers(-2, 3, (90, 3))
+    expected = np.argsort(-(x @ y.T), axis=1, kind="stable")[:, :4]
+    positions, _ = nearest(x, y.astype("float16"), 4, chunk=16)
+    np.testing.assert_array_equal(positions, expected)
 
 
 @pytest.mark.parametrize(

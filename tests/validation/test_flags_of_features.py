@@ -34,6 +34,15 @@ def test_a_rate_that_nine_of_ten_do_not_have_is_told(tmp_path):
     assert second.row == 37
 
 
+def test_each_kind_of_row_has_its_own_rate(tmp_path):
+    columns = write_audio(tmp_path, [16000] * 40 + [48000] * 3)
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
+    columns["image"] = [None] * 40 + ["a.png"] * 3
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    counts = scan_and_flag(manifest, tmp_path, workers=1).counts()
+    assert "unusual" not in counts
+
+
 def test_of_many_rates_none_is_unusual(tmp_path):
     columns = write_audio(tmp_path, [16000] * 30 + [32000] * 8)
     manifest = keras_imp.data.Manifest(columns, root=tmp_path)

@@ -23,6 +23,11 @@ def flags_of(tmp_path, columns):
         ("two<br/>lines", ["text_markup"]),
         ("a < b and c > d", []),
         ("R&B; soul", []),
+        ("caf&eacute;", ["text_markup"]),
+        ('<a href="x">y</a>', ["text_markup"]),
+        ("a<b and c>d", []),
+        ("None", []),
+        ("???", ["text_encoding"]),
         ("N/A", ["text_placeholder"]),
         (" todo ", ["text_placeholder"]),
         ("--", ["text_placeholder"]),
@@ -49,6 +54,18 @@ def test_a_text_that_names_another_label_is_told(tmp_path):
     (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
     assert (finding.flag, finding.row) == ("text_label", 7)
     assert finding.detail == "'moving left', not 'moving right'"
+
+
+def test_other_forms_of_a_label_name_it(tmp_path):
+    pairs = [
+        ("a dog on grass", "dog"),
+        ("two dogs chase a cat", "dog"),
+        ("a cat asleep", "cat"),
+        ("a Golden-Retriever", "golden_retriever"),
+    ] * 25
+    assert flags_of(tmp_path, motions(*pairs)) == []
+    pairs[3] = "a golden retriever", "cat"
+    assert flags_of(tmp_path, motions(*pairs)) == [("text_label", 3)]
 
 
 def test_a_word_that_is_a_label_elsewhere_is_none(tmp_path):
@@ -83,6 +100,14 @@ def test_texts_that_were_cut_at_a_length_are_told(tmp_path):
 
 
 def test_texts_of_one_template_were_not_cut(tmp_path):
+    generator = np.random.default_rng(1)
+    texts = [
+        " ".join(generator.choice(SENTENCE.split(), size))
+        for size in generator.integers(2, 14, 600)
+    ]
+    texts += [f"photo {k:04d} of the garden, summer" for k in range(60)]
+    columns = {"text": texts, "label": [f"label {k}" for k in range(660)]}
+    assert flags_of(tmp_path, columns) == []
     columns = {
         "text": [f"a photo of thing {k:04d}" for k in range(400)],
         "label": [f"label {k}" for k in range(400)],

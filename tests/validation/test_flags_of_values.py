@@ -151,9 +151,18 @@ def test_a_number_far_from_the_others_is_told(tmp_path, wrong):
     assert flags_of(tmp_path, with_labels(*labels)) == [("label_number", 60)]
 
 
-def test_numbers_of_both_signs_are_none(tmp_path):
-    labels = [str(0.5 * number) for number in range(-40, 61)]
-    assert flags_of(tmp_path, with_labels(*labels)) == []
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.5 * number for number in range(-40, 61)],
+        [-1.5, -3.5, 0.0, *(0.5 * number for number in range(1, 100))],
+        [0.1] * 100 + [1.0] * 100 + [20.0] * 10,
+        [*np.random.default_rng(0).pareto(1.5, 500) + 0.01],
+    ],
+    ids=["both signs", "some below zero", "scales", "heavy tail"],
+)
+def test_usual_numbers_are_none(tmp_path, values):
+    assert flags_of(tmp_path, with_labels(*map(str, values))) == []
 
 
 def test_a_label_with_an_entity_is_the_one_that_was_meant(tmp_path):
@@ -166,6 +175,11 @@ def test_a_label_of_five_rows_is_rare_beside_one_of_600(tmp_path):
     labels = ["cat"] * 600 + ["dog"] * 600 + ["t-shirt/top"] * 5
     found = flags_of(tmp_path, with_labels(*labels))
     assert found == [("label_rare", row) for row in range(1200, 1205)]
+
+
+def test_a_rare_class_is_one(tmp_path):
+    labels = ["fine"] * 2000 + ["fraud"] * 15
+    assert flags_of(tmp_path, with_labels(*labels)) == []
 
 
 def groups_of_four(*labels):
@@ -197,3 +211,15 @@ def test_a_split_of_hardly_a_row_is_told(tmp_path):
     columns["split"] = ["train"] * 150 + ["holdout"] * 49 + ["dog"]
     found = [f for f in flags_of(tmp_path, columns) if f[0] == "split_rare"]
     assert found == [("split_rare", 199)]
+    # A whole table of a split of its own, beside much more data.
+    own = with_labels(*["cat", "dog"] * 3)
+    own["split"] = ["production"] * 6
+    scan = scan_and_flag(
+        keras_imp.data.Manifest(own, root=tmp_path),
+        tmp_path,
+        against=keras_imp.data.Manifest(
+            with_labels(*["cat", "dog"] * 500), root=tmp_path
+        ),
+        workers=1,
+    )
+    assert "split_rare" not in scan.counts()

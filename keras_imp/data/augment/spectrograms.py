@@ -148,8 +148,8 @@ def equalize(
 
     The curve is a sum of four sine waves over the bins, of half a period to two
     periods, with random phases: another microphone, room or instrument. The
-    k-th one is at most 1/k as high as the first, so that near pitches change
-    alike.
+    amplitude of the k-th one is at most `strength / k`, so that near pitches
+    change alike.
 
     Args:
         spectrograms: Shape `(spectrograms, frames, bins)`.

@@ -27,6 +27,7 @@ ALWAYS = 0.98
 MOST_CLASSES = 1000
 # Rows of a part and kind that one process makes statistics of.
 MOST_ROWS = 100_000
+_NEW_COLUMN = "SCHEMA_NEW_COLUMN"
 _NEW_VALUE = "ENUM_TYPE_UNEXPECTED_STRING_VALUES"
 # TFDV says "Column dropped", where some rows have no value.
 SHORT = {"FEATURE_TYPE_LOW_FRACTION_PRESENT": "Missing in some rows"}
@@ -101,10 +102,30 @@ def check_kind(
         if part == reference and request["skew"]:
             continue  # Other data, which is not what was asked about.
         found = tfdv.validate_statistics(own, schema)
+        if given:
+            _leave_unknown(kind, found, schema, result["notes"])
         add_anomalies(result, kind, part, found, given)
     _name_rows(request, kind, schema, result)
     if reference in statistics and len(statistics) > 1:
         _compare(tfdv, request, kind, reference, schema, result)
+
+
+def _leave_unknown(
+    kind: str, found: Any, schema: Any, notes: list[str]
+) -> None:
+    """Take out features of a column that a schema knows, but not them.
+
+    They were not measured yet when it was made, and are no fault of the data.
+    """
+    known = {feature.name.partition("_")[0] for feature in schema.feature}
+    for feature, info in sorted(found.anomaly_info.items()):
+        column, measure, _ = feature.partition("_")
+        types = {type(info).Type.Name(reason.type) for reason in info.reason}
+        if measure and column in known and types == {_NEW_COLUMN}:
+            del found.anomaly_info[feature]
+            note = f"{kind}: the schema says nothing of {feature!r}."
+            if note not in notes:
+                notes.append(note)
 
 
 def _name_rows(
