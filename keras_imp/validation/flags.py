@@ -282,9 +282,11 @@ def _conflicts(keys: RowKeys) -> Iterator[Finding]:
 def _of_groups(keys: RowKeys) -> Iterator[Finding]:
     """Rows with another label than their group, where groups have one."""
     group = keys.array_of("group")
+    if not group.any() or are_numbers(keys):
+        return
     single = _single_labels(keys)
     rows = np.flatnonzero((group != 0) & (single >= 0))
-    if not len(rows) or are_numbers(keys):
+    if not len(rows):
         return
     _, own = np.unique(group[rows], return_inverse=True)
     own = own.reshape(-1)
