@@ -32,8 +32,6 @@ from _timing import table, write_json
 
 PLAIN, FEWER = "plain", "fewer categories"
 SOUNDS = "sounds alone"
-# Fraction of the steps that the task of recordings has in a run of all tasks.
-SOUNDS_PART = 4.5 / 21
 # More steps than with Muon: as much processor time on the slowest machine of
 # results/muon_jax.json, dense.
 ADAMW = {"optimizer": "AdamW", "steps": 1.1}
@@ -96,10 +94,11 @@ ARMS: dict[str, dict[str, Any]] = {
     "patches of 4": {"encoder": {"patch_size": (4, 4, 4)}},
 }
 
-# The same for the task of recordings alone.
+# The same for the task of recordings alone. All arms have a step that equalizes
+# them, if by nothing, so that the masks after it are the same ones.
 OF_SOUNDS: dict[str, dict[str, Any]] = {
-    SOUNDS: {},
-    "patches of whole frames": WHOLE_FRAMES,
+    SOUNDS: {"equalized": 0.0},
+    "patches of whole frames": {**WHOLE_FRAMES, "equalized": 0.0},
     "equalized": {"equalized": 0.2},
     "patches of whole frames, equalized": {**WHOLE_FRAMES, "equalized": 0.2},
 }
@@ -211,7 +210,7 @@ def main() -> None:
     known, plain, file = ARMS, PLAIN, "playground_recipes"
     if arguments.sounds:
         known, plain, file = OF_SOUNDS, SOUNDS, f"{file}_sounds"
-        arguments.steps = round(arguments.steps * SOUNDS_PART)
+        arguments.steps = round(arguments.steps * sounds_part())
     arms = list(dict.fromkeys([plain, *(arguments.arms or known)]))
     results = _study.run_all(
         __file__, file, arms, arguments, sounds=arguments.sounds
@@ -243,6 +242,13 @@ def main() -> None:
     if not arguments.smoke:
         content = {"runs": results, "differences": differences}
         print(write_json(file, content))
+
+
+def sounds_part() -> float:
+    """Fraction of the steps that recordings have in a run of all tasks."""
+    from keras_imp.evaluation.playground.recipe import RECIPE
+
+    return RECIPE.weights["sounds"] / sum(RECIPE.weights.values())
 
 
 def _score(run: dict, name: str, names: tuple[str, ...]) -> float:

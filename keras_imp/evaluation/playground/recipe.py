@@ -64,7 +64,8 @@ class Recipe:
             of a recording, to be left out.
         motion_only: Probability of a clip's caption to be its motion alone.
         semitones: Recordings are also played higher or lower by these.
-        equalized: Strength of the random curve over the pitches of a recording.
+        equalized: Strength of the random curve over the pitches of a recording;
+            None for no such step.
         masked: Most frames and mel bins of a spectrogram that are masked.
     """
 
@@ -99,7 +100,7 @@ class Recipe:
     dropped_words: float = 0.2
     motion_only: float = 0.3
     semitones: tuple[float, ...] = (-4.0, -2.0, 2.0, 4.0)
-    equalized: float = 0.0
+    equalized: float | None = None
     masked: int = 12
 
 

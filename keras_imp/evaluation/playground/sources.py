@@ -138,6 +138,13 @@ def _sounds(split, tokenizer, recipe, *, parts, batch_size, seed) -> Arrays:
     ]
     audio = np.concatenate([split.audio, *played])
     copies = 1 + len(recipe.semitones)
+    curve = recipe.equalized
+    # What a step draws depends on its place, so one that does nothing is none.
+    equalized = (
+        []
+        if curve is None
+        else [partial(spectrograms.equalize, strength=curve)]
+    )
     captions = np.array(sounds.captions * copies)
     return Arrays(
         {"audio": audio, "text": captions},
@@ -151,7 +158,7 @@ def _sounds(split, tokenizer, recipe, *, parts, batch_size, seed) -> Arrays:
             audio=[
                 partial(spectrograms.shift, frames=2, bins=2),
                 partial(spectrograms.gain, strength=0.1),
-                partial(spectrograms.equalize, strength=recipe.equalized),
+                *equalized,
                 partial(
                     spectrograms.mask_bands,
                     frames=recipe.masked,
