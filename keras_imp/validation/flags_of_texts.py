@@ -109,11 +109,8 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """
     if not {"text", "label"} <= set(manifest.columns):
         return
-    labels = [
-        {_words(name) for name in manifest.texts_of(row, "label")}
-        for row in range(len(manifest))
-    ]
-    names = {name for own in labels for name in own}
+    labels = {label for _, label in _texts(manifest, "label")}
+    names = {_words(label) for label in labels}
     names = {name for name in names if len(name) >= _SHORTEST_LABEL}
     if not 2 <= len(names) <= _MOST_LABELS:
         return
@@ -121,7 +118,8 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
     having: Counter[str] = Counter()
     agreeing: Counter[str] = Counter()
     others: list[tuple[int, str, set[str]]] = []
-    for row, own in enumerate(labels):
+    for row in range(len(manifest)):
+        own = set(map(_words, manifest.texts_of(row, "label")))
         texts = manifest.texts_of(row, "text") if len(own) == 1 else ()
         if not texts:
             continue
@@ -144,10 +142,12 @@ def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
             yield Finding(offset + row, "text_label", WARNING, "text", detail)
 
 
-def _texts(manifest: Manifest) -> Iterator[tuple[int, str]]:
-    """Row and text, of all captions."""
+def _texts(
+    manifest: Manifest, column: str = "text"
+) -> Iterator[tuple[int, str]]:
+    """Row and text, of all texts of a column."""
     for row in range(len(manifest)):
-        for text in manifest.texts_of(row, "text"):
+        for text in manifest.texts_of(row, column):
             yield row, text
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -76,6 +77,26 @@ def test_a_given_schema_is_a_contract(
     }
     assert severities["train", "image_mode"] == "error"
     assert severities["validation", "image_brightness"] == "warning"
+
+
+def test_a_schema_of_before_a_feature_was_measured_stays_usable(
+    tfdv_python, validated, clean, tmp_path
+):
+    schema = tmp_path / "schema"
+    shutil.copytree(validated[0].report.parent, schema)
+    file = schema / "image" / "schema.pbtxt"
+    blocks = re.split(r"(?m)^(?=\w)", file.read_text("utf-8"))
+    kept = [b for b in blocks if 'name: "image_saturation"' not in b]
+    assert len(kept) == len(blocks) - 1
+    file.write_text("".join(kept), "utf-8")
+    found = validate(
+        clean, tmp_path / "found", schema=schema, tfdv_python=tfdv_python
+    )
+    assert found.anomalies == []
+    assert found.notes == [
+        "image: the schema says nothing of 'image_saturation'."
+    ]
+    assert found.code == 0
 
 
 def test_other_data_is_compared_by_skew(tfdv_python, clean, planted, tmp_path):
