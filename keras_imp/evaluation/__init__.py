@@ -24,6 +24,11 @@ from keras_imp.evaluation.routing_plots import (
     plot_heat_map,
     plot_overlay,
 )
+from keras_imp.evaluation.views import (
+    mean_probabilities,
+    mean_vectors,
+    rows_of_views,
+)
 from keras_imp.evaluation.zero_shot import ZeroShotClassifier
 
 __all__ = [
@@ -41,12 +46,15 @@ __all__ = [
     "confusion_matrix",
     "evaluate_retrieval",
     "inspect_routing",
+    "mean_probabilities",
+    "mean_vectors",
     "plot_confusion",
     "plot_heat_map",
     "plot_learning_curves",
     "plot_overlay",
     "plot_retrieval",
     "recall_at",
+    "rows_of_views",
     "same_text",
     "write_page",
 ]

@@ -15,6 +15,7 @@ from keras_imp.evaluation.fingerprint import fingerprint
 from keras_imp.evaluation.parts import find_part, predict_part
 from keras_imp.evaluation.prompts import prompts_of
 from keras_imp.evaluation.report import Report
+from keras_imp.evaluation.views import mean_vectors
 from keras_imp.tasks.combined import Combined, tasks_and_parts
 
 
@@ -124,7 +125,7 @@ class ZeroShotClassifier(ShowsArguments):
                 )
             )
         vectors = self._vectors(x)[f"{modality}_to_text"]
-        return _averaged(vectors, views) @ classes.T
+        return mean_vectors(vectors, views) @ classes.T
 
     def evaluate(
         self,
@@ -199,17 +200,21 @@ class ZeroShotClassifier(ShowsArguments):
         content = _read(Path(path))
         return cls(model=model, tokenizer=tokenizer, **content)
 
-    def accuracy(self, x: dict[str, np.ndarray], labels: np.ndarray) -> float:
+    def accuracy(
+        self, x: dict[str, np.ndarray], labels: np.ndarray, views: int = 1
+    ) -> float:
         """Fraction of the inputs whose nearest class is the right one.
 
         Args:
             x: Inputs of one modality other than text.
             labels: Positions in `class_names`.
+            views: As in `predict`.
 
         Returns:
             In [0, 1].
         """
-        return float((self.predict(x).argmax(axis=1) == labels).mean())
+        found = self.predict(x, views).argmax(axis=1)
+        return float((found == labels).mean())
 
     def _classes_for(self, x: dict[str, np.ndarray]) -> np.ndarray:
         """Vectors of the classes, for inputs of one modality."""
@@ -235,20 +240,12 @@ class ZeroShotClassifier(ShowsArguments):
         texts = [p.format(n) for n in self.class_names for p in self.prompts]
         vectors = self._vectors({"text": self._tokenizer(texts)})
         return {
-            direction.split("_to_")[1]: _averaged(values, len(self.prompts))
+            direction.split("_to_")[1]: mean_vectors(values, len(self.prompts))
             for direction, values in vectors.items()
         }
 
     def _vectors(self, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return predict_part(self.model, self.task, x, self.batch_size)
-
-
-def _averaged(vectors: np.ndarray, count: int) -> np.ndarray:
-    """Unit vectors of the means of `count` rows each."""
-    if count == 1:
-        return vectors
-    mean = vectors.reshape(-1, count, vectors.shape[-1]).mean(axis=1)
-    return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What a model of the playground is measured by."""
+"""What a model of the playground is measured by.
+
+What is predicted for an example is the mean over its test-time views.
+"""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +13,9 @@ from keras_imp.evaluation.playground.captions import category_words
 from keras_imp.evaluation.playground.recipe import OBJECTIVES
 from keras_imp.evaluation.playground.splits import Split, source_of
 from keras_imp.evaluation.playground.tasks import evaluated_captions
+from keras_imp.evaluation.playground.views import VIEWS, Views
 from keras_imp.evaluation.retrieval import recall_at, same_text
+from keras_imp.evaluation.views import mean_probabilities, mean_vectors
 from keras_imp.evaluation.zero_shot import ZeroShotClassifier
 from keras_imp.tasks.combined import tasks_and_parts
 from keras_imp.training.alternating_model import AlternatingModel
@@ -48,7 +53,10 @@ class Row(NamedTuple):
 
 
 def measure(
-    model: AlternatingModel, split: Split, tokenizer: Tokenizer
+    model: AlternatingModel,
+    split: Split,
+    tokenizer: Tokenizer,
+    views: Views = VIEWS,
 ) -> list[Row]:
     """Measure what a model has learned, on a split that it has not seen.
 
@@ -56,11 +64,12 @@ def measure(
         model: The trained model.
         split: The validation or test split.
         tokenizer: The one it was trained with.
+        views: Versions of an example whose predictions are averaged.
 
     Returns:
         The lines of the table.
     """
-    return _rows(Subject(model, split, tokenizer), MEASURES)
+    return _rows(Subject(model, split, tokenizer, views), MEASURES)
 
 
 def measure_shift(
@@ -106,11 +115,13 @@ class Subject(NamedTuple):
         model: The trained model.
         split: The split.
         tokenizer: The one it was trained with.
+        views: Versions of an example whose predictions are averaged.
     """
 
     model: AlternatingModel
     split: Split
     tokenizer: Tokenizer
+    views: Views = VIEWS
 
     def texts(self, objective: str, texts: list[str], of: str) -> np.ndarray:
         """Vectors of texts in the space that they share with a modality."""
@@ -134,11 +145,23 @@ class Subject(NamedTuple):
         """Unit vectors of the emoji and of their captions."""
         emoji = self.split.source.emoji
         captions = evaluated_captions("emoji", emoji.captions)
-        found = predict(self.model, "captions/texts", {"image": emoji.images})
+        x = {"image": self.views.of_images(emoji.images)}
         return (
-            found["image_to_text"],
+            self.vectors("captions/texts", x),
             self.texts("captions/texts", captions, of="image"),
         )
+
+    def vectors(self, objective: str, x: dict[str, np.ndarray]) -> np.ndarray:
+        """Vectors of examples in the space that they share with texts.
+
+        Args:
+            objective: Of `OBJECTIVES`.
+            x: The views of the examples, of one modality.
+        """
+        (modality,) = x
+        found = predict(self.model, objective, x)
+        vectors = found[f"{modality}_to_text"]
+        return mean_vectors(vectors, self.views.count(modality))
 
 
 def predict(
@@ -158,27 +181,27 @@ def predict(
 
 
 def classified(
-    model: AlternatingModel, split: Split, objective: str
+    subject: Subject, objective: str
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """What a model takes the examples of a classification for.
 
     Args:
-        model: The trained model.
-        split: The split.
+        subject: The trained model, and a split.
         objective: `"objects"` or `"sounds/families"`.
 
     Returns:
         The right classes, those predicted, and the names of all classes.
     """
-    fashion, sounds = split.source.fashion, split.source.sounds
+    fashion, sounds = subject.split.source.fashion, subject.split.source.sounds
     if objective == "objects":
-        x = {"image": fashion.images}
+        modality, views = "image", subject.views.of_images(fashion.images)
         labels, names = fashion.labels, [*playground.FASHION_CLASSES]
     else:
-        x = {"audio": split.audio}
+        modality, views = "audio", subject.views.of_waveforms(sounds.waveforms)
         labels, names = sounds.family_labels, [*playground.FAMILIES]
-    logits = predict(model, objective, x)
-    return labels, logits.argmax(axis=1), names
+    logits = predict(subject.model, objective, {modality: views})
+    found = mean_probabilities(logits, subject.views.count(modality))
+    return labels, found.argmax(axis=1), names
 
 
 def emoji_categories(emoji: playground.Emoji) -> tuple[list[str], np.ndarray]:
@@ -246,7 +269,11 @@ def _captions(subject: Subject) -> list[Row]:
             rows.append(Row("captions/texts", what, baseline, recall, chance))
     names, labels = emoji_categories(emoji)
     classify = subject.classifier("captions/texts", names)
-    accuracy = classify.accuracy({"image": emoji.images}, labels)
+    accuracy = classify.accuracy(
+        {"image": subject.views.of_images(emoji.images)},
+        labels,
+        subject.views.count("image"),
+    )
     category = Row(
         "captions/texts",
         "emoji category, zero-shot accuracy",
@@ -258,21 +285,21 @@ def _captions(subject: Subject) -> list[Row]:
 
 
 def _sound_captions(subject: Subject) -> list[Row]:
-    sounds, audio = subject.split.source.sounds, subject.split.audio
+    sounds = subject.split.source.sounds
+    audio = {"audio": subject.views.of_waveforms(sounds.waveforms)}
+    count = subject.views.count("audio")
     classify = subject.classifier("sounds/texts", family_words())
     of_sounds = evaluated_captions("sounds", sounds.captions)
     captions = sorted(set(of_sounds))
-    vectors = predict(subject.model, "sounds/texts", {"audio": audio})
+    vectors = subject.vectors("sounds/texts", audio)
     texts = subject.texts("sounds/texts", captions, of="audio")
-    recall = recall_at(
-        vectors["audio_to_text"] @ texts.T, same_text(of_sounds, captions)
-    )
+    recall = recall_at(vectors @ texts.T, same_text(of_sounds, captions))
     return [
         Row(
             "sounds/texts",
             "instrument family, zero-shot accuracy",
             "instrument family, zero-shot from captions",
-            classify.accuracy({"audio": audio}, sounds.family_labels),
+            classify.accuracy(audio, sounds.family_labels, count),
             _chance(sounds.family_labels),
         ),
         Row(
@@ -288,11 +315,12 @@ def _sound_captions(subject: Subject) -> list[Row]:
 def _clips(subject: Subject) -> list[Row]:
     names = subject.split.source.emoji.names
     video, motions = subject.split.clips
+    views = {"video": subject.views.of_images(video)}
     # Some of the names that the model has seen move.
     prompts = [f"{name} {{}}" for name in source_of("train").emoji.names[::40]]
     classify = subject.classifier("clips", list(playground.MOTIONS), prompts)
     captions = playground.clip_captions(names, motions)
-    vectors = predict(subject.model, "clips", {"video": video})["video_to_text"]
+    vectors = subject.vectors("clips", views)
     texts = subject.texts("clips", captions, of="video")
     recall = recall_at(vectors @ texts.T, same_text(captions, captions))
     return [
@@ -300,7 +328,7 @@ def _clips(subject: Subject) -> list[Row]:
             "clips",
             "rendered clip's motion, zero-shot accuracy",
             "rendered clip motion",
-            classify.accuracy({"video": video}, motions),
+            classify.accuracy(views, motions, subject.views.count("video")),
             _chance(motions),
         ),
         Row(
@@ -316,7 +344,7 @@ def _clips(subject: Subject) -> list[Row]:
 def _accuracy(
     subject: Subject, objective: str, what: str, baseline: str
 ) -> Row:
-    labels, predicted, _ = classified(subject.model, subject.split, objective)
+    labels, predicted, _ = classified(subject, objective)
     accuracy = float((predicted == labels).mean())
     return Row(objective, what, baseline, accuracy, _chance(labels))
 

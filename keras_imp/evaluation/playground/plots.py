@@ -111,11 +111,10 @@ def draw_plots(
         steps_per_epoch,
         chance_losses(model, recipe.batch_sizes),
     )
-    draw_gallery(model, test, tokenizer, folder / "retrieval.png")
-    draw_confusion(model, test, "objects", folder / "objects_confusion.png")
-    draw_confusion(
-        model, test, "sounds/families", folder / "sounds_confusion.png"
-    )
+    subject = Subject(model, test, tokenizer)
+    draw_gallery(subject, folder / "retrieval.png")
+    draw_confusion(subject, "objects", folder / "objects_confusion.png")
+    draw_confusion(subject, "sounds/families", folder / "sounds_confusion.png")
     is_sparse = bool(model.encoder.num_experts)
     if is_sparse:
         inspect_routing(model, test_inputs(test, tokenizer), folder)
@@ -126,19 +125,14 @@ def draw_plots(
     ]
 
 
-def draw_gallery(
-    model: AlternatingModel, test: Split, tokenizer: Tokenizer, path: Path
-) -> None:
+def draw_gallery(subject: Subject, path: Path) -> None:
     """Draw some test captions with the nearest test images under each.
 
     Args:
-        model: The trained model.
-        test: The test split.
-        tokenizer: The one it was trained with.
+        subject: The trained model, and the test split.
         path: PNG to write.
     """
-    subject = Subject(model, test, tokenizer)
-    emoji = test.source.emoji
+    emoji = subject.split.source.emoji
     captions = evaluated_captions("emoji", emoji.captions)
     # Evenly over the test split, which is ordered by category.
     chosen = np.linspace(0, len(captions) - 1, GALLERY_QUERIES).astype(int)
@@ -153,16 +147,13 @@ def draw_gallery(
     )
 
 
-def draw_confusion(
-    model: AlternatingModel, test: Split, objective: str, path: Path
-) -> None:
+def draw_confusion(subject: Subject, objective: str, path: Path) -> None:
     """Draw which classes a model takes for which.
 
     Args:
-        model: The trained model.
-        test: The test split.
+        subject: The trained model, and the test split.
         objective: `"objects"` or `"sounds/families"`.
         path: PNG to write.
     """
-    labels, predicted, names = classified(model, test, objective)
+    labels, predicted, names = classified(subject, objective)
     plot_confusion(labels, predicted, names, path)

@@ -25,13 +25,18 @@ class Oracle:
     def predict(self, x, task, batch_size, verbose):
         (modality,) = x
         source = self.split.source
+
+        def of_views(examples):
+            return np.repeat(examples, len(x[modality]) // len(examples), 0)
+
         if task == "objects":
-            return np.eye(10)[source.fashion.labels]
-        found = {"families": np.eye(12)[source.sounds.family_labels]}
+            return of_views(np.eye(10)[source.fashion.labels])
+        families = np.eye(12)[source.sounds.family_labels]
         if modality == "text":
-            keys = x["text"]
+            keys, found = x["text"], {}
         else:
-            keys = self._captions(task)
+            found = {"families": of_views(families)}
+            keys = of_views(self._captions(task))
             if self.shuffled:
                 keys = np.random.default_rng(0).permutation(keys)
         vectors = np.stack([self._vector(key) for key in keys])
