@@ -7,8 +7,7 @@ convolutional network and a small Vision Transformer, trained on the same data
 with the same augmentation, for `--seconds` of training on this machine: by
 default the time that `keras-imp train` spends on this task (its fraction of
 the steps). The epoch is chosen on the validation split; the test split is read
-once, at the end, by the mean over the test-time views of an example, as the
-encoder is tested. Writes the mean of `--seeds` runs and each run to
+once, at the end. Writes the mean of `--seeds` runs and each run to
 `baselines.json` beside the data, as "keras".
 """
 
@@ -26,8 +25,6 @@ from keras_imp.data import Arrays, playground
 from keras_imp.evaluation.playground.recipe import RECIPE
 from keras_imp.evaluation.playground.sources import training_sources
 from keras_imp.evaluation.playground.splits import Split, load_split
-from keras_imp.evaluation.playground.views import VIEWS
-from keras_imp.evaluation.views import mean_probabilities
 
 TRAINING_SECONDS = 280
 # Task of the playground, input, shape, classes, row of the table.
@@ -117,19 +114,7 @@ def run(
         callbacks=[best],
         verbose=0,
     )
-    return _accuracy(model, splits["test"], task)
-
-
-def _accuracy(model: keras.Model, split: Split, task: str) -> float:
-    """How often a model is right by the mean over the views of an example."""
-    _, labels = _whole(split, task)
-    views = {
-        "objects": lambda: VIEWS.of_images(split.source.fashion.images),
-        "sounds": lambda: VIEWS.of_waveforms(split.source.sounds.waveforms),
-    }[task]()
-    logits = model.predict(_inputs(views), verbose=0)
-    found = mean_probabilities(logits, len(views) // len(labels))
-    return float(np.mean(found.argmax(axis=1) == labels))
+    return float(model.evaluate(*_whole(splits["test"], task), verbose=0)[1])
 
 
 def _compile(model: keras.Model, rate: object) -> None:
