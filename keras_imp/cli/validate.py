@@ -204,7 +204,7 @@ def _print(found: "Validation") -> None:
         where = f"{anomaly['kind']}, {anomaly['part']}: {anomaly['feature']}"
         named = len(anomaly["rows"])
         # TFDV counts no rows, and so many are looked up.
-        number = f"{named}+" if named == MOST_NAMED else str(named or "")
+        number = f"≥{named}" if named == MOST_NAMED else str(named or "")
         cells = (where, anomaly["severity"], number, anomaly["long"].strip())
         # As plain text: a label may hold what looks like markup.
         table.add_row(*map(Text, cells))

@@ -16,6 +16,7 @@ from keras_imp.validation.flags_of_texts import repeated_texts
 from keras_imp.validation.flags_of_values import (
     are_numbers,
     gaps,
+    missing_labels,
     odd_labels,
 )
 from keras_imp.validation.rows import AGAINST, ALL, RowKeys
@@ -39,6 +40,10 @@ FLAGS: dict[str, tuple[str, str]] = {
     "near_video": (WARNING, "The video is nearly one of another split."),
     "near_audio": (WARNING, "The audio is nearly one of another split."),
     "label_conflict": (WARNING, "The same content has another label, too."),
+    "label_missing": (
+        WARNING,
+        "Rows with the label are missing in a split that should have some.",
+    ),
     "label_variant": (WARNING, "The label is like a more frequent one."),
     "label_rare": (WARNING, "Hardly a row has the label."),
     "label_number": (
@@ -49,7 +54,8 @@ FLAGS: dict[str, tuple[str, str]] = {
     "split_rare": (WARNING, "Hardly a row is of this split."),
     "gap": (
         WARNING,
-        "No text, label, time or weight, which most such rows have.",
+        "No text, label, time or weight, which most such rows have; NaN and "
+        "null are none.",
     ),
     "text_encoding": (WARNING, "A text was read with a wrong encoding."),
     "text_markup": (WARNING, "A text with markup of a web page."),
@@ -138,6 +144,7 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from near_copies(keys.sketches, keys.array_of("part"), told)
     yield from _duplicates(keys)
     yield from _unseen_labels(keys)
+    yield from missing_labels(keys)
     yield from _conflicts(keys)
     yield from odd_labels(keys)
     yield from _of_groups(keys)
@@ -267,7 +274,7 @@ def _conflicts(keys: RowKeys) -> Iterator[Finding]:
     """Rows whose content has another label in an earlier row."""
     if are_numbers(keys):
         return
-    single = _single_labels(keys)
+    single = keys.single_labels()
     for name in MEDIA:
         content = keys.array_of("media", name)
         first = _first_of(content, np.zeros(len(content), "int64"))
@@ -284,7 +291,7 @@ def _of_groups(keys: RowKeys) -> Iterator[Finding]:
     group = keys.array_of("group")
     if not group.any() or are_numbers(keys):
         return
-    single = _single_labels(keys)
+    single = keys.single_labels()
     rows = np.flatnonzero((group != 0) & (single >= 0))
     if not len(rows):
         return
@@ -322,12 +329,3 @@ def _rare_splits(keys: RowKeys) -> Iterator[Finding]:
             continue
         for row in np.flatnonzero(part == number):
             yield Finding(int(row), "split_rare", WARNING, "split", name)
-
-
-def _single_labels(keys: RowKeys) -> np.ndarray:
-    """The label of each row that has one; of several, each may be true."""
-    rows, labels = map(np.asarray, keys.labels)
-    single = np.full(len(keys), -1)
-    single[rows] = labels
-    single[np.bincount(rows, minlength=len(keys)) > 1] = -1
-    return single

@@ -31,6 +31,11 @@ _MOST_HAVE = 0.5
 # and of numbers that tell what is far from them, if there are enough.
 _NUMBERS = 0.9
 _ENOUGH = 50
+# Probability of a split without a label, if its groups were drawn at random,
+# below which it is no chance; and fraction of the labels above which their
+# absence is meant, as where classes are to be new.
+_NO_CHANCE = 1e-3
+_MEANT = 0.2
 # A number that is so many times the next smaller one is far from it.
 _GAP = 10.0
 
@@ -68,6 +73,56 @@ def gaps(keys: RowKeys) -> Iterator[Finding]:
         # One value alone is `incomplete`.
         for row in np.flatnonzero(~filled & most[kinds] & (values > 1)):
             yield Finding(int(row), "gap", WARNING, column)
+
+
+def missing_labels(keys: RowKeys) -> Iterator[Finding]:
+    """Labels of the training data that another split has not, though it should.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `label_missing`, of the first row with the label.
+    """
+    reference = [i for i, part in enumerate(keys.parts) if part.is_reference]
+    if len(reference) != 1 or not keys.label_names or are_numbers(keys):
+        return
+    rows, labels = map(np.asarray, keys.labels)
+    part, group = keys.array_of("part"), keys.array_of("group")
+    # A row without a group is one of its own.
+    alone = np.arange(len(keys), dtype="uint64")
+    _, one = np.unique(
+        np.where(group == 0, alone, group)[rows], return_inverse=True
+    )
+    trained = part[rows] == reference[0]
+    names = list(keys.label_names)
+    groups = np.array(
+        [
+            len(np.unique(one[trained & (labels == k)]))
+            for k in range(len(names))
+        ]
+    )
+    total = len(np.unique(one[trained]))
+    for number, name in enumerate(keys.names):
+        own = part[rows] == number
+        if number == reference[0] or not own.any():
+            continue
+        count = len(np.unique(one[own]))
+        fraction = count / (count + total)
+        is_missing = np.bincount(labels[own], minlength=len(names)) == 0
+        is_missing &= groups > 0
+        if is_missing.sum() > max(1.0, _MEANT * np.count_nonzero(groups)):
+            continue
+        by_chance = (1.0 - fraction) ** groups
+        for label in np.flatnonzero(is_missing & (by_chance < _NO_CHANCE)):
+            of_label = rows[trained & (labels == label)]
+            detail = (
+                f"{names[label]!r}: no row of {name!r}, {len(of_label)} of "
+                f"{keys.names[reference[0]]!r}"
+            )
+            yield Finding(
+                int(of_label[0]), "label_missing", WARNING, "label", detail
+            )
 
 
 def odd_labels(keys: RowKeys) -> Iterator[Finding]:

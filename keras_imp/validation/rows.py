@@ -26,8 +26,11 @@ SHARED = (
     "audio_rate",
     "audio_channels",
     "audio_format",
+    "audio_offset",
     "text_script",
 )
+# Features that rows of a label share.
+OF_LABELS = ("video_moves",)
 
 
 class Part(NamedTuple):
@@ -124,7 +127,7 @@ class RowKeys:
         }
         self.features: dict[tuple[str, str], tuple[array, array]] = {}
         self.feature_values: dict[str, dict[Any, int]] = {
-            name: {} for name in SHARED
+            name: {} for name in (*SHARED, *OF_LABELS)
         }
 
     def __len__(self) -> int:
@@ -175,13 +178,24 @@ class RowKeys:
             self.labels[1].append(number)
 
         for name, value in record.get("features", {}).items():
-            if name in SHARED:
+            if name in self.feature_values:
                 known = self.feature_values[name]
                 of_kind = self.features.setdefault(
                     (record["kind"], name), (array("q"), array("q"))
                 )
                 of_kind[0].append(row)
                 of_kind[1].append(known.setdefault(value, len(known)))
+
+    def single_labels(self) -> np.ndarray:
+        """The number of the label of each row; -1 where there is not one.
+
+        Of several labels of a row, each may be true.
+        """
+        rows, labels = map(np.asarray, self.labels)
+        single = np.full(len(self), -1)
+        single[rows] = labels
+        single[np.bincount(rows, minlength=len(self)) > 1] = -1
+        return single
 
     def array_of(self, name: str, column: str = "") -> np.ndarray:
         """One kind of key of all rows, as an array.

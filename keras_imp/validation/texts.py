@@ -32,7 +32,12 @@ _TAG = re.compile(
 _PLACEHOLDER = re.compile(
     r"[-.]+|#(n/a|name\?|null!|ref!|value!)|<na>"
     r"|\(?(n/a|nan|null|undefined|not available)\)?|\((none|nil|blank)\)"
-    r"|tba|tbd|to ?do|xxx+|lorem ipsum|no (caption|description|text|title)",
+    r"|tba|tbd|to ?do|xxx+|lorem ipsum|no (caption|description|text|title)"
+    # What a program or a person writes who could not tell.
+    r"|[\[(<](inaudible|unintelligible|unclear|crosstalk|noise|music|silence"
+    r"|no speech|unknown|redacted|missing|deleted|removed)[\])>]"
+    # The name of a file.
+    r"|[\w-]+\.(jpe?g|png|gif|webp|bmp|tiff?|wav|mp3|flac|ogg|mp4|mov|avi|webm)",
     re.IGNORECASE,
 )
 

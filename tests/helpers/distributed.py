@@ -143,10 +143,12 @@ def train(model):
     # Neither the examples nor the batch can be divided by the devices.
     images = make_data(2, ["captions"])["captions"].x["image"][:11]
     predicted = model.predict(images, task="scenes", batch_size=6, verbose=0)
+    on_a_batch = model.predict_on_batch(images, task="scenes")
     test = keras_imp.TaskMixture.sequential(make_data(3, ["captions"]))
     return {
         "history": history,
         "predicted": predicted.tolist(),
+        "predicted on a batch": np.asarray(on_a_batch).tolist(),
         "evaluated": model.evaluate(test, verbose=0),
         "step": int(model.step_counter.numpy()),
     }

@@ -6,6 +6,8 @@ from PIL import Image
 import keras_imp
 from keras_imp.validation import scan_and_flag
 from keras_imp.validation.features import features_of
+from keras_imp.validation.flags_of_features import unusual_features
+from keras_imp.validation.rows import RowKeys
 
 pytestmark = pytest.mark.one_backend
 
@@ -58,3 +60,37 @@ def test_colors_tell_of_channels_in_another_order(tmp_path):
         features = features_of(tmp_path / f"{name}.png", "image")["features"]
         found.append((features["image_red_blue"], features["image_saturation"]))
     assert found == [(200.0, 200.0), (-200.0, 200.0)]
+
+
+def test_audio_with_an_offset_is_told_where_others_are_centered(tmp_path):
+    columns = write_audio(tmp_path, [16000] * 40)
+    samples, rate = soundfile.read(tmp_path / "7.wav")
+    soundfile.write(tmp_path / "7.wav", samples / 4 + 0.5, rate)
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (finding.row, finding.column) == (7, "audio_offset")
+    assert finding.detail == "offset, where others have centered"
+
+
+def test_a_video_stands_still_where_those_of_its_label_move():
+    keys = RowKeys()
+    for row in range(80):
+        label = "turning" if row % 2 else "standing"
+        moves = "moves" if row % 2 and row != 41 else "still"
+        keys.add(
+            0,
+            {
+                "kind": "video",
+                "features": {"video_moves": moves},
+                "places": {},
+                "is_segment": False,
+                "hashes": {},
+                "texts": [],
+                "labels": [label],
+            },
+        )
+    (finding,) = unusual_features(keys)
+    assert (finding.row, finding.column) == (41, "video_moves")
+    assert finding.detail == (
+        "still, where others with the label 'turning' have moves"
+    )

@@ -4,14 +4,9 @@ import pytest
 import keras_imp
 from keras_imp.validation import scan_and_flag
 from keras_imp.validation.texts import notes_of_text
+from tests.helpers.flagged import flags_of
 
 pytestmark = pytest.mark.one_backend
-
-
-def flags_of(tmp_path, columns):
-    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
-    scan = scan_and_flag(manifest, tmp_path, workers=1)
-    return [(f.flag, f.row) for f in scan.findings]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +26,11 @@ def flags_of(tmp_path, columns):
         ("N/A", ["text_placeholder"]),
         (" todo ", ["text_placeholder"]),
         ("--", ["text_placeholder"]),
+        ("[inaudible]", ["text_placeholder"]),
+        ("(Music)", ["text_placeholder"]),
+        ("[laughs] and music", []),
+        ("IMG_2041.JPG", ["text_placeholder"]),
+        ("see IMG_2041.JPG", []),
         ("none of them", []),
         ("to do list", []),
     ],

@@ -4,14 +4,9 @@ import soundfile
 
 import keras_imp
 from keras_imp.validation import scan_and_flag
+from tests.helpers.flagged import flags_of
 
 pytestmark = pytest.mark.one_backend
-
-
-def flags_of(tmp_path, columns):
-    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
-    scan = scan_and_flag(manifest, tmp_path, workers=1)
-    return [(f.flag, f.row) for f in scan.findings]
 
 
 def with_labels(*labels):
@@ -223,3 +218,28 @@ def test_a_split_of_hardly_a_row_is_told(tmp_path):
         workers=1,
     )
     assert "split_rare" not in scan.counts()
+
+
+def test_a_split_without_a_label_that_it_should_have_is_told(tmp_path):
+    columns = with_labels(*["cat", "dog", "fox"] * 100)
+    columns["split"] = ["train"] * 240 + ["test"] * 60
+    assert flags_of(tmp_path, columns) == []
+    kept = [
+        row for row in range(300) if row < 240 or columns["label"][row] != "fox"
+    ]
+    columns = {name: [v[row] for row in kept] for name, v in columns.items()}
+    assert flags_of(tmp_path, columns) == [("label_missing", 2)]
+    # Of one group, one draw would have left them out.
+    columns["group"] = [
+        "foxes" if label == "fox" else f"group {row}"
+        for row, label in enumerate(columns["label"])
+    ]
+    assert flags_of(tmp_path, columns) == []
+
+
+def test_classes_that_are_meant_to_be_new_are_not_missing(tmp_path):
+    columns = with_labels(*[f"class {row % 10}" for row in range(300)])
+    columns["split"] = [
+        "train" if row % 10 < 7 else "test" for row in range(300)
+    ]
+    assert {flag for flag, _ in flags_of(tmp_path, columns)} == {"label_unseen"}

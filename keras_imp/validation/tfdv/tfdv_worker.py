@@ -31,6 +31,8 @@ _NEW_COLUMN = "SCHEMA_NEW_COLUMN"
 _NEW_VALUE = "ENUM_TYPE_UNEXPECTED_STRING_VALUES"
 # TFDV says "Column dropped", where some rows have no value.
 SHORT = {"FEATURE_TYPE_LOW_FRACTION_PRESENT": "Missing in some rows"}
+# What TFDV says after a number.
+_DIGITS = "(upto six significant digits)"
 FLAG = "flag_"
 # Features of what a row may lack: `gap` and `video_has_audio` tell of it.
 DEPENDENT = ("text_", "audio_")
@@ -296,7 +298,9 @@ def add_anomalies(
                         for name, reason in reasons
                     )
                 ),
-                "long": " ".join(r.description for _, r in reasons),
+                "long": " ".join(
+                    r.description.replace(_DIGITS, "") for _, r in reasons
+                ),
             }
         )
 

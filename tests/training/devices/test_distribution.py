@@ -80,10 +80,11 @@ def test_several_devices_give_the_numbers_of_one(results):
         assert_close(run["history"], expected["history"])
         assert_close(run["evaluated"], expected["evaluated"])
         assert run["step"] == expected["step"] == 12
-        assert np.shape(run["predicted"]) == (11, 5)
-        np.testing.assert_allclose(
-            run["predicted"], expected["predicted"], atol=1e-4
-        )
+        for predicted in ("predicted", "predicted on a batch"):
+            assert np.shape(run[predicted]) == (11, 5)
+            np.testing.assert_allclose(
+                run[predicted], expected["predicted"], atol=1e-4
+            )
 
 
 @not_on_torch
