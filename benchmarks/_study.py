@@ -195,6 +195,14 @@ def interval(differences: list[float]) -> tuple[float, float]:
     return mean, STUDENT[count - 1] * error
 
 
+def score_of(result: dict, task: str, tasks: tuple[str, ...]) -> float:
+    """A run's figure for one of some tasks, or its mean over them all."""
+    scores = result["scores"]
+    if task == MEAN:
+        return statistics.mean(scores[name] for name in tasks)
+    return scores[task]
+
+
 def compare(
     results: dict[str, list[dict]],
     pairs: list[tuple[str, str]],
@@ -211,20 +219,13 @@ def compare(
         By "first - second" and task the difference and the half width of its
         95 % confidence interval.
     """
-
-    def score(result: dict, task: str) -> float:
-        scores = result["scores"]
-        if task == MEAN:
-            return statistics.mean(scores[name] for name in tasks)
-        return scores[task]
-
     comparisons: dict[str, dict] = {}
     for first, second in pairs:
         found = comparisons[f"{first} - {second}"] = {}
         for task in (MEAN, *tasks):
             mean, half = interval(
                 [
-                    score(a, task) - score(b, task)
+                    score_of(a, task, tasks) - score_of(b, task, tasks)
                     for a, b in zip(results[first], results[second])
                 ]
             )
@@ -279,6 +280,40 @@ def print_comparisons(comparisons: dict[str, dict]) -> None:
     tasks = list(next(iter(comparisons.values())))
     header = ["difference, 95 % interval", *tasks]
     print(_timing.table("", header, rows))
+
+
+def print_differences(
+    title: str,
+    results: dict[str, list[dict]],
+    plain: str,
+    differences: dict[str, dict],
+    tasks: tuple[str, ...],
+) -> None:
+    """A table of one arm's mean scores, and how far the others are from it.
+
+    Args:
+        title: Line above the table.
+        results: Results of each arm, by seed.
+        plain: The arm.
+        differences: From `compare`, with those of all arms to it.
+        tasks: Tasks that all arms have.
+    """
+    others = [arm for arm in results if arm != plain]
+    rows = []
+    for task in (MEAN, *tasks):
+        values = [score_of(run, task, tasks) for run in results[plain]]
+        found = [differences[f"{arm} - {plain}"][task] for arm in others]
+        rows.append(
+            [
+                task,
+                f"{statistics.mean(values):.3f}",
+                *(
+                    f"{t['difference']:+.3f} +-{t['half_width_95']:.3f}"
+                    for t in found
+                ),
+            ]
+        )
+    print(_timing.table(title, ["score", plain, *others], rows))
 
 
 def draw(comparisons: dict[str, dict], path: pathlib.Path) -> None:

@@ -22,13 +22,12 @@ same command goes on where it stopped. Writes results/playground_recipes.json.
 
 import dataclasses
 import functools
-import statistics
 import time
 from typing import Any
 
 import _study
 import numpy as np
-from _timing import table, write_json
+from _timing import write_json
 
 PLAIN, FEWER = "plain", "fewer categories"
 SOUNDS = "sounds alone"
@@ -228,17 +227,8 @@ def main() -> None:
         if arm.startswith(f"{FEWER}, ") and FEWER in arms
     ]
     differences = _study.compare(results, pairs, names)
-    rows = []
-    for name in (_study.MEAN, *names):
-        values = [_score(run, name, names) for run in results[plain]]
-        cells = [f"{statistics.mean(values):.3f}"]
-        for arm in arms[1:]:
-            found = differences[f"{arm} - {plain}"][name]
-            difference, half = found["difference"], found["half_width_95"]
-            cells.append(f"{difference:+.3f} +-{half:.3f}")
-        rows.append([name, *cells])
     title = f"{arguments.seeds} folds, {arguments.steps} steps"
-    print(table(title, ["score", *arms], rows))
+    _study.print_differences(title, results, plain, differences, names)
     if not arguments.smoke:
         content = {"runs": results, "differences": differences}
         print(write_json(file, content))
@@ -249,13 +239,6 @@ def sounds_part() -> float:
     from keras_imp.evaluation.playground.recipe import RECIPE
 
     return RECIPE.weights["sounds"] / sum(RECIPE.weights.values())
-
-
-def _score(run: dict, name: str, names: tuple[str, ...]) -> float:
-    scores = run["scores"]
-    if name == _study.MEAN:
-        return statistics.mean(scores[each] for each in names)
-    return scores[name]
 
 
 if __name__ == "__main__":

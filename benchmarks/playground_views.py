@@ -11,11 +11,10 @@ paired by run, with 95 % intervals. Writes results/playground_views.json.
 import argparse
 import dataclasses
 import pathlib
-import statistics
 from typing import Any
 
 import _study
-from _timing import table, write_json
+from _timing import write_json
 
 ONE = "one view"
 
@@ -66,23 +65,8 @@ def main() -> None:
     names = tuple(found[0][ONE])
     pairs = [(arm, ONE) for arm in results if arm != ONE]
     differences = _study.compare(results, pairs, names)
-    rows = []
-    for name in (_study.MEAN, *names):
-        of_one = [
-            statistics.mean(scores[ONE].values())
-            if name == _study.MEAN
-            else scores[ONE][name]
-            for scores in found
-        ]
-        cells = [f"{statistics.mean(of_one):.3f}"]
-        for pair in differences.values():
-            cells.append(
-                f"{pair[name]['difference']:+.3f} "
-                f"+-{pair[name]['half_width_95']:.3f}"
-            )
-        rows.append([name, *cells])
     title = f"Validation split, {len(found)} runs"
-    print(table(title, ["score", *results], rows))
+    _study.print_differences(title, results, ONE, differences, names)
     content = {"runs": results, "differences": differences}
     print(write_json("playground_views", content))
 

@@ -251,7 +251,7 @@ def _duplicates(keys: RowKeys) -> Iterator[Finding]:
 
 def _unseen_labels(keys: RowKeys) -> Iterator[Finding]:
     names = list(keys.label_names)
-    reference = [i for i, part in enumerate(keys.parts) if part.is_reference]
+    reference = keys.references
     if not reference or len(keys.parts) == 1 or are_numbers(keys):
         return
     rows, labels = map(np.asarray, keys.labels)

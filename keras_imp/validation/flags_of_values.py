@@ -84,7 +84,7 @@ def missing_labels(keys: RowKeys) -> Iterator[Finding]:
     Yields:
         `label_missing`, of the first row with the label.
     """
-    reference = [i for i, part in enumerate(keys.parts) if part.is_reference]
+    reference = keys.references
     if len(reference) != 1 or not keys.label_names or are_numbers(keys):
         return
     rows, labels = map(np.asarray, keys.labels)
@@ -96,12 +96,9 @@ def missing_labels(keys: RowKeys) -> Iterator[Finding]:
     )
     trained = part[rows] == reference[0]
     names = list(keys.label_names)
-    groups = np.array(
-        [
-            len(np.unique(one[trained & (labels == k)]))
-            for k in range(len(names))
-        ]
-    )
+    # The groups of each label: one pass, since there may be many labels.
+    pairs = np.unique(np.stack([labels[trained], one[trained]]), axis=1)
+    groups = np.bincount(pairs[0], minlength=len(names))
     total = len(np.unique(one[trained]))
     for number, name in enumerate(keys.names):
         own = part[rows] == number

@@ -138,6 +138,11 @@ class RowKeys:
         """Names of the parts."""
         return [part.name for part in self.parts]
 
+    @property
+    def references(self) -> list[int]:
+        """Numbers of the parts that the others are compared with."""
+        return [i for i, part in enumerate(self.parts) if part.is_reference]
+
     def add_groups(self, manifest: Manifest) -> None:
         """Note the groups of rows that are added next, where data has any.
 

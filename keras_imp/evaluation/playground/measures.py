@@ -3,6 +3,8 @@
 What is predicted for an example is the mean over its test-time views.
 """
 
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,7 +110,8 @@ def learned(model: AlternatingModel) -> tuple[str, ...]:
     return tuple(name for name in OBJECTIVES if name in names)
 
 
-class Subject(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Subject:
     """A model and what it is measured on.
 
     Attributes:
@@ -122,6 +125,11 @@ class Subject(NamedTuple):
     split: Split
     tokenizer: Tokenizer
     views: Views = VIEWS
+
+    @functools.cached_property
+    def recordings(self) -> np.ndarray:
+        """The views of the recordings, made once: some seconds."""
+        return self.views.of_waveforms(self.split.source.sounds.waveforms)
 
     def texts(self, objective: str, texts: list[str], of: str) -> np.ndarray:
         """Vectors of texts in the space that they share with a modality."""
@@ -197,7 +205,7 @@ def classified(
         modality, views = "image", subject.views.of_images(fashion.images)
         labels, names = fashion.labels, [*playground.FASHION_CLASSES]
     else:
-        modality, views = "audio", subject.views.of_waveforms(sounds.waveforms)
+        modality, views = "audio", subject.recordings
         labels, names = sounds.family_labels, [*playground.FAMILIES]
     logits = predict(subject.model, objective, {modality: views})
     found = mean_probabilities(logits, subject.views.count(modality))
@@ -286,7 +294,7 @@ def _captions(subject: Subject) -> list[Row]:
 
 def _sound_captions(subject: Subject) -> list[Row]:
     sounds = subject.split.source.sounds
-    audio = {"audio": subject.views.of_waveforms(sounds.waveforms)}
+    audio = {"audio": subject.recordings}
     count = subject.views.count("audio")
     classify = subject.classifier("sounds/texts", family_words())
     of_sounds = evaluated_captions("sounds", sounds.captions)

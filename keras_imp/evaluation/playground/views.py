@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_imp.data.augment.images import transform
 from keras_imp.data.augment.waveforms import shift_pitch
 from keras_imp.evaluation.playground.splits import log_mel
 from keras_imp.evaluation.views import rows_of_views
@@ -28,9 +29,10 @@ class Views:
         >>> import numpy as np
         >>> from keras_imp.evaluation.playground.views import Views
         >>> views = Views(moves=((0, 0), (0, 1)))
-        >>> views.of_images(np.arange(4).reshape(1, 2, 2, 1))[1, ..., 0]
+        >>> image = np.arange(4, dtype="uint8").reshape(1, 2, 2, 1)
+        >>> views.of_images(image)[1, ..., 0]
         array([[0, 0],
-               [2, 2]])
+               [2, 2]], dtype=uint8)
     """
 
     moves: tuple[tuple[int, int], ...] = ((0, 0),)
@@ -51,13 +53,12 @@ class Views:
             The views, as `rows_of_views` has them.
         """
         height, width = images.shape[-3:-1]
-
-        def moved(down: int, right: int) -> np.ndarray:
-            rows = np.clip(np.arange(height) - down, 0, height - 1)
-            columns = np.clip(np.arange(width) - right, 0, width - 1)
-            return images[..., rows[:, None], columns, :]
-
-        return rows_of_views([moved(*move) for move in self.moves])
+        return rows_of_views(
+            [
+                transform(images, shift=(down / height, right / width))
+                for down, right in self.moves
+            ]
+        )
 
     def of_waveforms(self, waveforms: np.ndarray) -> np.ndarray:
         """Play recordings higher and later, as log-mel spectrograms.
