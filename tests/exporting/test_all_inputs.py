@@ -8,6 +8,8 @@ import json
 import subprocess
 import sys
 
+import numpy as np
+import onnx
 import pytest
 
 from keras_imp.exporting import ExportError, ExportReport
@@ -132,6 +134,20 @@ def test_onnx_in_8_bits_is_near(kind, outcomes):
     assert isinstance(report, ExportReport), report
     assert report.least_cosine > 0.95
     assert report.max_difference > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_int8_weights_of_onnx_overflow_on_no_processor(kind, outcomes):
+    """Two products of an input (at most 255) and a weight fit into 16 bits."""
+    graph = onnx.load(outcomes[f"{kind}_int8.onnx"].path).graph
+    weights = [
+        onnx.numpy_helper.to_array(array)
+        for array in graph.initializer
+        if array.data_type == onnx.TensorProto.INT8 and array.dims
+    ]
+    assert max(array.size for array in weights) > 100
+    largest = max(np.abs(array.astype("int16")).max() for array in weights)
+    assert 2 * 255 * largest < 2**15
 
 
 def test_settings_of_a_spectrogram_lie_beside_the_file(outcomes):
