@@ -195,18 +195,20 @@ def _print(found: "Validation") -> None:
     rows = ", ".join(f"{part} {n}" for part, n in found.scan.rows.items())
     console.print(Text(f"Rows: {rows}"))
     table = Table()
-    for name in ("found", "", "rows", "meaning"):
+    for name in ("found", "", "rows", "meaning, first row"):
         table.add_column(name, justify="right" if name == "rows" else "left")
     severities = {f.flag: f.severity for f in found.scan.findings}
     for flag, count in found.scan.counts().items():
-        table.add_row(flag, severities[flag], str(count), FLAGS[flag][1])
+        # As plain text: a name or a label may hold what looks like markup.
+        meaning = Text(f"{FLAGS[flag][1]}\n{found.first[flag]}")
+        table.add_row(flag, severities[flag], str(count), meaning)
     for anomaly in found.anomalies[:_MOST_SHOWN]:
         where = f"{anomaly['kind']}, {anomaly['part']}: {anomaly['feature']}"
         named = len(anomaly["rows"])
         # TFDV counts no rows, and so many are looked up.
         number = f"≥{named}" if named == MOST_NAMED else str(named or "")
-        cells = (where, anomaly["severity"], number, anomaly["long"].strip())
-        # As plain text: a label may hold what looks like markup.
+        words = "\n".join([anomaly["long"].strip(), *anomaly["where"][:1]])
+        cells = (where, anomaly["severity"], number, words)
         table.add_row(*map(Text, cells))
     if table.row_count:
         console.print(table)
@@ -215,7 +217,14 @@ def _print(found: "Validation") -> None:
         typer.echo(f"{more} more anomalies are in the report.")
     for note in found.notes:
         typer.echo(note)
-    typer.echo(f"{found.errors} errors, {found.warnings} warnings")
+    typer.echo(
+        f"{_number(found.errors, 'error')}, "
+        f"{_number(found.warnings, 'warning')}"
+    )
     if found.missing:
         typer.secho(f"Not checked: {found.missing}", fg="red", err=True)
     typer.echo(f"Report: {found.report}")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

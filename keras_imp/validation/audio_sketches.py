@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_imp.validation.sketches import Sketches
+from keras_imp.validation.sketches import Near, Sketches
 
 # Samples per second that `audio_sketch_of` takes.
 RATE = 16_000
@@ -101,11 +101,13 @@ class AudioSketches(Sketches):
         >>> sketches = AudioSketches()
         >>> for row, part in enumerate((samples, samples[:-800] / 2)):
         ...     sketches.add(row, audio_sketch_of(part))
-        >>> list(sketches.near(np.array([0, 1])))
+        >>> [pair[:2] for pair in sketches.near(np.array([0, 1]))]
         [(1, 0)]
     """
 
-    def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
+    unit = "dB"
+
+    def near(self, part: np.ndarray) -> Iterator[Near]:
         rows = np.asarray(self._rows)
         part = part[rows]
         if len(set(part)) < 2:
@@ -117,8 +119,9 @@ class AudioSketches(Sketches):
             later = np.flatnonzero(part == number)
             earlier = np.flatnonzero(part < number)
             for one, other in _like(bands, later, earlier):
-                if _distance(levels[one], levels[other]) <= _NEAR_LEVELS:
-                    yield int(rows[one]), int(rows[other])
+                difference = _distance(levels[one], levels[other])
+                if difference <= _NEAR_LEVELS:
+                    yield Near(int(rows[one]), int(rows[other]), difference)
 
 
 def _like(

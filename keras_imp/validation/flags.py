@@ -31,10 +31,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "leak_video": (ERROR, "The video is one of another split, too."),
     "leak_audio": (ERROR, "The audio is one of another split, too."),
     "leak_group": (ERROR, "The group has rows in another split, too."),
-    "leak_text": (
-        ERROR,
-        "A text is one of another split, too; a warning where rows have files.",
-    ),
+    "leak_text": (ERROR, "A text is one of another split, too."),
     "label_unseen": (ERROR, "The label is not in the training data."),
     "near_image": (WARNING, "The image is nearly one of another split."),
     "near_video": (WARNING, "The video is nearly one of another split."),
@@ -274,15 +271,16 @@ def _conflicts(keys: RowKeys) -> Iterator[Finding]:
     """Rows whose content has another label in an earlier row."""
     if are_numbers(keys):
         return
-    single = keys.single_labels()
+    single, names = keys.single_labels(), list(keys.label_names)
     for name in MEDIA:
         content = keys.array_of("media", name)
         first = _first_of(content, np.zeros(len(content), "int64"))
         for row in np.flatnonzero((content != 0) & (single >= 0)):
-            other = first[row]
+            other = int(first[row])
             if single[other] >= 0 and single[other] != single[row]:
+                detail = f"{names[single[row]]!r}, not {names[single[other]]!r}"
                 yield Finding(
-                    int(row), "label_conflict", WARNING, name, other=int(other)
+                    int(row), "label_conflict", WARNING, name, detail, other
                 )
 
 

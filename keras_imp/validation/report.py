@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras_imp
 from keras_imp._files import write_text
@@ -16,6 +16,7 @@ from keras_imp.validation.features import KINDS
 from keras_imp.validation.findings import ERROR, Finding
 from keras_imp.validation.flags import FLAGS
 from keras_imp.validation.isolated import Call, call_isolated
+from keras_imp.validation.places import Place, places_of
 from keras_imp.validation.scan import Scan, span_of
 
 TEMPLATE = "report.html.j2"
@@ -26,18 +27,6 @@ MOST_SHOWN = 12
 # Values of a feature of a part that its histogram is drawn from.
 _MOST_VALUES = 200_000
 _LONGEST = 120
-
-
-class Shown(NamedTuple):
-    """A row of the data, or of the data that it is compared with.
-
-    Attributes:
-        manifest: The rows it is one of.
-        row: Its number there.
-    """
-
-    manifest: Manifest
-    row: int
 
 
 def write_report(
@@ -127,7 +116,7 @@ def _sections(
         if own:
             rows = "1 row" if len(own) == 1 else f"{len(own)} rows"
             chosen.append((name, f"{rows}: {anomaly['short']}", own))
-    pairs = [_rows(data, f) for *_, own in chosen for f in own]
+    pairs = [places_of(data, f) for *_, own in chosen for f in own]
     previews = call_isolated(PREVIEWS, _calls(pairs), 1, seconds)
     return [
         {
@@ -142,7 +131,7 @@ def _sections(
 def _card(
     data: list[Manifest], finding: Finding, previews: Iterator
 ) -> dict[str, Any]:
-    rows = _rows(data, finding)
+    rows = places_of(data, finding)
     shown = []
     for row in rows:
         for name, _ in _files(row):
@@ -151,31 +140,17 @@ def _card(
                 found = {"points": waveform(found["low"], found["high"])}
             if found:
                 shown.append({"image": "", "points": "", "name": name, **found})
-    lines = [_where(rows[0])]
+    lines = [str(rows[0])]
     if finding.detail not in ("", finding.flag):
         lines.append(f"{finding.column or 'row'}: {finding.detail}")
     lines += _values(rows[0])
     other = ""
     if len(rows) > 1:
-        other = "; ".join([_where(rows[1]), *_values(rows[1])])
+        other = "; ".join([str(rows[1]), *_values(rows[1])])
     return {"previews": shown, "lines": lines, "other": other}
 
 
-def _rows(data: list[Manifest], finding: Finding) -> list[Shown]:
-    """The row of a finding, and the one that it repeats."""
-    found = []
-    for row in (finding.row, finding.other):
-        if row is None:
-            continue
-        number = 0
-        while row >= len(data[number]):
-            row -= len(data[number])
-            number += 1
-        found.append(Shown(data[number], row))
-    return found
-
-
-def _files(row: Shown) -> Iterator[tuple[str, Call]]:
+def _files(row: Place) -> Iterator[tuple[str, Call]]:
     """Name and call of each file of a row that can be opened."""
     manifest = row.manifest
     for column in MEDIA:
@@ -193,20 +168,14 @@ def _files(row: Shown) -> Iterator[tuple[str, Call]]:
         yield name, Call(source, {"column": column, "name": name, **span})
 
 
-def _calls(rows: Iterable[list[Shown]]) -> Iterator[Call]:
+def _calls(rows: Iterable[list[Place]]) -> Iterator[Call]:
     for pair in rows:
         for row in pair:
             for _, call in _files(row):
                 yield call
 
 
-def _where(row: Shown) -> str:
-    """File and line, from the folder of the data."""
-    text = paths.shown(str(row.manifest.where(row.row)))
-    return text.removeprefix(f"{paths.shown(row.manifest.root)}/")
-
-
-def _values(row: Shown) -> list[str]:
+def _values(row: Place) -> list[str]:
     """What the table has in a row, but for its split."""
     lines = []
     for name, value in row.manifest.row(row.row).items():

@@ -7,6 +7,7 @@ it. Its means over 8 x 8 fields differ by one or two of 255.
 import abc
 from array import array
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,8 +66,28 @@ def _means(values: np.ndarray, axis: int) -> np.ndarray:
     return sums / lengths
 
 
+class Near(NamedTuple):
+    """Two rows of different parts whose content is nearly the same.
+
+    Attributes:
+        row: That of the later part.
+        other: One of an earlier part.
+        difference: Between them, in the unit of the sketches.
+    """
+
+    row: int
+    other: int
+    difference: float
+
+
 class Sketches(abc.ABC):
-    """The sketches of one column."""
+    """The sketches of one column.
+
+    Attributes:
+        unit: Of the difference of two.
+    """
+
+    unit: str
 
     def __init__(self) -> None:
         self._rows = array("q")
@@ -87,14 +108,14 @@ class Sketches(abc.ABC):
             self._bytes += bytes.fromhex(sketch)
 
     @abc.abstractmethod
-    def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
+    def near(self, part: np.ndarray) -> Iterator[Near]:
         """Pairs of rows of different parts whose content is nearly the same.
 
         Args:
             part: Part of each row.
 
         Yields:
-            The row of the later part, and one of an earlier part.
+            The pairs.
         """
 
 
@@ -109,7 +130,9 @@ class ImageSketches(Sketches):
         1
     """
 
-    def near(self, part: np.ndarray) -> Iterator[tuple[int, int]]:
+    unit = "of 255"
+
+    def near(self, part: np.ndarray) -> Iterator[Near]:
         if len(set(part[np.asarray(self._rows)])) < 2:
             return
         rows, colors = self._with_contrast()
@@ -133,11 +156,12 @@ class ImageSketches(Sketches):
                 least = min(squares[first], squares[second])
                 if distance[i, j] > _RELATIVE**2 * least:
                     continue
-                difference = colors[first] - colors[second]
-                if np.sqrt(np.square(difference).mean()) <= _COLOR:
+                apart_by = colors[first] - colors[second]
+                difference = float(np.sqrt(np.square(apart_by).mean()))
+                if difference <= _COLOR:
                     pair = (int(rows[first]), int(rows[second]))
                     earlier, later = sorted(pair, key=lambda row: part[row])
-                    yield later, earlier
+                    yield Near(later, earlier, difference)
 
     def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and colors of sketches that are not flat, by brightness."""
@@ -164,11 +188,16 @@ def near_copies(
         One finding for a row.
     """
     for column, kept in sketches.items():
-        found: dict[int, int] = {}
-        for row, other in kept.near(part) if len(kept) else ():
-            found[row] = min(other, found.get(row, other))
-        for row in sorted(found):
+        nearest: dict[int, Near] = {}
+        for pair in kept.near(part) if len(kept) else ():
+            best = nearest.get(pair.row, pair)
+            nearest[pair.row] = min(best, pair, key=_by_difference)
+        for row, pair in sorted(nearest.items()):
             if (column, row) not in told:
-                yield Finding(
-                    row, f"near_{column}", WARNING, column, other=found[row]
-                )
+                detail = f"differs by {pair.difference:.1f} {kept.unit}"
+                flag = f"near_{column}"
+                yield Finding(row, flag, WARNING, column, detail, pair.other)
+
+
+def _by_difference(pair: Near) -> tuple[float, int]:
+    return pair.difference, pair.other

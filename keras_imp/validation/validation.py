@@ -12,7 +12,8 @@ from keras_imp.data.manifest import Manifest
 from keras_imp.data.reading.delimited import Columns
 from keras_imp.data.reading.read import read
 from keras_imp.validation.environment import find_tfdv
-from keras_imp.validation.findings import ERROR, WARNING
+from keras_imp.validation.findings import ERROR, WARNING, Finding
+from keras_imp.validation.places import Place, describe, places_of
 from keras_imp.validation.report import write_report
 from keras_imp.validation.scan import Scan, scan_and_flag
 from keras_imp.validation.worker import Beam, WorkerError, run_tfdv
@@ -28,16 +29,18 @@ class Validation(NamedTuple):
         scan: Features and flags of the rows.
         anomalies: What TensorFlow Data Validation found: dicts of `kind`,
             `part`, `feature`, `severity`, `types`, `rows` (numbers of up to
-            12 rows), `short` and `long`.
+            12 rows), `where` (their files or lines), `short` and `long`.
         notes: What could not be told.
         missing: Why TensorFlow Data Validation did not run; `""` if it did.
         report: The HTML file.
+        first: The first row of each flag, in words: its file or line, the row
+            that it repeats, and what is known of it.
 
     Example:
         >>> from pathlib import Path
         >>> from keras_imp.validation import Scan, Validation
         >>> scan = Scan(Path("features.jsonl"), [], {}, [], [], {})
-        >>> Validation(scan, [], [], "", Path("report.html")).code
+        >>> Validation(scan, [], [], "", Path("report.html"), {}).code
         0
     """
 
@@ -46,6 +49,7 @@ class Validation(NamedTuple):
     notes: list[str]
     missing: str
     report: Path
+    first: dict[str, str]
 
     @property
     def errors(self) -> int:
@@ -160,17 +164,22 @@ def validate(
             result.update(run_tfdv(found.python, scan, folder, own, beam))
         except WorkerError as error:
             result["missing"] = str(error)
+    manifests = [manifest] if other is None else [other, manifest]
     result["flags"] = [
-        {**finding._asdict(), "where": _where(manifest, other, finding.row)}
+        {**finding._asdict(), "where": _where(manifests, finding)}
         for finding in scan.findings
     ]
+    for anomaly in result["anomalies"]:
+        anomaly["where"] = [
+            str(Place(manifest, row)) for row in anomaly["rows"]
+        ]
     write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
     title = manifest.root if isinstance(data, Manifest) else data
     report = write_report(
         folder,
         paths.shown(title),
         scan,
-        [manifest] if other is None else [other, manifest],
+        manifests,
         result,
         seconds,
     )
@@ -180,6 +189,7 @@ def validate(
         result["notes"],
         result["missing"],
         report,
+        _first_rows(manifests, scan.findings),
     )
 
 
@@ -196,6 +206,15 @@ def _allowing(scan: Scan, max_bad: float) -> Scan:
     )
 
 
-def _where(manifest: Manifest, other: Manifest | None, row: int) -> str:
-    own = row if other is None else row - len(other)
-    return paths.shown(str(manifest.where(own)))
+def _where(manifests: list[Manifest], finding: Finding) -> str:
+    place = places_of(manifests, finding)[0]
+    return paths.shown(str(place.manifest.where(place.row)))
+
+
+def _first_rows(
+    manifests: list[Manifest], findings: list[Finding]
+) -> dict[str, str]:
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.flag, finding)
+    return {flag: describe(manifests, one) for flag, one in first.items()}

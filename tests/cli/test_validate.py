@@ -50,7 +50,10 @@ def test_errors_in_the_data_end_with_1(tmp_path):
     code, output = run("photos", "--out", "report")
     assert code == 1
     assert "leak_image" in output
-    assert "1 errors, 0 warnings" in output
+    # In a cell of a table, where it goes on in the next line.
+    assert "validation/cat/a.png, as" in output
+    assert "train/cat/a.png" in output
+    assert "1 error, 0 warnings" in output
 
 
 def test_other_data_is_compared_with(tmp_path):

@@ -32,7 +32,7 @@ def near(sounds_of_parts):
         for samples in sounds:
             sketches.add(len(part), audio_sketch_of(samples))
             part.append(number)
-    return list(sketches.near(np.array(part)))
+    return [pair[:2] for pair in sketches.near(np.array(part))]
 
 
 def compressed(samples):
