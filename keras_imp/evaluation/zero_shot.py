@@ -112,9 +112,13 @@ class ZeroShotClassifier(ShowsArguments):
             ValueError: If there is not exactly one modality, the task does
                 not compare it with text, or its rows are no whole examples.
         """
-        classes = self._classes_for(x)
-        check_integer(1, views=views)
+        if len(x) != 1:
+            raise ValueError(
+                message("`x` must have one modality.", modalities=sorted(x))
+            )
         (modality,) = x
+        classes = self.class_vectors(modality)
+        check_integer(1, views=views)
         rows = len(x[modality])
         if rows % views:
             raise ValueError(
@@ -126,6 +130,31 @@ class ZeroShotClassifier(ShowsArguments):
             )
         vectors = self._vectors(x)[f"{modality}_to_text"]
         return mean_vectors(vectors, views) @ classes.T
+
+    def class_vectors(self, modality: str) -> np.ndarray:
+        """Unit vectors of the classes, to compare vectors of inputs with.
+
+        Args:
+            modality: That of the inputs.
+
+        Returns:
+            Shape `(classes, projection_dim)`.
+
+        Raises:
+            ValueError: If the task does not compare the modality with text.
+        """
+        now = fingerprint(self.model)
+        if now != self._made_by:
+            self._classes, self._made_by = self._make_classes(), now
+        if modality not in self._classes:
+            raise ValueError(
+                message(
+                    f"Task {self.task!r} compares text with "
+                    f"{tuple(self._classes)}.",
+                    modality=modality,
+                )
+            )
+        return self._classes[modality]
 
     def evaluate(
         self,
@@ -215,26 +244,6 @@ class ZeroShotClassifier(ShowsArguments):
         """
         found = self.predict(x, views).argmax(axis=1)
         return float((found == labels).mean())
-
-    def _classes_for(self, x: dict[str, np.ndarray]) -> np.ndarray:
-        """Vectors of the classes, for inputs of one modality."""
-        if len(x) != 1:
-            raise ValueError(
-                message("`x` must have one modality.", modalities=sorted(x))
-            )
-        now = fingerprint(self.model)
-        if now != self._made_by:
-            self._classes, self._made_by = self._make_classes(), now
-        (modality,) = x
-        if modality not in self._classes:
-            raise ValueError(
-                message(
-                    f"Task {self.task!r} compares text with "
-                    f"{tuple(self._classes)}.",
-                    modality=modality,
-                )
-            )
-        return self._classes[modality]
 
     def _make_classes(self) -> dict[str, np.ndarray]:
         texts = [p.format(n) for n in self.class_names for p in self.prompts]

@@ -8,6 +8,8 @@ import unicodedata
 from collections import Counter
 from typing import Any
 
+from keras_imp.data.reading.aliases import MEDIA, SUFFIXES
+
 # Letters that are looked at, enough for any caption.
 _MOST = 2000
 # Languages that mix scripts: Japanese is written in all three.
@@ -28,6 +30,7 @@ _TAG = re.compile(
     r"</?(a|b|br|div|em|font|i|img|li|p|span|strong|u)(\s+[\w-]+=[^<>]*)?\s*/?>",
     re.IGNORECASE,
 )
+_ENDINGS = "|".join(suffix[1:] for kind in MEDIA for suffix in SUFFIXES[kind])
 # What is written where there is nothing to be said yet.
 _PLACEHOLDER = re.compile(
     r"[-.]+|#(n/a|name\?|null!|ref!|value!)|<na>"
@@ -37,7 +40,7 @@ _PLACEHOLDER = re.compile(
     r"|[\[(<](inaudible|unintelligible|unclear|crosstalk|noise|music|silence"
     r"|no speech|unknown|redacted|missing|deleted|removed)[\])>]"
     # The name of a file.
-    r"|[\w-]+\.(jpe?g|png|gif|webp|bmp|tiff?|wav|mp3|flac|ogg|mp4|mov|avi|webm)",
+    rf"|[\w-]+\.({_ENDINGS})",
     re.IGNORECASE,
 )
 

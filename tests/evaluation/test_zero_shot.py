@@ -44,6 +44,11 @@ def test_an_input_belongs_to_the_nearest_class():
     assert make().accuracy({"image": images}, np.array([0, 0])) == 0.5
 
 
+def test_vectors_of_classes_are_what_inputs_are_compared_with():
+    classes = make().class_vectors("image")
+    np.testing.assert_allclose(classes, [[1.0, 0.0], [0.0, 1.0]])
+
+
 def test_prompts_are_averaged_and_made_unit_vectors():
     # mean of (1, 0) and (0.6, 0.8) is (0.8, 0.4), of length sqrt(0.8).
     scores = make(names=("cat",), prompts=("{}", "a {}")).predict(
