@@ -33,10 +33,10 @@ OfBackend = Annotated[
     typer.Option(help="Keras backend. Default: KERAS_BACKEND, or the first."),
 ]
 OfRun = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--run",
-        help="Folder of the run that made the index. Default: the one it "
+        help="The run or the preset that made the index. Default: the one it "
         "remembers.",
     ),
 ]
@@ -47,7 +47,11 @@ def embed(
         Path, typer.Argument(help="A table, a folder or an archive.")
     ],
     run: Annotated[
-        Path, typer.Option(help="Folder of a run of `keras-imp train`.")
+        str,
+        typer.Option(
+            help="Folder of a run of `keras-imp train`, or a preset that has "
+            "tasks, such as imp_tiny_playground."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the index: a new one.")],
     task: Annotated[
@@ -87,7 +91,9 @@ def embed(
                 graph,
                 lambda done: progress.update(bar, completed=done),
             )
-        about = {"run": str(run.resolve()), "task": model.task}
+        # A folder is found from anywhere; another one is a preset's name.
+        place = str(Path(run).resolve()) if Path(run).is_dir() else run
+        about = {"run": place, "task": model.task}
         write_text(out / RUN, json.dumps(about, indent=2) + "\n")
         index = made.index
         typer.echo(
@@ -192,19 +198,19 @@ def _begin(backend: str | None) -> None:
     run_options.load_backend(name)
 
 
-def _opened(folder: Path, run: Path | None) -> tuple["SearchModel", "Index"]:
+def _opened(folder: Path, run: str | None) -> tuple["SearchModel", "Index"]:
     """An index, and the model that made it."""
     from keras_imp.search import Index, SearchModel
 
     index = Index.open(folder)
     if run is None:
         try:
-            run = Path(json.loads((folder / RUN).read_text("utf-8"))["run"])
+            run = str(json.loads((folder / RUN).read_text("utf-8"))["run"])
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(
                 message(
                     "The index does not say which run made it.",
-                    "Name its folder: --run FOLDER.",
+                    "Name its folder, or the preset: --run RUN.",
                     index=str(folder),
                 )
             ) from error

@@ -17,6 +17,7 @@ from keras_imp.evaluation.parts import predict_part
 from keras_imp.search.errors import SearchError
 from keras_imp.tasks.combined import tasks_and_parts
 from keras_imp.tasks.contrastive import Contrastive
+from keras_imp.training.alternating_model import AlternatingModel
 
 
 class SearchModel(ShowsArguments):
@@ -70,32 +71,44 @@ class SearchModel(ShowsArguments):
 
     @classmethod
     def load(cls, run: str | Path, task: str | None = None) -> "SearchModel":
-        """The model of a run of `keras-imp train`.
+        """The model of a run of `keras-imp train`, or of a preset.
 
         Args:
-            run: Folder of the run, with its `model.keras` and `encoder/`.
+            run: Folder of the run, with its `model.keras` and `encoder/`; or
+                the name, folder or address of a preset that has tasks, such
+                as `"imp_tiny_playground"`.
             task: As in the constructor.
 
         Returns:
             The model.
 
         Raises:
-            SearchError: If the folder has no trained model, or as the
-                constructor.
+            SearchError: If it is neither, or as the constructor.
+
+        Example:
+            >>> import keras_imp
+            >>> keras_imp.search.SearchModel.load(
+            ...     "imp_tiny_playground", "captions/texts").modalities
+            ('image', 'text')
         """
-        folder = Path(run)
-        file = folder / "model.keras"
-        if not file.is_file():
+        file = Path(run) / "model.keras"
+        if file.is_file():
+            model = keras.models.load_model(file)
+            preprocessor = IMPPreprocessor.from_preset(Path(run) / "encoder")
+            return cls(model, preprocessor, task)
+        try:
+            model = AlternatingModel.from_preset(run)
+            preprocessor = IMPPreprocessor.from_preset(run)
+        except (ValueError, OSError) as error:
             raise SearchError(
                 message(
                     "A search needs the folder of a run that has ended, with "
-                    "its model.keras.",
+                    "its model.keras, or a preset that has tasks.",
                     "Train one: keras-imp train --data PATH --out FOLDER.",
                     run=str(run),
+                    error=str(error),
                 )
-            )
-        model = keras.models.load_model(file)
-        preprocessor = IMPPreprocessor.from_preset(folder / "encoder")
+            ) from error
         return cls(model, preprocessor, task)
 
     def other(self, modality: str) -> str:

@@ -55,14 +55,27 @@ def test_a_file_finds_itself(embedded, images):  # noqa: F811
     assert "black.png" in first
 
 
+def test_a_preset_makes_an_index_and_finds_in_it(images, tmp_path):  # noqa: F811
+    folder = tmp_path / "index"
+    preset = ("--run", "imp_tiny_playground", "--task", "captions/texts")
+    result = invoke("embed", images, *preset, "--out", folder)
+    assert result.exit_code == 0
+    assert f"{len(COLORS)} items (image), 128 numbers each" in result.output
+    found = invoke("search", folder, images / "black.png", "-k", 1)
+    assert found.exit_code == 0
+    assert "black.png" in found.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (("search", "nothing", "red"), "The folder must be an index"),
         (("embed", "nothing", "--run", ".", "--out", "i"), "must be there"),
         (("embed", ".", "--run", ".", "--out", "i"), "a run that has ended"),
+        (("embed", ".", "--run", "imp_tiny", "--out", "i"), "has tasks"),
+        (("embed", ".", "--run", "imp_tin", "--out", "i"), "'imp_tiny'"),
     ],
-    ids=["no index", "no data", "no run"],
+    ids=["no index", "no data", "no run", "no tasks", "no preset"],
 )
 def test_what_is_not_there_is_named(arguments, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
