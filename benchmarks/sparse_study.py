@@ -4,7 +4,7 @@
     python benchmarks/sparse_study.py --smoke    # one seed, a few steps
 
 Three encoders of equal active parameters (experts choose, tokens choose, dense
-twin) learn the playground's five tasks from the same batches, seed by seed.
+twin) learn the playground's four tasks from the same batches, seed by seed.
 Two runs go on at a time, each on one core. What is finished is kept: the same
 command goes on where it stopped. Writes results/sparse_study.json and .png.
 """

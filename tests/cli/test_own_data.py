@@ -109,6 +109,21 @@ def test_the_encoder_reads_files_as_in_training(classes, tmp_path):
     }
 
 
+def test_the_model_is_used_as_the_guide_says(classes, tmp_path, monkeypatch):
+    folder, _ = classes
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    Path("runs/birds-1").symlink_to(folder)
+    Image.new("RGB", (40, 30), "red").save("new.jpg")
+    ((task, names),) = json.loads((folder / "classes.json").read_text()).items()
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "own_data.md"
+    section = guide.read_text("utf-8").split("### Use the model")[1]
+    code = section.split("```\n")[1].replace('"birds"', repr(task))
+    values = {}
+    exec(code.replace("print(", "found = ("), values)
+    assert values["found"] in names
+
+
 def test_a_run_that_is_complete_is_resumed_to_the_same_results(classes):
     folder, _ = classes
     before = results_of(folder)["rows"]
