@@ -1,6 +1,7 @@
 """Drawings of a report, as SVG: histograms of features, waveforms."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -70,9 +71,9 @@ def histogram(
     if not every:
         return Histogram(feature, [], "", "")
     if isinstance(every[0], str):
-        words, counts = np.unique(every, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        names = words[order][:MOST_BARS].tolist()
+        # An array of words would be as wide as the longest one of all.
+        counts = sorted(Counter(every).items(), key=lambda x: (-x[1], x[0]))
+        names = [word for word, _ in counts[:MOST_BARS]]
         heights = {
             part: [list(own).count(name) / max(1, len(own)) for name in names]
             for part, own in values.items()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keras_imp.data.manifest.numbers import are_targets, as_number
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import WARNING, Finding
 from keras_imp.validation.rows import RowKeys
@@ -36,6 +37,8 @@ _ENOUGH = 50
 # absence is meant, as where classes are to be new.
 _NO_CHANCE = 1e-3
 _MEANT = 0.2
+# What stands between the words of a label.
+_BETWEEN = re.compile(r"(?<=\D)[\s_-]+|[\s_-]+(?=\D|$)")
 # A number that is so many times the next smaller one is far from it.
 _GAP = 10.0
 
@@ -140,6 +143,9 @@ def odd_labels(keys: RowKeys) -> Iterator[Finding]:
         return
     counts = np.bincount(labels, minlength=len(names))
     usual = float(np.median(counts[labels]))
+    # Rows of each label together: one pass, since many labels may be rare.
+    ordered = rows[np.argsort(labels, kind="stable")]
+    ends = np.cumsum(counts)
     for place, name in enumerate(names):
         like = _likely(name, counts[place], names, counts)
         flag, detail = "label_variant", f"{name!r}, like {like!r}"
@@ -148,7 +154,7 @@ def odd_labels(keys: RowKeys) -> Iterator[Finding]:
             if counts[place] > few or counts[place] * _TIMES > usual:
                 continue
             flag, detail = "label_rare", name
-        for row in rows[labels == place]:
+        for row in ordered[ends[place] - counts[place] : ends[place]]:
             yield Finding(int(row), flag, WARNING, "label", detail)
 
 
@@ -159,8 +165,8 @@ def are_numbers(keys: RowKeys) -> bool:
         keys: What identifies the rows.
 
     Returns:
-        True if those of nine of ten rows are finite numbers, and one has a
-        decimal point.
+        True if those of nine of ten rows are finite numbers, which are targets
+        as `keras-imp train` takes them.
 
     Example:
         >>> from keras_imp.validation.flags_of_values import are_numbers
@@ -173,35 +179,15 @@ def are_numbers(keys: RowKeys) -> bool:
         True
     """
     counts = np.bincount(np.asarray(keys.labels[1], "int64"))
-    numbers = {
-        label: int(counts[place])
-        for label, place in keys.label_names.items()
-        if as_number(label) is not None
-    }
-    has_point = any("." in label or "e" in label for label in numbers)
-    most = _NUMBERS * float(counts.sum())
-    return has_point and sum(numbers.values()) >= most
-
-
-def as_number(label: str) -> float | None:
-    """A label as a number.
-
-    Args:
-        label: The label.
-
-    Returns:
-        The number; None if it is none, or not finite.
-
-    Example:
-        >>> from keras_imp.validation.flags_of_values import as_number
-        >>> as_number("2.5"), as_number("twelve"), as_number("nan")
-        (2.5, None, None)
-    """
-    try:
-        number = float(label)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+    total = int(counts.sum())
+    numbers = []
+    rows = 0
+    for label, place in keys.label_names.items():
+        number = as_number(label)
+        if number is not None:
+            numbers.append(number)
+            rows += int(counts[place])
+    return rows >= _NUMBERS * total and are_targets(numbers, total)
 
 
 def _odd_numbers(
@@ -267,9 +253,10 @@ def _likely(
 def _plain(label: str) -> str:
     """A label without case, and without what stands between its words.
 
-    Programs for web pages write an ampersand as an entity.
+    Programs for web pages write an ampersand as an entity. A sign before digits
+    and what stands between digits count: "-10" is not "10".
     """
-    return re.sub(r"[\s_-]+", "", html.unescape(label).casefold())
+    return _BETWEEN.sub("", html.unescape(label).casefold().strip())
 
 
 def _one_error(first: str, second: str) -> bool:
@@ -288,6 +275,7 @@ def _one_error(first: str, second: str) -> bool:
         rest, other = first[start:], second[start:]
         wrong = rest[:1] + other[:1]
         swapped = rest[:2] == other[:2][::-1] and rest[2:] == other[2:]
+        swapped &= rest[:2].isalpha()
         return swapped or (rest[1:] == other[1:] and wrong.isalpha())
     if abs(len(first) - len(second)) > 1:
         return False

@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 
 def call_isolated(
     target: str,
-    calls: Iterable[Call],
+    calls: Iterable[Call | Answer],
     workers: int | None = None,
     seconds: float = 30.0,
 ) -> Iterator[Answer]:
@@ -69,7 +69,8 @@ def call_isolated(
         target: The function: its module and name, `"package.module:name"`. It
             is called as `name(source, **arguments)` and returns what JSON can
             hold.
-        calls: The calls; a few are taken ahead.
+        calls: The calls; a few are taken ahead. An answer among them is
+            passed on in its place.
         workers: Number of processes. Defaults to the number of cores.
         seconds: Time for one call. A process that takes longer is ended.
 
@@ -114,24 +115,39 @@ def call_isolated(
 def _in_order(
     threads: ThreadPoolExecutor,
     ask: Callable[[Call], Answer],
-    calls: Iterable[Call],
+    calls: Iterable[Call | Answer],
     ahead: int,
 ) -> Iterator[Answer]:
     waiting: collections.deque[Future] = collections.deque()
     known: collections.OrderedDict[Hashable, Future] = collections.OrderedDict()
     for call in calls:
-        future = None if call.key is None else known.get(call.key)
-        if future is None:
-            future = threads.submit(ask, call)
-            if call.key is not None:
-                known[call.key] = future
-                if len(known) > _KEPT:
-                    known.popitem(last=False)
-        waiting.append(future)
+        if isinstance(call, Answer):
+            ready: Future = Future()
+            ready.set_result(call)
+            waiting.append(ready)
+        else:
+            waiting.append(_asked(threads, ask, call, known))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+def _asked(
+    threads: ThreadPoolExecutor,
+    ask: Callable[[Call], Answer],
+    call: Call,
+    known: collections.OrderedDict[Hashable, Future],
+) -> Future:
+    """The answer to a call, or to an earlier one with its key."""
+    if call.key is not None and call.key in known:
+        return known[call.key]
+    future = threads.submit(ask, call)
+    if call.key is not None:
+        known[call.key] = future
+        if len(known) > _KEPT:
+            known.popitem(last=False)
+    return future
 
 
 class _Process:

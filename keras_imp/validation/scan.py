@@ -1,6 +1,8 @@
 """Every file of a manifest, decoded once: features, hashes, faults by row."""
 
+import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +13,12 @@ from keras_imp._files import commit, unfinished
 from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest import Manifest
+from keras_imp.data.manifest.numbers import as_number
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import Finding, Findings
 from keras_imp.validation.flags import FLAGS, flags_across_rows, flags_of_row
 from keras_imp.validation.flags_of_texts import contradicted_labels, cut_texts
-from keras_imp.validation.flags_of_values import are_numbers, as_number
+from keras_imp.validation.flags_of_values import are_numbers
 from keras_imp.validation.isolated import Answer, Call, call_isolated
 from keras_imp.validation.rows import AGAINST, Part, RowKeys, parts_of
 from keras_imp.validation.texts import (
@@ -134,12 +137,11 @@ def scan_and_flag(
         for data, is_against in ((against, True), (manifest, False)):
             if data is None:
                 continue
+            files = _Files(data, image_size)
+            answers = call_isolated(target, files.calls(), workers, seconds)
             for record in _scan(
-                data, keys, is_against, against is not None,
-                call_isolated(
-                    target, _calls(data, image_size), workers, seconds
-                ),
-            ):  # fmt: skip
+                data, keys, is_against, against is not None, files, answers
+            ):
                 row = len(keys) - 1
                 kinds.add(record["kind"])
                 own = flags_of_row(row, record["faults"], record["notes"])
@@ -168,6 +170,7 @@ def _scan(
     keys: RowKeys,
     is_against: bool,
     has_against: bool,
+    files: "_Files",
     answers: Iterator[Answer],
 ) -> Iterator[dict[str, Any]]:
     """The records of rows; each is also noted in `keys`."""
@@ -180,15 +183,14 @@ def _scan(
     keys.parts += chosen
     keys.add_groups(manifest)
     groups = manifest.groups()
-    problems = _problems(manifest)
     for row in range(len(manifest)):
-        record = _record(manifest, row, answers)
+        record = _record(manifest, row, files, answers)
         record["part"] = chosen[part_of[row]].name
         record["group"] = f"{int(is_against)}-{groups[row]}"
         known = {name for name, _ in record["faults"]}
         record["faults"] += [
             (column, reason)
-            for column, reason, has_it in problems
+            for column, reason, has_it in files.problems
             if has_it[row] and column not in known
         ]
         keys.add(offset + int(part_of[row]), record)
@@ -209,27 +211,60 @@ def _problems(manifest: Manifest) -> list[tuple[str, str, np.ndarray]]:
     return found
 
 
-def _calls(
-    manifest: Manifest, image_size: tuple[int, int] | None
-) -> Iterator[Call]:
-    """One call for each file of each row that can be opened."""
-    for row in range(len(manifest)):
-        for column in _media(manifest, row):
-            try:
-                source = manifest.source(row, column)
-            except BadFile:
-                continue
-            name = paths.shown(manifest.column(column)[row])
-            arguments: dict[str, Any] = {"column": column, "name": name}
-            if column != "image":
-                arguments.update(span_of(manifest, row))
-            elif image_size is not None:
-                arguments["image_size"] = image_size
-            yield Call(source, arguments, tuple(arguments.items()))
+class _Files:
+    """The files of all rows, each opened once.
+
+    Attributes:
+        problems: Column, reason and rows of what shows without decoding.
+        places: Where each file is for which a call was made, `""` for one that
+            cannot be opened, until its record takes it.
+    """
+
+    def __init__(
+        self, manifest: Manifest, image_size: tuple[int, int] | None
+    ) -> None:
+        self._manifest = manifest
+        self._image_size = image_size
+        self.problems = _problems(manifest)
+        self.places: deque[str] = deque()
+        # A segment that ends before it starts is no reason to blame a file.
+        self._without_time = np.zeros(len(manifest), bool)
+        for _, reason, has_it in self.problems:
+            if reason == "no_time":
+                self._without_time |= has_it
+
+    def calls(self) -> Iterator[Call | Answer]:
+        """One call for each file, or an answer where none is needed."""
+        for row in range(len(self._manifest)):
+            for column in _media(self._manifest, row):
+                yield self._call(row, column)
+
+    def _call(self, row: int, column: str) -> Call | Answer:
+        try:
+            source = self._manifest.source(row, column)
+        except BadFile as error:
+            self.places.append("")
+            return Answer({"reason": error.reason, "detail": error.detail})
+        name = paths.shown(self._manifest.column(column)[row])
+        if isinstance(source, bytes):
+            # Shards may have members of one name.
+            place = f"{self._manifest.where(row)}: {name}"
+            key = hashlib.blake2b(source).hexdigest()
+        else:
+            place = key = str(source)
+        self.places.append(paths.shown(place))
+        arguments: dict[str, Any] = {"column": column, "name": name}
+        if column != "image":
+            if self._without_time[row]:
+                return Answer(None)
+            arguments.update(span_of(self._manifest, row))
+        elif self._image_size is not None:
+            arguments["image_size"] = self._image_size
+        return Call(source, arguments, (key, *arguments.items()))
 
 
 def _record(
-    manifest: Manifest, row: int, answers: Iterator[Answer]
+    manifest: Manifest, row: int, files: _Files, answers: Iterator[Answer]
 ) -> dict[str, Any]:
     media = _media(manifest, row)
     record: dict[str, Any] = {
@@ -250,28 +285,17 @@ def _record(
     }
     for column in media:
         record["files"][column] = paths.shown(manifest.column(column)[row])
-        try:
-            place = _place(manifest, row, column)
-        except BadFile as error:
-            record["faults"].append((column, error.reason))
-            record["details"][column] = error.detail
-            continue
-        record["places"][column] = place
-        _take(record, column, next(answers))
+        answer = next(answers)
+        place = files.places.popleft()
+        if place:
+            record["places"][column] = place
+        _take(record, column, answer)
     span = span_of(manifest, row)
     record["is_segment"] = bool(span)
     record["numbers"] = list(span)
     _add_text(record, manifest, row)
     _add_labels(record, manifest, row)
     return record
-
-
-def _place(manifest: Manifest, row: int, column: str) -> str:
-    """Where a file is: shards may have members of one name."""
-    source = manifest.source(row, column)
-    if isinstance(source, Path):
-        return paths.shown(source)
-    return paths.shown(f"{manifest.where(row)}: {manifest.column(column)[row]}")
 
 
 def _take(record: dict[str, Any], column: str, answer: Answer) -> None:
@@ -281,6 +305,8 @@ def _take(record: dict[str, Any], column: str, answer: Answer) -> None:
         record["details"][column] = answer.detail
         return
     found = answer.value
+    if found is None:
+        return
     if "reason" in found:
         record["faults"].append((column, found["reason"]))
         record["details"][column] = found["detail"]

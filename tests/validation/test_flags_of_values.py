@@ -31,7 +31,14 @@ def test_a_misspelled_label_is_told_with_the_one_that_was_meant(
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("class 1", "class 2"), ("a", "A"), ("cat", "bat"), ("left", "right")],
+    [
+        ("class 1", "class 2"),
+        ("a", "A"),
+        ("cat", "bat"),
+        ("left", "right"),
+        ("10", "-10"),
+        ("1-11", "11-1"),
+    ],
 )
 def test_labels_that_differ_are_no_variants(tmp_path, first, second):
     labels = [first] * 30 + [second] * 3
@@ -243,3 +250,18 @@ def test_classes_that_are_meant_to_be_new_are_not_missing(tmp_path):
         "train" if row % 10 < 7 else "test" for row in range(300)
     ]
     assert {flag for flag, _ in flags_of(tmp_path, columns)} == {"label_unseen"}
+
+
+def test_many_whole_numbers_are_targets_as_in_training(tmp_path):
+    """Prices: a test row may have one that training has not."""
+    prices = np.random.default_rng(0).permutation(2000)[:200]
+    columns = with_labels(*map(str, prices))
+    columns["split"] = ["train"] * 150 + ["test"] * 50
+    assert flags_of(tmp_path, columns) == []
+
+
+def test_classes_with_a_decimal_point_are_classes(tmp_path):
+    """As a table writes whole numbers with a gap among them."""
+    columns = with_labels(*["0.0", "1.0", "2.0"] * 10, "3.0")
+    columns["split"] = ["train"] * 30 + ["test"]
+    assert ("label_unseen", 30) in flags_of(tmp_path, columns)

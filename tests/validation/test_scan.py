@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 import keras_imp
+from keras_imp.data.decoding import BadFile
 from keras_imp.validation import scan_and_flag
 from keras_imp.validation.scan import FILE
 from tests.data.conftest import OddFiles
@@ -137,3 +138,69 @@ def test_half_a_scan_leaves_no_features(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError):
         scan_and_flag(manifest, tmp_path, target="tests.no_module:none")
     assert not (tmp_path / FILE).exists()
+
+
+def test_rows_of_one_number_in_two_shards_are_two_files(tmp_path):
+    """Rows of Parquet files have numbers for names, in each file anew."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for number, split in enumerate(("test", "train")):
+        files = []
+        for k in range(3):
+            save(tmp_path / "x.png", 3 * number + k)
+            files.append((tmp_path / "x.png").read_bytes())
+        (tmp_path / "x.png").unlink()
+        kind = pyarrow.struct(
+            [("bytes", pyarrow.binary()), ("path", pyarrow.string())]
+        )
+        images = [{"bytes": file, "path": None} for file in files]
+        table = pyarrow.table(
+            {"image": pyarrow.array(images, kind), "text": list("abc")}
+        )
+        parquet.write_table(table, tmp_path / f"{split}-00000-of-00001.parquet")
+    scan = scan_and_flag(keras_imp.data.read(tmp_path), tmp_path, workers=1)
+    assert scan.rows == {"train": 3, "test": 3}
+    assert [f for f in scan.findings if f.flag != "leak_text"] == []
+    brightness = {r["features"]["image_brightness"] for r in scan.records()}
+    assert len(brightness) == 6
+
+
+def test_answers_stay_with_their_rows_where_a_file_is_lost(
+    tmp_path, monkeypatch
+):
+    """A file that can be opened once only, as on a network that fails."""
+    names = ["a.png", "b.png", "c.png"]
+    for seed, name in enumerate(names):
+        save(tmp_path / name, seed)
+    manifest = keras_imp.data.Manifest({"image": names}, root=tmp_path)
+    whole = scan_and_flag(manifest, tmp_path, workers=1)
+    expected = [record["hashes"] for record in whole.records()]
+    source, seen = keras_imp.data.Manifest.source, []
+
+    def once(self, row, column):
+        if row == 1:
+            seen.append(row)
+            if len(seen) > 1:
+                raise BadFile("unreadable", "b.png")
+        return source(self, row, column)
+
+    monkeypatch.setattr(keras_imp.data.Manifest, "source", once)
+    again = scan_and_flag(manifest, tmp_path, workers=1)
+    assert [record["hashes"] for record in again.records()] == expected
+
+
+def test_a_segment_without_length_is_no_fault_of_its_file(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    wave = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    soundfile.write(tmp_path / "a.wav", wave, 8000)
+    columns = {
+        "audio": ["a.wav", "a.wav"],
+        "text": ["a", "b"],
+        "start": [0.0, 1.5],
+        "end": [1.0, 0.5],
+    }
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    scan = scan_and_flag(manifest, tmp_path, workers=1)
+    assert [(f.row, f.flag, f.detail) for f in scan.findings] == [
+        (1, "incomplete", "no_time")
+    ]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from keras_imp._errors import message
 from keras_imp.data import read
 from keras_imp.data.manifest import Manifest
+from keras_imp.data.manifest.numbers import are_targets, as_number
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.data.reading.matching import nearest
 from keras_imp.evaluation.own_data.recipe import (
@@ -19,10 +20,6 @@ from keras_imp.evaluation.own_data.recipe import (
     TaskRecipe,
 )
 
-# Whole numbers are taken for numbers, not for names of classes, if there are
-# more different ones than this, and few rows of each.
-CLASSES = 50
-ROWS_OF_CLASS = 10
 # Names of tables that say nothing about what is in them.
 TABLES = {"annotations", "captions", "data", "index", "labels", "metadata"}
 TABLES |= {"rows", "table", "train"}
@@ -183,21 +180,11 @@ def kind_of_label(manifest: Manifest) -> str:
         several = any(len(value) != 1 for value in rows)
         return "multi-label" if several else "classification"
     distinct = set(rows)
-    numbers = [_number(value) for value in distinct]
-    if None in numbers:
-        return "classification"
-    if any(not float(value).is_integer() for value in distinct):
-        return "regression"
-    is_many = CLASSES < len(distinct) > len(rows) / ROWS_OF_CLASS
-    return "regression" if is_many else "classification"
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    numbers = [n for n in map(as_number, distinct) if n is not None]
+    is_number = len(numbers) == len(distinct) and are_targets(
+        numbers, len(rows)
+    )
+    return "regression" if is_number else "classification"
 
 
 def _guess(name: str, task: TaskRecipe, manifest: Manifest) -> Guess:
