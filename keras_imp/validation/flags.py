@@ -190,10 +190,13 @@ def _of_notes(row: int, notes: Sequence[str]) -> Iterator[Finding]:
 def _leaks(keys: RowKeys) -> Iterator[Finding]:
     part = keys.array_of("part")
     for name in MEDIA:
-        for key in ("media", "recordings"):
-            yield from _shared(
-                f"leak_{name}", keys.array_of(key, name), part, column=name
-            )
+        # All that is blank or silent is alike, and nothing leaks by it.
+        empty = keys.array_of("empty", name) != 0
+        for values in (
+            np.where(empty, 0, keys.array_of("media", name)),
+            keys.array_of("recordings", name),
+        ):
+            yield from _shared(f"leak_{name}", values, part, column=name)
     yield from _shared("leak_group", keys.array_of("group"), part, "group")
     rows, texts = map(np.asarray, keys.texts)
     severity = text_severity(keys)
@@ -273,11 +276,12 @@ def _conflicts(keys: RowKeys) -> Iterator[Finding]:
         return
     single, names = keys.single_labels(), list(keys.label_names)
     for name in MEDIA:
-        content = keys.array_of("media", name)
+        labeled = single >= 0
+        content = np.where(labeled, keys.array_of("media", name), 0)
         first = _first_of(content, np.zeros(len(content), "int64"))
-        for row in np.flatnonzero((content != 0) & (single >= 0)):
+        for row in np.flatnonzero(content):
             other = int(first[row])
-            if single[other] >= 0 and single[other] != single[row]:
+            if single[other] != single[row]:
                 detail = f"{names[single[row]]!r}, not {names[single[other]]!r}"
                 yield Finding(
                     int(row), "label_conflict", WARNING, name, detail, other

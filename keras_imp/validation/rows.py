@@ -29,6 +29,8 @@ SHARED = (
     "audio_offset",
     "text_script",
 )
+# The note of a file that shows or plays nothing, by column.
+EMPTY = {"image": "blank", "video": "blank", "audio": "silent"}
 # Features that rows of a label share.
 OF_LABELS = ("video_moves",)
 
@@ -90,6 +92,7 @@ class RowKeys:
         parts: The parts, of all data that was added.
         part: The part of each row.
         media: By column: a hash of what each row shows there, 0 for none.
+        empty: By column: whether a row's file shows or plays nothing.
         files: By column: a hash of the file's place, 0 for none.
         recordings: The same of rows that are a segment of their file.
         texts: Rows and hashes of all captions.
@@ -113,6 +116,7 @@ class RowKeys:
         self.parts: list[Part] = []
         self.part = array("q")
         self.media = {name: array("Q") for name in MEDIA}
+        self.empty = {name: array("b") for name in MEDIA}
         self.files = {name: array("Q") for name in MEDIA}
         self.recordings = {name: array("Q") for name in MEDIA}
         self.texts = array("q"), array("Q")
@@ -166,6 +170,7 @@ class RowKeys:
         for name in MEDIA:
             digest = record["hashes"].get(name)
             self.media[name].append(int(digest[:16], 16) if digest else 0)
+            self.empty[name].append(EMPTY[name] in record.get("notes", ()))
             place = record["places"].get(name)
             file = hash(place) & (2**64 - 1) if place else 0
             self.files[name].append(file)
@@ -173,7 +178,7 @@ class RowKeys:
         for name, has in self.numbers.items():
             has.append(name in record.get("numbers", ()))
         for name, sketch in record.get("sketches", {}).items():
-            self.sketches[name].add(row, sketch)
+            self.sketches[name].add(row, sketch, part)
         for digest in record["texts"]:
             self.texts[0].append(row)
             self.texts[1].append(int(digest[:16], 16))

@@ -15,6 +15,7 @@ from keras_imp.validation.environment import find_tfdv
 from keras_imp.validation.findings import ERROR, WARNING, Finding
 from keras_imp.validation.places import Place, describe, places_of
 from keras_imp.validation.report import write_report
+from keras_imp.validation.rows import AGAINST
 from keras_imp.validation.scan import Scan, scan_and_flag
 from keras_imp.validation.worker import Beam, WorkerError, run_tfdv
 
@@ -196,7 +197,8 @@ def validate(
 def _allowing(scan: Scan, max_bad: float) -> Scan:
     """The same, with few bad files as warnings."""
     bad = scan.counts().get("unreadable", 0)
-    if not 0 < bad <= max_bad * sum(scan.rows.values()):
+    rows = sum(n for part, n in scan.rows.items() if part != AGAINST)
+    if not 0 < bad <= max_bad * rows:
         return scan
     return scan._replace(
         findings=[

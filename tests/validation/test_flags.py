@@ -204,3 +204,26 @@ def test_flags_have_a_severity_and_a_sentence():
         "error",
         "warning",
     ]
+
+
+def test_blank_images_of_two_splits_are_no_leak(tmp_path, images):
+    for name in ("x.png", "y.png"):
+        Image.new("RGB", (16, 16), "white").save(tmp_path / name)
+    columns = {
+        "image": ["x.png", *images(1), "y.png"],
+        "split": ["train", "train", "test"],
+    }
+    assert flags_of(tmp_path, columns) == [
+        ("blank", 0, None),
+        ("blank", 2, None),
+    ]
+
+
+def test_labels_conflict_where_the_first_copy_has_none(tmp_path, images):
+    columns = {
+        "image": images(1, 1, 1),
+        "text": ["x", "y", "z"],
+        "label": [None, "cat", "dog"],
+    }
+    found = flags_of(tmp_path, columns)
+    assert ("label_conflict", 2, 1) in found
