@@ -6,6 +6,7 @@ it. Its means over 8 x 8 fields differ by one or two of 255.
 
 import abc
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ _RELATIVE = 0.2
 # Standard deviation below which images have nothing to compare.
 _FLAT = 6.0
 _BLOCK = 512
-# Rows of a column that are compared: 200 MB of sketches of videos.
+# Rows of a column and a part that are compared: 200 MB of sketches of videos.
 MOST_ROWS = 250_000
 _LUMA = np.array([0.299, 0.587, 0.114], "float32")
 
@@ -92,30 +93,33 @@ class Sketches(abc.ABC):
     def __init__(self) -> None:
         self._rows = array("q")
         self._bytes = bytearray()
+        self._kept: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, row: int, sketch: str) -> None:
-        """Keep the sketch of a row, of the first 250,000.
+    def add(self, row: int, sketch: str, part: int = 0) -> None:
+        """Keep the sketch of a row, of the first 250,000 of each part.
 
         Args:
             row: Its number.
             sketch: Hexadecimal digits, or `""` for none.
+            part: Number of its part.
         """
-        if sketch and len(self) < MOST_ROWS:
+        if sketch and self._kept[part] < MOST_ROWS:
+            self._kept[part] += 1
             self._rows.append(row)
             self._bytes += bytes.fromhex(sketch)
 
     @abc.abstractmethod
     def near(self, part: np.ndarray) -> Iterator[Near]:
-        """Pairs of rows of different parts whose content is nearly the same.
+        """Rows whose content is nearly that of a row of an earlier part.
 
         Args:
             part: Part of each row.
 
         Yields:
-            The pairs.
+            Pairs; of a row, the nearest of those that were compared at once.
         """
 
 
@@ -149,19 +153,14 @@ class ImageSketches(Sketches):
             apart = brightness[some, None] - brightness[None, others]
             distance = squares[some, None] + squares[None, others]
             distance += np.square(apart) - 2 * products
-            for i, j in np.argwhere(distance <= _GRAY**2):
-                first, second = start + i, start + j
-                if first >= second or part[rows[first]] == part[rows[second]]:
-                    continue
-                least = min(squares[first], squares[second])
-                if distance[i, j] > _RELATIVE**2 * least:
-                    continue
-                apart_by = colors[first] - colors[second]
-                difference = float(np.sqrt(np.square(apart_by).mean()))
-                if difference <= _COLOR:
-                    pair = (int(rows[first]), int(rows[second]))
-                    earlier, later = sorted(pair, key=lambda row: part[row])
-                    yield Near(later, earlier, difference)
+            least = np.minimum(squares[some, None], squares[None, others])
+            is_near = distance <= np.minimum(_GRAY**2, _RELATIVE**2 * least)
+            left, right = rows[some], rows[others]
+            is_near &= part[left][:, None] != part[right][None]
+            if is_near.any():
+                yield from _nearest(
+                    (left, right), (colors[some], colors[others]), is_near, part
+                )
 
     def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and colors of sketches that are not flat, by brightness."""
@@ -172,6 +171,45 @@ class ImageSketches(Sketches):
         kept = np.flatnonzero(gray.std(axis=1) >= _FLAT)
         order = kept[np.argsort(gray[kept].mean(axis=1), kind="stable")]
         return rows[order], colors[order]
+
+
+def _nearest(
+    rows: tuple[np.ndarray, np.ndarray],
+    colors: tuple[np.ndarray, np.ndarray],
+    is_near: np.ndarray,
+    part: np.ndarray,
+) -> Iterator[Near]:
+    """The nearest in color of some rows, among those nearly as bright.
+
+    Args:
+        rows: Numbers of the rows of both sides.
+        colors: Of both, shape `(rows, fields, 3)`.
+        is_near: Which of the left and the right side are, and of other parts.
+        part: Part of each row.
+    """
+    # Of millions of pairs of equal frames, only the best are looked at.
+    kept = [np.flatnonzero(is_near.any(axis=axis)) for axis in (1, 0)]
+    left, right = (side[k] for side, k in zip(rows, kept))
+    a, b = (
+        side[k].reshape(len(k), -1).astype("float64")
+        for side, k in zip(colors, kept)
+    )
+    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None]
+    apart = np.sqrt(np.maximum(squares - 2 * a @ b.T, 0) / a.shape[1])
+    apart[~is_near[np.ix_(*kept)]] = np.inf
+    is_later = part[left][:, None] > part[right][None]
+    for later, earlier, distance in (
+        (left, right, np.where(is_later, apart, np.inf)),
+        (right, left, np.where(is_later, np.inf, apart).T),
+    ):
+        best = distance.argmin(axis=1)
+        least = distance[np.arange(len(later)), best]
+        for place in np.flatnonzero(least <= _COLOR):
+            yield Near(
+                int(later[place]),
+                int(earlier[best[place]]),
+                float(least[place]),
+            )
 
 
 def near_copies(

@@ -7,6 +7,7 @@ from PIL import Image
 import keras_imp
 from keras_imp.data import playground
 from keras_imp.validation import scan_and_flag
+from keras_imp.validation import sketches as sketches_module
 from keras_imp.validation.sketches import ImageSketches, near_copies, sketch_of
 
 pytestmark = pytest.mark.one_backend
@@ -38,7 +39,7 @@ def near(images_of_parts):
     sketches, part = ImageSketches(), []
     for number, images in enumerate(images_of_parts):
         for image in images:
-            sketches.add(len(part), sketch_of(image))
+            sketches.add(len(part), sketch_of(image), number)
             part.append(number)
     found = near_copies({"image": sketches}, np.array(part), set())
     return [(finding.row, finding.other) for finding in found]
@@ -98,3 +99,17 @@ def test_a_scan_tells_a_changed_copy_once(tmp_path, emoji):
         ("leak_image", 3, 0),
         ("near_image", 2, 0),
     ]
+
+
+def test_of_many_equal_images_each_has_one_copy(emoji):
+    """Frames of a camera that stands still: a million pairs."""
+    image = emoji["train"][0]
+    found = near([[image] * 1000, [changed(image, "x2")] * 1000])
+    assert len(found) == 1000
+    assert {row for row, _ in found} == {*range(1000, 2000)}
+
+
+def test_each_part_has_room_for_its_rows(emoji, monkeypatch):
+    monkeypatch.setattr(sketches_module, "MOST_ROWS", 3)
+    train = emoji["train"][:10]
+    assert near([train, [train[1], train[9]]]) == [(10, 1)]
