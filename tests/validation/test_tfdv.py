@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_imp
+from keras_imp.data import Manifest
 from keras_imp.validation import Beam, scan_and_flag, validate
 from keras_imp.validation.worker import PROGRAM, WorkerError, run_tfdv
 from tests.validation.plantings import all_plantings
@@ -210,3 +211,23 @@ def test_few_texts_far_longer_hide_no_texts_that_are_cut(tfdv_python):
     code = [tfdv_python, "-c", CUT_TEXTS, str(PROGRAM.parent)]
     output = subprocess.run(code, check=True, capture_output=True, text=True)
     assert output.stdout.split() == ["False", "True"]
+
+
+def test_a_schema_is_that_of_the_rows_that_are_there(tfdv_python, tmp_path):
+    """Of a kind that is there no more, none is left to be taken later."""
+    texts = [f"text {number}" for number in range(40)]
+    kinds = Manifest({"text": texts, "label": ["a", "b"] * 20})
+    out = tmp_path / "report"
+    for stale in (out / "image", out / "text"):
+        stale.mkdir(parents=True)
+        (stale / "schema.pbtxt").write_text("feature { name: 'none' }")
+    validate(kinds, out, tfdv_python=tfdv_python)
+    assert (out / "schema.pbtxt").exists()
+    assert not [*out.glob("*/schema.pbtxt")]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    found = validate(
+        kinds, tmp_path / "again", schema=empty, tfdv_python=tfdv_python
+    )
+    assert found.missing == ""
+    assert any("has none for such rows" in note for note in found.notes)

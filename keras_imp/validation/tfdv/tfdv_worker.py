@@ -34,6 +34,9 @@ SHORT = {"FEATURE_TYPE_LOW_FRACTION_PRESENT": "Missing in some rows"}
 # What TFDV says after a number.
 _DIGITS = "(upto six significant digits)"
 FLAG = "flag_"
+STATISTICS, SCHEMA = "statistics.pbtxt", "schema.pbtxt"
+# What kinds of rows are named for, joined by a plus sign.
+KINDS = {"image", "video", "audio", "text"}
 # Features of what a row may lack: `gap` and `video_has_audio` tell of it.
 DEPENDENT = ("text_", "audio_")
 
@@ -58,14 +61,21 @@ def main(path: str) -> None:
         "thresholds": {},
     }
     statistics = _statistics(tfdv, request, result["notes"])
-    for kind in sorted({kind for kind, _ in statistics}):
+    kinds = sorted({kind for kind, _ in statistics})
+    written = []
+    for kind in kinds:
         own = {part: s for (k, part), s in statistics.items() if k == kind}
         check_kind(tfdv, request, kind, own, result)
-        several = len({kind for kind, _ in statistics}) > 1
-        place = folder / kind if several else folder
-        place.mkdir(exist_ok=True)
-        _write(place / "statistics.pbtxt", _joined(tfdv, own))
-        _write(place / "schema.pbtxt", result["thresholds"][kind].pop("schema"))
+        place = folder / kind if len(kinds) > 1 else folder
+        schema = result["thresholds"][kind].pop("schema")
+        written += [
+            (place / STATISTICS, _joined(tfdv, own)),
+            (place / SCHEMA, schema),
+        ]
+    _remove_written(folder)
+    for file, proto in written:
+        file.parent.mkdir(exist_ok=True)
+        _write(file, proto)
     text = json.dumps(result, indent=1)
     Path(request["answer"]).write_text(text + "\n", "utf-8")
 
@@ -89,7 +99,7 @@ def check_kind(
     reference = next(
         (part for part, is_it in request["parts"] if is_it), None
     ) or next(iter(statistics))
-    schema = _given_schema(tfdv, request["schema"], kind)
+    schema = _given_schema(tfdv, request["schema"], kind, result["notes"])
     given = schema is not None
     if reference not in statistics and not given:
         result["notes"].append(
@@ -312,14 +322,37 @@ def _severity(feature: str, types: list[str], given: bool) -> str:
     return "error" if given or is_new_class else "warning"
 
 
-def _given_schema(tfdv: Any, path: str | None, kind: str) -> Any:
+def _given_schema(
+    tfdv: Any, path: str | None, kind: str, notes: list[str]
+) -> Any:
+    """The schema that was given for a kind of row, None if there is none."""
     if path is None:
         return None
     place = Path(path)
     if place.is_dir():
-        own = place / kind / "schema.pbtxt"
-        place = own if own.exists() else place / "schema.pbtxt"
+        own = place / kind / SCHEMA
+        place = own if own.exists() else place / SCHEMA
+        if not place.exists():
+            notes.append(
+                f"{kind}: the folder of the schema has none for such rows, so "
+                "one is inferred."
+            )
+            return None
     return tfdv.load_schema_text(str(place))
+
+
+def _remove_written(folder: Path) -> None:
+    """Remove what an earlier validation wrote for each kind of row.
+
+    Else `--schema` would find the schema of a kind that is there no more.
+    """
+    for place in (
+        folder,
+        *(each for each in folder.iterdir() if each.is_dir()),
+    ):
+        if {*place.name.split("+")} <= KINDS or place == folder:
+            for name in (STATISTICS, SCHEMA):
+                (place / name).unlink(missing_ok=True)
 
 
 def _statistics(
