@@ -233,3 +233,18 @@ def test_shuffled_is_for_presets(tmp_path):
         f"--shuffled is for a preset. Received: run='{tmp_path}'."
         in refused(2, tmp_path, "--shuffled")
     )
+
+
+def test_a_class_that_was_renamed_since_is_refused(run, tmp_path):
+    """Else outputs would be taken for other classes than they are of."""
+    recipe = run / "recipe.toml"
+    birds = run.parent / "birds"
+    before = recipe.read_text()
+    (birds / "red").rename(birds / "a red one")
+    try:
+        text = refused(1, run)
+    finally:
+        (birds / "a red one").rename(birds / "red")
+    assert recipe.read_text() == before
+    assert "on the classes only that it has learned" in text
+    assert "'a red one'" in text

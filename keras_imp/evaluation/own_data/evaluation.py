@@ -1,5 +1,6 @@
 """Reports of a finished run: on its rows held out, or on other data."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from itertools import permutations
 from typing import Any
@@ -21,6 +22,7 @@ from keras_imp.evaluation.own_data.measures import (
     contents_of,
     predict,
 )
+from keras_imp.evaluation.own_data.other_data import check_labels, numbers_of
 from keras_imp.evaluation.own_data.rows import Limits, TaskRows, fix_rows
 from keras_imp.evaluation.own_data.run import understand
 from keras_imp.evaluation.report import Report
@@ -46,10 +48,29 @@ def rows_held_out(run: FinishedRun, limits: Limits) -> dict[str, TaskRows]:
     Raises:
         RecipeError: If the data has changed so that a task lacks columns.
         ReadError: If the data cannot be read.
-        RunError: If there are too many bad files.
+        RunError: If there are too many bad files, or if rows or labels are not
+            those of the run.
     """
     recipe, manifests = understand(run.recipe, RowsOfTasks())
-    return fix_rows(recipe, manifests, run.folder, limits)
+    fixed = fix_rows(recipe, manifests, run.folder, limits)
+    return {name: _as_learned(run, rows) for name, rows in fixed.items()}
+
+
+def _as_learned(run: FinishedRun, rows: TaskRows) -> TaskRows:
+    """The same with the classes or the numbers that the model has learned.
+
+    The data may have been edited since.
+    """
+    if rows.kind == "regression":
+        numbers = numbers_of(run, rows.name)
+        return dataclasses.replace(
+            rows, mean=numbers["mean"], std=numbers["std"]
+        )
+    if rows.kind == "contrastive":
+        return rows
+    classes = tuple(run.classes.get(rows.name, rows.classes))
+    check_labels(rows.name, rows.recipe, rows.validation.manifest, classes)
+    return dataclasses.replace(rows, classes=classes)
 
 
 def evaluate_rows(

@@ -106,10 +106,10 @@ def _rows(
     usable = usable_rows(name, task, manifest, scan)
     part = Part(manifest.select(usable), usable)
     classes = tuple(run.classes.get(name, ()))
-    _check_labels(name, task, part.manifest, classes)
+    check_labels(name, task, part.manifest, classes)
     numbers = {"mean": 0.0, "std": 1.0}
     if task.kind == "regression":
-        numbers = _numbers(run, name)
+        numbers = numbers_of(run, name)
     return TaskRows(
         name,
         task,
@@ -153,10 +153,20 @@ def _is_number(label: str) -> bool:
         return False
 
 
-def _check_labels(
+def check_labels(
     name: str, task: TaskRecipe, manifest: Manifest, classes: tuple[str, ...]
 ) -> None:
-    """Raise if a label is none that can be right."""
+    """Raise if a label is none that can be right.
+
+    Args:
+        name: Name of the task.
+        task: The task.
+        manifest: Its rows.
+        classes: Names of the classes that it has learned.
+
+    Raises:
+        RunError: If a label is no number, or none of the classes.
+    """
     if task.kind == "contrastive":
         return
     if task.kind == "regression":
@@ -192,7 +202,19 @@ def _refuse_labels(
     )
 
 
-def _numbers(run: FinishedRun, name: str) -> dict[str, float]:
+def numbers_of(run: FinishedRun, name: str) -> dict[str, float]:
+    """Mean and standard deviation of the numbers that a run has learned.
+
+    Args:
+        run: The run.
+        name: Name of the task.
+
+    Returns:
+        `"mean"` and `"std"`.
+
+    Raises:
+        RunError: If the run has none.
+    """
     if name not in run.numbers:
         raise RunError(
             message(

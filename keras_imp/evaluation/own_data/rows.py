@@ -137,9 +137,15 @@ def fix_rows(
         The rows by task.
 
     Raises:
-        RunError: If there are too many bad files, or what is left cannot be
-            trained on.
+        RunError: If there are too many bad files, what is left cannot be
+            trained on, or the rows are not those that were scanned.
     """
+    scans = scanning.read_scan(folder)
+    if scans is None:
+        # What a scan that failed has noted: the files may be mended by now.
+        (folder / scanning.QUARANTINE).unlink(missing_ok=True)
+    else:
+        _check_rows(manifests, scans)
     quarantines = {
         name: Quarantine(
             len(manifest),
@@ -150,7 +156,6 @@ def fix_rows(
         )
         for name, manifest in manifests.items()
     }
-    scans = scanning.read_scan(folder)
     if scans is None:
         # Tasks of one data set share its rows, and what was seen of them.
         looks = {
@@ -178,6 +183,23 @@ def fix_rows(
         name: dataclasses.replace(rows, cache=cache)
         for name, rows in tasks.items()
     }
+
+
+def _check_rows(
+    manifests: Mapping[str, Manifest], scans: Mapping[str, Scan]
+) -> None:
+    """Raise if the data has other rows than those that were scanned."""
+    for name, manifest in manifests.items():
+        if len(manifest) != scans[name].rows:
+            raise RunError(
+                message(
+                    f"The rows of task {name!r} must be those of the run.",
+                    "Put the data back as it was, or start a new run; "
+                    "`keras-imp evaluate --data` measures on other rows.",
+                    rows=len(manifest),
+                    rows_of_the_run=scans[name].rows,
+                )
+            )
 
 
 def scan_rows(

@@ -330,3 +330,24 @@ def test_fewer_rows_than_a_batch_make_a_smaller_batch(tmp_path, photos):
     assert rows.batch_size == len(rows.train)
     told = "fewer rows to train on than a batch of 64, so batches have"
     assert told in "\n".join(told_of(rows))
+
+
+def test_mended_files_are_used_after_a_scan_that_failed(tmp_path, photos):
+    spoil(photos.parent / "images/3.jpg")
+    strict = LOOSE._replace(strict=True)
+    with pytest.raises(RunError, match="The file is cut"):
+        fix(tmp_path, read(photos), strict)
+    with pytest.raises(RunError, match="The file is cut"):
+        fix(tmp_path, read(photos), strict)
+    shutil.copy(photos.parent / "images/7.jpg", photos.parent / "images/3.jpg")
+    rows = fix(tmp_path, read(photos), strict)
+    assert rows.scan.bad == []
+
+
+def test_other_rows_than_those_that_were_scanned_are_refused(tmp_path, photos):
+    fix(tmp_path, read(photos))
+    with photos.open("a") as file:
+        file.write("images/7.jpg,one more\n")
+    told = "The rows of task 'a' must be those of the run. Received: rows="
+    with pytest.raises(RunError, match=re.escape(told)):
+        fix(tmp_path, read(photos))
