@@ -49,6 +49,34 @@ class DataOptions:
             if getattr(self, field.name) not in (None, False, ())
         ]
 
+    def again(self, given: dict[str, Any]) -> list[str]:
+        """What to type beside a recipe for a run with the same options.
+
+        Args:
+            given: Backend and tensorboard, None where not given.
+
+        Returns:
+            Options and their values: those that a recipe does not hold.
+        """
+        values = {
+            "--backend": given["backend"],
+            "--overfit": self.overfit,
+            "--max-bad": self.max_bad,
+            "--scan-rows": self.scan_rows,
+            "--cache": self.cache,
+        }
+        words = [
+            word
+            for option, value in values.items()
+            if value is not None
+            for word in (option, str(getattr(value, "value", value)))
+        ]
+        switches = {
+            "--strict": self.strict,
+            "--tensorboard": given["tensorboard"],
+        }
+        return words + [option for option, is_on in switches.items() if is_on]
+
 
 def is_own(options: DataOptions, resume: Path | None) -> bool:
     """Whether a command is about own data.

@@ -51,6 +51,10 @@ def start(
         run_options.fail(str(error), code=2)
     except ImportError as error:
         run_options.fail(str(error), code=1)
+    if options.overfit is not None and not options.dry_run:
+        from keras_imp.evaluation.own_data.overfit import steps_for
+
+        recipe = steps_for(recipe, given["steps"])
     recipe.save(folder / RECIPE)
     limits = {
         "max_bad": 0.01 if options.max_bad is None else options.max_bad,
@@ -69,9 +73,8 @@ def start(
     write_text(folder / run_options.FILE, json.dumps(config, indent=2) + "\n")
     typer.echo(f"Folder of the run: {folder}, with its {RECIPE}")
     if options.dry_run:
-        command = (
-            f"keras-imp train --recipe {shlex.quote(str(folder / RECIPE))}"
-        )
+        words = ["keras-imp", "train", "--recipe", str(folder / RECIPE)]
+        command = shlex.join(words + options.again(given))
         typer.echo(f"Nothing was trained. To train: {command}")
         return
     _run(
@@ -130,7 +133,7 @@ def _understood(
     options: DataOptions, given: dict[str, Any]
 ) -> tuple["DataRecipe", dict[str, "Manifest"]]:
     from keras_imp.data.reading.errors import ReadError
-    from keras_imp.evaluation.own_data import inference, overfit
+    from keras_imp.evaluation.own_data import inference
     from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
     from keras_imp.evaluation.own_data.run import understand
 
@@ -150,8 +153,6 @@ def _understood(
         recipe, manifests = understand(recipe, rows_of)
     except (RecipeError, ReadError) as error:
         raise UsageError(str(error)) from error
-    if options.overfit is not None:
-        recipe = overfit.steps_for(recipe, given["steps"])
     return recipe, manifests
 
 

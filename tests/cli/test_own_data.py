@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import keras
@@ -293,6 +294,16 @@ def test_a_dry_run_writes_a_recipe_that_can_be_followed(recipe, tmp_path):
     ]
     assert texts[0] == texts[1]
     assert "steps = 7" in texts[0]
+
+
+def test_what_a_dry_run_says_to_type_keeps_the_options(recipe, tmp_path):
+    options = ("--overfit", 8, "--max-bad", 0.2, "--strict")
+    out = tmp_path / "dry"
+    found = trained("--recipe", recipe, *options, "--dry-run", "--out", out)
+    said = "".join(found.output.split("To train: ")[1].split())
+    assert said.endswith(f"--backend{BACKEND}--overfit8--max-bad0.2--strict")
+    steps = tomllib.loads((out / "recipe.toml").read_text())["steps"]
+    assert steps == tomllib.loads(recipe.read_text())["steps"]
 
 
 def test_a_few_examples_are_learned_by_heart(recipe, tmp_path):
