@@ -19,7 +19,7 @@ from keras_imp.cli.run_options import MAX_SEED, Backend, UsageError
 from keras_imp.cli.search import app as search_app
 from keras_imp.cli.search import embed, search
 from keras_imp.cli.validate import validate
-from keras_imp.models.presets import PRESETS
+from keras_imp.models.presets import BUILT_IN_FOLDERS, PRESETS
 
 # Heading of the options of own data in the help.
 OWN_DATA = "Your own data"
@@ -60,7 +60,8 @@ def options_of_all(
 
 
 def _presets_like(incomplete: str) -> list[str]:
-    return [name for name in PRESETS if name.startswith(incomplete)]
+    names = (*PRESETS, *BUILT_IN_FOLDERS)
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @app.command()
@@ -105,7 +106,9 @@ def train(
         str | None,
         typer.Option(
             autocompletion=_presets_like,
-            help="Preset of the encoder, such as imp_moe_tiny with experts. "
+            help="Size of the encoder, such as imp_moe_tiny with experts. On "
+            "your own data also trained weights to start from: a preset such "
+            "as imp_tiny_playground, or the folder of a preset or of a run. "
             "Default: imp_tiny.",
         ),
     ] = None,

@@ -8,7 +8,6 @@ from typing import Any
 from keras_imp._errors import message
 from keras_imp.cli import run_options
 from keras_imp.cli.run_options import UsageError
-from keras_imp.models.presets import PRESETS
 
 RECIPE = "recipe.toml"
 
@@ -174,13 +173,6 @@ def check(options: DataOptions, given: dict[str, Any]) -> None:
                 "--column is for --data.",
                 "In a recipe, columns are named in [tasks.NAME.columns].",
                 column=list(options.columns),
-            )
-        )
-    if given["encoder"] not in (None, *PRESETS):
-        raise UsageError(
-            message(
-                f"`encoder` must be one of {', '.join(PRESETS)}.",
-                encoder=given["encoder"],
             )
         )
     if given["backend"] is None:

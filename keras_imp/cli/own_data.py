@@ -136,18 +136,23 @@ def _understood(
     from keras_imp.evaluation.own_data import inference
     from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
     from keras_imp.evaluation.own_data.run import understand
+    from keras_imp.evaluation.own_data.start import resolve
 
     rows_of = inference.RowsOfTasks()
     columns = data_options.named_columns(options.columns)
     chosen = {
         name: given[name]
-        for name in ("steps", "seed", "encoder")
+        for name in ("steps", "seed")
         if given[name] is not None
     }
     try:
         recipe = DataRecipe()
         if options.recipe is not None:
             recipe = DataRecipe.read(options.recipe)
+            encoder = resolve(recipe.encoder, options.recipe.parent)
+            recipe = dataclasses.replace(recipe, encoder=encoder)
+        if given["encoder"] is not None:
+            chosen["encoder"] = resolve(given["encoder"], Path())
         recipe = inference.add_paths(recipe, options.data, columns, rows_of)
         recipe = dataclasses.replace(recipe, **chosen)
         recipe, manifests = understand(recipe, rows_of)
@@ -163,12 +168,15 @@ def _resumed(
     from keras_imp.evaluation.own_data.inference import RowsOfTasks
     from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
     from keras_imp.evaluation.own_data.run import understand
+    from keras_imp.evaluation.own_data.start import resolve
 
     try:
         recipe = DataRecipe.read(folder / RECIPE)
         for name in ("steps", "seed", "encoder"):
-            saved = getattr(recipe, name)
-            if given[name] not in (None, saved):
+            saved, asked = getattr(recipe, name), given[name]
+            if name == "encoder" and asked is not None:
+                asked = resolve(asked, Path())
+            if asked not in (None, saved):
                 run_options.refuse_other(name, given, {name: saved})
         return understand(recipe, RowsOfTasks())
     except (RecipeError, ReadError) as error:
@@ -177,6 +185,7 @@ def _resumed(
 
 def _show(recipe: "DataRecipe", manifests: dict[str, "Manifest"]) -> None:
     from keras_imp.evaluation.own_data import show
+    from keras_imp.evaluation.own_data.start import start_of
 
     console = Console()
     shown: list[Any] = []
@@ -186,6 +195,8 @@ def _show(recipe: "DataRecipe", manifests: dict[str, "Manifest"]) -> None:
             shown.append(manifest)
     console.print(show.recipe_table(recipe, manifests))
     typer.echo(show.sizes_of(recipe))
+    if start_of(recipe.encoder).has_weights:
+        typer.echo(f"The encoder starts from the weights of {recipe.encoder}.")
 
 
 def _run(

@@ -367,7 +367,7 @@ def test_what_is_wrong_with_examples_that_cannot_be_learned_is_told(tmp_path):
         ),
         (
             ("--data", "{folder}/esc", "--encoder", "imp_tiniest"),
-            "`encoder` must be one of",
+            "Did you mean 'imp_tiny'?",
         ),
         (("--overfit", "64"), "These options are for data of your own."),
         (("--recipe", "{folder}/none.toml"), "'--recipe'"),

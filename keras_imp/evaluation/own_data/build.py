@@ -5,14 +5,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from keras_imp._errors import message
 from keras_imp.data import Tokenizer
 from keras_imp.data.preprocessor import IMPPreprocessor
 from keras_imp.evaluation.own_data.recipe import DataRecipe, Sizes
 from keras_imp.evaluation.own_data.rows import TaskRows
 from keras_imp.evaluation.own_data.rules import MODALITIES
+from keras_imp.evaluation.own_data.start import start_of
 from keras_imp.evaluation.run_folder import RunError
 from keras_imp.models.imp_encoder import IMPEncoder
-from keras_imp.models.presets import PRESETS
 from keras_imp.models.waveforms import log_mel_arguments
 from keras_imp.tasks import Classification, Contrastive, Regression, Task
 from keras_imp.training.alternating_model import AlternatingModel
@@ -73,7 +74,15 @@ def _encoder(
     tokenizer: Tokenizer | None,
 ) -> IMPEncoder:
     modalities, sizes = modalities_of(tasks), recipe.sizes
-    config = PRESETS[recipe.encoder]["config"]
+    start = start_of(recipe.encoder)
+    start.check(sizes)
+    if start.has_weights:
+        encoder = IMPEncoder.from_preset(
+            recipe.encoder, modalities=modalities, dropout=recipe.dropout
+        )
+        _check_vocabulary(encoder, tokenizer)
+        return encoder
+    config = start.config
     options: dict[str, Any] = {}
     if sizes.patch is not None:
         options["patch_size"] = sizes.patch
@@ -94,6 +103,23 @@ def _encoder(
         dropout=recipe.dropout,
         **options,
     )
+
+
+def _check_vocabulary(encoder: IMPEncoder, tokenizer: Tokenizer | None) -> None:
+    """Raise if weights for token ids are of another tokenizer."""
+    if tokenizer is None:
+        return
+    if tokenizer.vocabulary_size != encoder.vocabulary_size:
+        raise ValueError(
+            message(
+                "The tokenizer must be the one that the encoder's weights were "
+                "trained with.",
+                "Save the encoder with its preprocessor, or name the file: "
+                "tokenizer.",
+                vocabulary_size=tokenizer.vocabulary_size,
+                vocabulary_size_of_the_encoder=encoder.vocabulary_size,
+            )
+        )
 
 
 def _buckets(

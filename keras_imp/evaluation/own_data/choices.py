@@ -18,7 +18,7 @@ from keras_imp.data.decoding import (
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.records.row_reader import FRAME_SECONDS
 from keras_imp.evaluation.own_data.recipe import DataRecipe, Sizes, TaskRecipe
-from keras_imp.models.presets import PRESETS
+from keras_imp.evaluation.own_data.start import start_of
 
 # Files that are opened, and texts that are counted, of each task.
 SAMPLED_FILES, SAMPLED_TEXTS = 16, 2000
@@ -32,6 +32,13 @@ ROOM = 1.5
 FRAMES, VIDEO_SECONDS = 8, 4.0
 AUDIO_SECONDS = 8.0
 TEXT_STEP, MOST_TEXT = 8, 64
+# Sizes that each modality needs.
+NEEDED = {
+    "image": ("image", "patch"),
+    "video": ("video", "video_stride", "patch"),
+    "audio": ("audio_seconds", "audio_patch"),
+    "text": ("text",),
+}
 # Token ids of a word of a caption, in the mean, of a small vocabulary.
 IDS_OF_WORD = 1.5
 
@@ -47,17 +54,27 @@ def choose_sizes(
 
     Returns:
         The recipe, with how each task cuts images and videos. What it says
-        stays.
+        stays. An encoder that starts from trained weights has the sizes that
+        these were trained with.
+
+    Raises:
+        RecipeError: If there is no such encoder, or it has other patches than
+            the recipe.
     """
-    config = PRESETS[recipe.encoder]["config"]
+    modalities = {
+        n for task in recipe.tasks.values() for n in task.inputs or ()
+    }
+    if _is_complete(recipe, modalities):
+        # Of a run that was started: what it started from may be gone.
+        return recipe
+    start = start_of(recipe.encoder)
+    start.check(recipe.sizes)
+    config = start.config
     patch = config.get("patch_size", (4, 16, 16))
     is_small = patch[1] < LARGE_PATCH
     samples = _Samples(recipe.tasks, manifests)
     chosen: dict[str, Any] = {}
     sides: dict[str, float] = {}
-    modalities = {
-        n for task in recipe.tasks.values() for n in task.inputs or ()
-    }
     if modalities & {"image", "video"}:
         chosen["patch"] = PATCH if is_small else tuple(patch)
     if "image" in modalities:
@@ -81,12 +98,25 @@ def choose_sizes(
     if "text" in modalities:
         chosen["text"] = _length(samples.texts())
     given = {k: v for k, v in dataclasses.asdict(recipe.sizes).items() if v}
-    sizes = Sizes(**{**chosen, **given})
+    trained = {k: v for k, v in start.sizes.items() if k in chosen}
+    sizes = Sizes(**{**chosen, **trained, **given})
     tasks = {
         name: _with_crop(task, sizes, sides)
         for name, task in recipe.tasks.items()
     }
     return dataclasses.replace(recipe, sizes=sizes, tasks=tasks)
+
+
+def _is_complete(recipe: DataRecipe, modalities: set[str]) -> bool:
+    """Whether nothing is left to be chosen."""
+    needed = {name for each in modalities for name in NEEDED[each]}
+    crops = [
+        task.crop
+        for task in recipe.tasks.values()
+        if {"image", "video"} & {*(task.inputs or ())}
+    ]
+    sizes = [getattr(recipe.sizes, name) for name in needed]
+    return bool(sizes) and None not in sizes + crops
 
 
 def _with_crop(

@@ -88,7 +88,8 @@ class DataRecipe:
 
     Attributes:
         tasks: Tasks of the one encoder, by name.
-        encoder: Preset of the encoder.
+        encoder: A size, such as `"imp_tiny"`; or trained weights to start
+            from: a preset with weights, or the folder of a preset or of a run.
         steps: Training steps over all tasks.
         seed: Seed of weights, splits, order and augmentation.
         learning_rate: Peak of the learning rate.
@@ -100,7 +101,8 @@ class DataRecipe:
         projection_dim: Width of the spaces of contrastive tasks.
         temperature: Initial temperature of contrastive losses.
         vocabulary_size: Ids of the tokenizer that is trained on the texts.
-        tokenizer: A `tokenizer.json` to use in its place.
+        tokenizer: A `tokenizer.json` to use in its place. Defaults to that of
+            trained weights.
         validation_fraction: Fraction of the groups that are held out where
             the data has no split.
         sizes: Sizes of images, videos, audio and texts.

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from keras_imp.data.reading.aliases import COLUMNS, MEDIA
 from keras_imp.data.records.row_reader import CROPS
-from keras_imp.models.presets import PRESETS
 
 KINDS = ("contrastive", "classification", "multi-label", "regression")
 MODALITIES = (*MEDIA, "text")
@@ -68,7 +67,7 @@ _RATE = Rule("a number in [0, 1)", lambda x: _is_number(x) and 0 <= x < 1)
 
 RULES = {
     # Of the run.
-    "encoder": _one_of(tuple(PRESETS)),
+    "encoder": _TEXT,
     "steps": _integer(1),
     "seed": _integer(0, MAX_SEED),
     "learning_rate": _POSITIVE,

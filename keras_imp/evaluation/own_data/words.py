@@ -12,6 +12,7 @@ from keras_imp.data.text import UNKNOWN
 from keras_imp.evaluation.own_data.choices import spread
 from keras_imp.evaluation.own_data.recipe import DataRecipe
 from keras_imp.evaluation.own_data.rows import Part, TaskRows
+from keras_imp.evaluation.own_data.start import start_of
 from keras_imp.evaluation.run_folder import RunError, load_tokenizer
 
 FILE = "tokenizer.json"
@@ -38,7 +39,7 @@ class Known(NamedTuple):
 def tokenizer_of(
     recipe: DataRecipe, tasks: Mapping[str, TaskRows], folder: Path
 ) -> Tokenizer | None:
-    """The tokenizer of a run: of the folder, of the recipe, or a new one.
+    """The tokenizer of a run: of its folder, its recipe, its encoder, or new.
 
     Args:
         recipe: For the length and the vocabulary.
@@ -57,8 +58,13 @@ def tokenizer_of(
     path = folder / FILE
     if path.exists():
         return load_tokenizer(path, recipe.sizes.text)
+    start = start_of(recipe.encoder)
     if recipe.tokenizer is not None:
         tokenizer = load_tokenizer(Path(recipe.tokenizer), recipe.sizes.text)
+    elif start.preprocessor is not None and start.preprocessor.tokenizer:
+        # Its ids are those that the weights know.
+        start.preprocessor.tokenizer.save(path)
+        tokenizer = load_tokenizer(path, recipe.sizes.text)
     else:
         texts = [x for rows in reading for x in texts_of(rows.train, TRAINED)]
         tokenizer = Tokenizer.train(

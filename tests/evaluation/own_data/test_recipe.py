@@ -89,7 +89,7 @@ def test_every_field_has_a_rule(tmp_path):
         ("tasks = 3", "`tasks` must be a table. Received: recipe="),
         ("steps = true", "`steps` must be an integer of at least 1."),
         ("learning_rate = nan", "`learning_rate` must be a number above 0."),
-        ("encoder = 'imp_tinny'", "`encoder` must be one of 'imp_tiny'"),
+        ("encoder = 3", "`encoder` must be a text"),
         ("steps = ", "A recipe must be a TOML file that can be read."),
         ("seed = 4294967296", "at most 4294967295"),
         (

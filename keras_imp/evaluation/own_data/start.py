@@ -1,0 +1,154 @@
+"""What the encoder of a run starts from: a size, or trained weights."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_imp._errors import message
+from keras_imp.data.preprocessor import IMPPreprocessor
+from keras_imp.data.reading.matching import nearest
+from keras_imp.evaluation.own_data.recipe import RecipeError, Sizes
+from keras_imp.models.presets import BUILT_IN_FOLDERS, PRESETS
+from keras_imp.models.presets.files import CONFIG_FILE, PREPROCESSOR_FILE
+from keras_imp.models.presets.finding import find_files
+
+# Of a run: its encoder, as a preset.
+OF_RUN = "encoder"
+
+
+class Start(NamedTuple):
+    """What an encoder starts from.
+
+    Attributes:
+        name: Name of a size or a preset, or the folder of a preset.
+        config: Arguments of the encoder that it says.
+        preprocessor: What made the inputs of its weights, if it says that.
+        has_weights: Whether it has weights, or is a size only.
+
+    Example:
+        >>> from keras_imp.evaluation.own_data.start import start_of
+        >>> start_of("imp_tiny").has_weights
+        False
+        >>> start_of("imp_tiny_playground").preprocessor.image
+        (32, 32)
+    """
+
+    name: str
+    config: dict[str, Any]
+    preprocessor: IMPPreprocessor | None
+    has_weights: bool
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Sizes that its weights were trained with, by name in `Sizes`."""
+        found: dict[str, Any] = {}
+        if self.preprocessor is not None:
+            for name in ("image", "video", "video_stride", "audio_seconds"):
+                found[name] = getattr(self.preprocessor, name)
+            tokenizer = self.preprocessor.tokenizer
+            found["text"] = tokenizer and tokenizer.length
+        if self.has_weights:
+            for name in ("patch", "audio_patch"):
+                found[name] = self._patch(name)
+        return {name: each for name, each in found.items() if each}
+
+    def check(self, sizes: Sizes) -> None:
+        """Raise if other patches are asked for than those of the weights.
+
+        Args:
+            sizes: What is asked for.
+
+        Raises:
+            RecipeError: If they are.
+        """
+        if not self.has_weights:
+            return
+        for name in ("patch", "audio_patch"):
+            given, own = getattr(sizes, name), self._patch(name)
+            if given is not None and own is not None and given != own:
+                raise RecipeError(
+                    message(
+                        f"`sizes.{name}` must be that of the encoder's "
+                        f"weights, {list(own)}.",
+                        "Leave it out.",
+                        value=list(given),
+                        encoder=self.name,
+                    )
+                )
+
+    def _patch(self, name: str) -> tuple[int, ...] | None:
+        value = self.config.get(
+            {"patch": "patch_size", "audio_patch": "audio_patch_size"}[name]
+        )
+        return None if value is None else tuple(value)
+
+
+def start_of(encoder: str) -> Start:
+    """Look up what an encoder starts from.
+
+    Args:
+        encoder: What `resolve` returned.
+
+    Returns:
+        What is known of it.
+
+    Raises:
+        RecipeError: If there is none, or it cannot be read.
+    """
+    if encoder in PRESETS:
+        return Start(encoder, PRESETS[encoder]["config"], None, False)
+    try:
+        files = find_files(encoder)
+        files.need(CONFIG_FILE, "It must be the preset of an encoder.")
+        preprocessor = None
+        if files.get(PREPROCESSOR_FILE) is not None:
+            preprocessor = IMPPreprocessor.from_preset(encoder)
+        config = files.read_arguments(CONFIG_FILE)
+    except (ValueError, OSError) as error:
+        raise _refused(encoder, str(error)) from error
+    return Start(encoder, config, preprocessor, True)
+
+
+def resolve(encoder: str, folder: Path) -> str:
+    """The full name of what an encoder starts from.
+
+    Args:
+        encoder: A size, the name or the address of a preset, the folder of a
+            preset, or that of a run of `keras-imp train`.
+        folder: Where relative paths start.
+
+    Returns:
+        The name, or the absolute path of the preset's folder.
+
+    Raises:
+        RecipeError: If there is none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_imp.evaluation.own_data.start import resolve
+        >>> resolve("imp_tiny", Path("."))
+        'imp_tiny'
+    """
+    if encoder in PRESETS:
+        return encoder
+    place = folder / Path(encoder).expanduser()
+    if place.is_dir():
+        of_run = place / OF_RUN
+        is_run = (of_run / CONFIG_FILE).is_file()
+        return str((of_run if is_run else place).resolve())
+    try:
+        find_files(encoder)
+    except (ValueError, OSError) as error:
+        hint = nearest(encoder, [*PRESETS, *BUILT_IN_FOLDERS])
+        raise _refused(encoder, hint) from error
+    return encoder
+
+
+def _refused(encoder: str, why: str) -> RecipeError:
+    return RecipeError(
+        message(
+            "`encoder` must be a size such as 'imp_tiny', a preset with "
+            "weights, or the folder of a preset or of a run.",
+            why,
+            encoder=encoder,
+        )
+    )

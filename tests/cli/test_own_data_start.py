@@ -1,0 +1,109 @@
+"""Runs on own data whose encoder starts from trained weights."""
+
+import tomllib
+
+import keras
+import numpy as np
+import pytest
+
+import keras_imp
+from keras_imp.evaluation.own_data.inference import RowsOfTasks, add_paths
+from keras_imp.evaluation.own_data.recipe import DataRecipe
+from keras_imp.evaluation.own_data.run import OwnDataRun, understand
+from tests.helpers import own_files
+from tests.helpers.own_data_command import refused, results_of, trained
+
+PRESET = "imp_tiny_playground"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return own_files.captions(tmp_path_factory.mktemp("start") / "photos")
+
+
+@pytest.fixture(scope="module")
+def first(photos, tmp_path_factory):
+    """A run from random weights."""
+    folder = tmp_path_factory.mktemp("start") / "first"
+    trained("--data", photos, "--steps", 2, "--seed", 3, "--out", folder)
+    return folder
+
+
+def weights_of(encoder):
+    return {weight.path: np.asarray(weight) for weight in encoder.weights}
+
+
+def test_the_weights_and_the_sizes_are_those_of_the_preset(photos, tmp_path):
+    rows_of = RowsOfTasks()
+    recipe = add_paths(DataRecipe(encoder=PRESET), [photos], {}, rows_of)
+    recipe, manifests = understand(recipe, rows_of)
+    assert recipe.sizes.image == (32, 32)
+    assert recipe.sizes.patch == (4, 8, 8)
+    assert recipe.sizes.text == 12
+    run = OwnDataRun(tmp_path, recipe, manifests)
+    preset = keras_imp.IMPEncoder.from_preset(
+        PRESET, modalities=("image", "text")
+    )
+    expected = weights_of(preset)
+    found = weights_of(run.model.encoder)
+    assert found.keys() == expected.keys()
+    for path, value in expected.items():
+        np.testing.assert_array_equal(found[path], value)
+    words = keras_imp.IMPPreprocessor.from_preset(PRESET).tokenizer
+    texts = ["a red circle", "one square that is blue"]
+    np.testing.assert_array_equal(run.tokenizer(texts), words(texts))
+
+
+def test_a_run_starts_from_the_encoder_of_another(first, photos, tmp_path):
+    second = tmp_path / "second"
+    options = ("--steps", 2, "--out", second, "--encoder", first)
+    result = trained("--data", photos, *options)
+    said = " ".join(result.output.split())
+    assert "The encoder starts from the weights of" in said
+    written = tomllib.loads((second / "recipe.toml").read_text())
+    assert written["encoder"] == str((first / "encoder").resolve())
+    assert (second / "tokenizer.json").read_text() == (
+        first / "tokenizer.json"
+    ).read_text()
+    assert results_of(second)["rows"]
+    model = keras.models.load_model(second / "model.keras")
+    start = keras_imp.IMPEncoder.from_preset(first / "encoder")
+    # Two steps at a low rate move weights a little; others are far away.
+    near = [
+        np.abs(a - b).max() < 0.05
+        for a, b in zip(
+            weights_of(start).values(), weights_of(model.encoder).values()
+        )
+    ]
+    assert np.mean(near) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            "encoder = 'imp_tiny_playgrund'",
+            "Did you mean 'imp_tiny_playground'",
+        ),
+        ("encoder = 'nowhere'", "`encoder` must be a size such as 'imp_tiny'"),
+        (
+            f"encoder = '{PRESET}'\n[sizes]\npatch = [4, 4, 4]",
+            "`sizes.patch` must be that of the encoder's weights, [4, 8, 8].",
+        ),
+    ],
+    ids=["nearest", "nothing", "patch"],
+)
+def test_what_does_not_fit_is_refused(photos, tmp_path, lines, told):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"{lines}\n[tasks.a]\ndata = '{photos}'\n")
+    text = refused(2, "--recipe", recipe, "--out", tmp_path / "run")
+    assert told in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_modality_without_weights_is_refused(first, tmp_path):
+    data = own_files.esc_50(tmp_path / "esc")
+    options = ("--encoder", first, "--out", tmp_path / "run")
+    text = refused(1, "--data", data, *options)
+    assert "The recipe cannot be followed." in text
+    assert "audio" in text
