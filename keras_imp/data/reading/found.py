@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_imp.data import paths
 from keras_imp.data.manifest.columns import (
     Lists,
     ListsBuilder,
@@ -18,7 +19,7 @@ from keras_imp.data.manifest.columns import (
 from keras_imp.data.manifest.media import Embedded
 from keras_imp.data.manifest.origins import Origins
 from keras_imp.data.reading.aliases import LISTS, NUMBERS
-from keras_imp.data.reading.errors import ReadError
+from keras_imp.data.reading.errors import SHOWN, ReadError
 
 
 @dataclass
@@ -223,6 +224,31 @@ def join(founds: Sequence[Found], layout: str) -> Found:
     folders = {part.folder for part in founds}
     folder = folders.pop() if len(folders) == 1 else None
     return Found(layout, columns, named, notes, _origins(founds), folder)
+
+
+def unused_splits(splits: Mapping[str, str | None]) -> list[str]:
+    """What to say if only some files of a data set are named for splits.
+
+    Args:
+        splits: Split by file; None where its name says none.
+
+    Returns:
+        A sentence, or none if all files or no files are named for splits.
+
+    Example:
+        >>> from keras_imp.data.reading.found import unused_splits
+        >>> unused_splits({"train.tar": "train", "test.tar": "test"})
+        []
+        >>> len(unused_splits({"train.tar": "train", "more.tar": None}))
+        1
+    """
+    without = [paths.shown(file) for file in splits if splits[file] is None]
+    if len(without) in (0, len(splits)):
+        return []
+    return [
+        "Splits in names of files are not used, since these name none: "
+        f"{', '.join(map(repr, without[:SHOWN]))}."
+    ]
 
 
 def _joined(name: str, founds: Sequence[Found]) -> Any:

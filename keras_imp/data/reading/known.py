@@ -12,7 +12,7 @@ from keras_imp.data.reading.delimited import Options, read_delimited
 from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.flickr import TOKENS, read_flickr8k
 from keras_imp.data.reading.folder import has_media, read_files
-from keras_imp.data.reading.found import Found
+from keras_imp.data.reading.found import Found, unused_splits
 from keras_imp.data.reading.found import join as join_parts
 from keras_imp.data.reading.hugging_face import is_saved, read_saved
 from keras_imp.data.reading.scan import files_in, folders_in, join
@@ -24,8 +24,9 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 METADATA = tuple(f"metadata{suffix}" for suffix in TABLES)
 ESC50 = "meta/esc50.csv"
 _COCO = re.compile(r"captions_(\w+)\.json")
-# A split, and maybe the number of a shard: "train-00000-of-00002".
-_NAMED = re.compile(r"([A-Za-z]+)(?:[-_.]?\d+(?:-of-\d+)?)?")
+# A split, and maybe the number of a shard: "train-00000-of-00002". Behind it,
+# `push_to_hub` of `datasets` writes a hash.
+_NAMED = re.compile(r"([A-Za-z]+)(?:[-_.]?\d+(?:-of-\d+(?:-[0-9a-f]+)?)?)?")
 
 Reader = Callable[[Path, Options], Found]
 
@@ -88,11 +89,17 @@ def _sharded(
     root: paths.Root, files: Sequence[str], options: Options, read_file: Reader
 ) -> Found | None:
     """Archives, Parquet files and TFRecords: all that there are."""
-    if archives := _shards(root, files, ".tar"):
-        found = [root.root / part.path for part in archives]
-        return read_tar(found, options, [part.split for part in archives])
-    if parts := _shards(root, files, ".parquet"):
-        return _read_parts(root, parts, options, read_file)
+    for suffix, read_shards in (
+        (".tar", _read_archives),
+        (".parquet", _read_parts),
+    ):
+        if parts := _shards(root, files, suffix):
+            notes = unused_splits({part.path: part.split for part in parts})
+            if notes:
+                parts = [part._replace(split=None) for part in parts]
+            found = read_shards(root, parts, options, read_file)
+            found.notes += notes if "split" not in found.columns else []
+            return found
     if (version := prepared_in(root)) is not None:
         return read_prepared(root, version, options)
     if shards := shards_of(root.root, files):
@@ -172,9 +179,6 @@ def _shards(root: paths.Root, files: Sequence[str], suffix: str) -> list[Part]:
                 for name in files_in(root, folder)
                 if name.endswith(suffix)
             ]
-    # One file alone that is named for no split is a table as any other.
-    if not all(part.split for part in parts):
-        parts = [part._replace(split=None) for part in parts]
     return parts
 
 
@@ -202,6 +206,14 @@ def _tables(
         found = read_files(root, options)
         found.notes.append(f"Not read: {names[0]!r}, for {error}")
         return found
+
+
+def _read_archives(
+    root: paths.Root, parts: Sequence[Part], options: Options, _: Reader
+) -> Found:
+    """Archives as one, with their splits."""
+    archives = [root.root / part.path for part in parts]
+    return read_tar(archives, options, [part.split for part in parts])
 
 
 def _read_parts(

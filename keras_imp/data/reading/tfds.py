@@ -45,16 +45,14 @@ def shards_of(folder: Path, names: Sequence[str]) -> list[Shard]:
         names: Names of files in it.
 
     Returns:
-        The files; no splits if one of them says none.
+        The files.
     """
     shards = []
     for name in filter(is_tfrecord, names):
         match = _NAME.fullmatch(name)
         split = split_named(match["split"]) if match else None
         shards.append(Shard(folder / name, split))
-    if all(shard.split for shard in shards):
-        return shards
-    return [Shard(shard.path) for shard in shards]
+    return shards
 
 
 def prepared_in(root: paths.Root) -> str | None:

@@ -21,7 +21,7 @@ from keras_imp.data.manifest.origins import Origins
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.data.reading.delimited import Options, empty, unused_note
 from keras_imp.data.reading.errors import ReadError
-from keras_imp.data.reading.found import Found, RowsBuilder
+from keras_imp.data.reading.found import Found, RowsBuilder, unused_splits
 from keras_imp.data.reading.matching import match
 from keras_imp.data.reading.protobuf import (
     Span,
@@ -85,17 +85,20 @@ def read_tfrecords(
     found = match(list(names), lambda name: [], options.wanted, place)
     columns, origins = _collect(reader, found.columns, classes or {}, options)
     named = {c: ", ".join(map(repr, n)) for c, n in found.columns.items()}
-    if "split" not in columns and all(shard.split for shard in shards):
-        columns["split"] = Strings.of(
-            shards[int(number)].split for number in origins[1]
-        )
-        named["split"] = "name of the file"
+    notes = unused_note(found.unused)
+    if "split" not in columns:
+        notes += unused_splits({s.path.name: s.split for s in shards})
+        if all(shard.split for shard in shards):
+            columns["split"] = Strings.of(
+                shards[int(number)].split for number in origins[1]
+            )
+            named["split"] = "name of the file"
     files = [shard.path for shard in shards]
     return Found(
         layout if len(files) == 1 else f"{layout}, {len(files)} files",
         columns,
         named,
-        unused_note(found.unused),
+        notes,
         Origins(files, origins[0], "record", origins[1]),
         folder="",
     )

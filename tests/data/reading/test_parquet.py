@@ -111,6 +111,40 @@ def test_shards_named_for_splits_are_one_data_set(tmp_path, folder):
     assert validation.source(0, "image") == png("white")
 
 
+def test_shards_that_were_pushed_with_a_hash_in_the_name_have_splits(tmp_path):
+    for split, digest in (
+        ("train", "a09b74b3ef9c3b56"),
+        ("test", "0123456789abcdef"),
+    ):
+        name = f"data/{split}-00000-of-00001-{digest}.parquet"
+        store(tmp_path / name, {"text": [split]})
+    manifest = read(tmp_path)
+    assert list(manifest.column("split")) == ["test", "train"]
+    assert list(manifest.column("text")) == ["test", "train"]
+
+
+def test_a_shard_that_is_named_for_no_split_is_in_the_notes(tmp_path):
+    for name in ("extra", "test", "train"):
+        store(tmp_path / f"{name}.parquet", {"text": [name]})
+    manifest = read(tmp_path)
+    assert manifest.columns == ("text",)
+    assert manifest.summary().notes == [
+        "Splits in names of files are not used, since these name none: "
+        "'extra.parquet'."
+    ]
+
+
+def test_shards_that_have_a_column_of_splits_need_none_in_their_names(
+    tmp_path,
+):
+    for name in ("extra", "train"):
+        columns = {"text": [name], "split": ["test"]}
+        store(tmp_path / f"{name}.parquet", columns)
+    manifest = read(tmp_path)
+    assert list(manifest.column("split")) == ["test", "test"]
+    assert manifest.summary().notes == []
+
+
 @pytest.mark.parametrize("keep", [0, 10, 300])
 def test_a_cut_file_is_refused(tmp_path, keep):
     path = store(tmp_path / "t.parquet", {"text": ["a"] * 99})

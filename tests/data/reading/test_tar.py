@@ -72,6 +72,16 @@ def test_shards_in_folders_of_splits_have_those(tmp_path):
     assert list(read(tmp_path).values("split")) == ["test", "train"]
 
 
+def test_an_archive_that_is_named_for_no_split_is_in_the_notes(shards):
+    pack(shards / "extra.tar", sample(4))
+    manifest = read(shards)
+    assert "split" not in manifest.columns
+    assert manifest.summary().notes == [
+        "Splits in names of files are not used, since these name none: "
+        "'extra.tar'."
+    ]
+
+
 def test_json_gives_columns_and_texts_come_first(tmp_path):
     values = {"caption": "from json", "key": 7, "speaker": 12}
     path = pack(

@@ -77,6 +77,17 @@ def test_shards_are_one_data_set_with_splits(tmp_path):
     assert str(taken.where(1)).endswith("00001-of-00002, record 1")
 
 
+def test_a_shard_that_is_named_for_no_split_is_in_the_notes(tmp_path):
+    store(tmp_path / "extra.tfrecord", rows("red"))
+    store(tmp_path / "train.tfrecord", rows("blue"))
+    manifest = read(tmp_path)
+    assert "split" not in manifest.columns
+    assert manifest.summary().notes == [
+        "Splits in names of files are not used, since these name none: "
+        "'extra.tfrecord'."
+    ]
+
+
 @pytest.mark.parametrize("folder", ["", "1.0.0", "variant/1.0.0"])
 def test_a_prepared_data_set_has_names_of_classes(tmp_path, folder):
     here = tmp_path / folder
