@@ -17,7 +17,7 @@ from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest.columns import StringsBuilder
 from keras_imp.data.manifest.media import Embedded
 from keras_imp.data.manifest.origins import Origins
-from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.data.reading.aliases import MEDIA, canonical, kind_of
 from keras_imp.data.reading.delimited import Options, empty, unused_note
 from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.found import Found, RowsBuilder
@@ -25,6 +25,12 @@ from keras_imp.data.reading.matching import match
 
 # Rows that are looked at before the columns are chosen.
 SAMPLE = 200
+# Rows that are read at a time.
+BATCH = 4096
+# Parts of names of columns that hold names of files.
+_NAMES = ("file", "path", "name")
+# Bytes of the longest name of a file.
+_LONGEST_NAME = 4096
 
 
 class Rows(Protocol):
@@ -32,8 +38,12 @@ class Rows(Protocol):
 
     schema: Any
 
-    def batches(self, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
-        """Values of some columns, batch by batch."""
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, columns: list[str], size: int = BATCH
+    ) -> Iterator[dict[str, list[Any]]]:
+        """Values of some columns, batch by batch of up to `size` rows."""
 
     def value(self, row: int, column: str) -> Any:
         """One value."""
@@ -53,15 +63,16 @@ def read_rows(rows: Rows, path: Path, options: Options, layout: str) -> Found:
 
     Raises:
         ReadError: If it has no rows, its columns are not known, or values are
-            of the wrong kind.
+            of the wrong kind or not in the encoding.
     """
     names = list(rows.schema.names)
     stored = {name: _bytes_in(rows.schema.field(name)) for name in names}
-    first = next(rows.batches([n for n in names if stored[n] is None]), {})
+    looked_at = [n for n in names if stored[n] is None or _may_name(n, stored)]
+    first = next(rows.batches(looked_at, SAMPLE), {})
 
     def sample(name: str) -> list[str]:
-        values = first.get(name, [])[:SAMPLE]
-        return [value for value in values if isinstance(value, str)]
+        values = map(_short_text, first.get(name, []))
+        return [value for value in values if value is not None]
 
     found = match(names, sample, options.wanted, str(path))
     chosen = found.columns
@@ -69,6 +80,8 @@ def read_rows(rows: Rows, path: Path, options: Options, layout: str) -> Found:
         column: name[0]
         for column, name in chosen.items()
         if column in MEDIA and stored[name[0]] is not None
+        # Bytes may be the names of files, without the mark of UTF-8.
+        if not any(kind_of(value) in MEDIA for value in sample(name[0]))
     }
     columns = _columns(rows, chosen, embedded, stored, path, options)
     return Found(
@@ -95,13 +108,16 @@ def _columns(
     )
     names_of_files = {column: StringsBuilder() for column in embedded}
     classes = _class_names(rows.schema)
-    for batch in rows.batches(_read_columns(chosen, stored)):
-        for row in _dicts(batch):
-            number = len(builder) + 1
-            values = _row(row, chosen, classes)
-            for column, name in embedded.items():
-                names_of_files[column].append(_shown_name(row, name, number))
-            builder.append(values, number, path)
+    encoding = options.encoding or "utf-8"
+    for row in _dicts(rows, _read_columns(chosen, stored, embedded)):
+        number = len(builder) + 1
+        try:
+            values = _row(row, chosen, classes, encoding)
+        except UnicodeDecodeError as error:
+            raise _undecodable(path, number, encoding, error) from error
+        for column, name in embedded.items():
+            names_of_files[column].append(_shown_name(row, name, number))
+        builder.append(values, number, path)
     if not len(builder):
         raise empty(path)
     columns, numbers = builder.finish()
@@ -130,42 +146,75 @@ def _bytes_in(field: Any) -> str | None:
     return None
 
 
+def _may_name(name: str, stored: Mapping[str, str | None]) -> bool:
+    """Whether a column of bytes may hold names of files, by its own name.
+
+    Others are not looked at: to read one of images takes long.
+    """
+    return stored[name] == "" and any(
+        part in canonical(name) for part in _NAMES
+    )
+
+
+def _short_text(value: Any) -> str | None:
+    """A value as text, if it may be the name of a file."""
+    if isinstance(value, bytes) and len(value) <= _LONGEST_NAME:
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else None
+
+
 def _read_columns(
-    chosen: Mapping[str, tuple[str, ...]], stored: Mapping[str, str | None]
+    chosen: Mapping[str, tuple[str, ...]],
+    stored: Mapping[str, str | None],
+    embedded: Mapping[str, str],
 ) -> list[str]:
     """Columns to go through: of files only the paths, not the bytes."""
     names = [name for group in chosen.values() for name in group]
     return [
         f"{name}.path" if stored[name] == "bytes" else name
         for name in names
-        if stored[name] != ""
+        if stored[name] != "" or name not in embedded.values()
     ]
 
 
-def _dicts(batch: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    names = list(batch)
-    for values in zip(*batch.values()):
-        yield dict(zip(names, values))
+def _dicts(rows: Rows, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Rows with some columns, or with none if there is nothing to go through.
+
+    Batches without columns would not say how many rows they have.
+    """
+    if not columns:
+        yield from ({} for _ in range(len(rows)))
+        return
+    for batch in rows.batches(columns):
+        for values in zip(*batch.values()):
+            yield dict(zip(batch, values))
 
 
 def _row(
     row: Mapping[str, Any],
     chosen: Mapping[str, tuple[str, ...]],
     classes: Mapping[str, list[str]],
+    encoding: str,
 ) -> dict[str, Any]:
     found = {}
     for column, names in chosen.items():
-        values = [_named(row.get(n), classes.get(n)) for n in names]
+        values = [_value(row.get(n), classes.get(n), encoding) for n in names]
         found[column] = values[0] if len(names) == 1 else values
     return found
 
 
-def _named(value: Any, classes: list[str] | None) -> Any:
-    """Names of classes for their numbers; -1 stands for no label."""
+def _value(value: Any, classes: list[str] | None, encoding: str) -> Any:
+    """Names of classes for their numbers, texts for bytes.
+
+    -1 stands for no label. Bytes are texts that some programs write without
+    the mark of UTF-8, such as Hive and Impala.
+    """
+    if isinstance(value, list):
+        return [_value(each, classes, encoding) for each in value]
+    if isinstance(value, bytes):
+        return value.decode(encoding)
     if classes is None or value is None:
         return value
-    if isinstance(value, list):
-        return [_named(each, classes) for each in value]
     return classes[value] if 0 <= value < len(classes) else None
 
 
@@ -205,6 +254,19 @@ def _reader(rows: Rows, name: str, path: Path) -> Callable[[int], bytes]:
         return data
 
     return read
+
+
+def _undecodable(
+    path: Path, row: int, encoding: str, error: UnicodeDecodeError
+) -> ReadError:
+    return ReadError(
+        "encoding",
+        f"Texts of the table must be in {encoding.upper()}.",
+        "Name their encoding, as in encoding='latin-1', or save them as UTF-8.",
+        path=paths.shown(path),
+        row=row,
+        byte=hex(error.object[error.start]),
+    )
 
 
 def open_arrow(call: Callable[[], Any], path: Path, *errors: type) -> Any:

@@ -13,7 +13,7 @@ from keras_imp._optional import require
 from keras_imp.data import paths
 from keras_imp.data.manifest.columns import Strings
 from keras_imp.data.reading.aliases import split_named
-from keras_imp.data.reading.arrow import lists, open_arrow, read_rows
+from keras_imp.data.reading.arrow import BATCH, lists, open_arrow, read_rows
 from keras_imp.data.reading.delimited import Options
 from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.found import Found, join
@@ -94,7 +94,12 @@ class _Mapped:
         self._table = library.concat_tables(tables)
         self.schema = self._table.schema
 
-    def batches(self, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def batches(
+        self, columns: list[str], size: int = BATCH
+    ) -> Iterator[dict[str, list[Any]]]:
         # "image.path" is the part of a column that holds no bytes.
         plain = [name.removesuffix(".path") for name in columns]
         paths_only = {
@@ -106,7 +111,7 @@ class _Mapped:
         for name in paths_only:
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, _paths(table.column(name)))
-        yield from lists(table.to_batches(max_chunksize=4096))
+        yield from lists(table.to_batches(max_chunksize=size))
 
     def value(self, row: int, column: str) -> Any:
         return self._table.column(column)[row].as_py()

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_imp._optional import require
-from keras_imp.data.reading.arrow import lists, open_arrow, read_rows
+from keras_imp.data.reading.arrow import BATCH, lists, open_arrow, read_rows
 from keras_imp.data.reading.delimited import Options
 from keras_imp.data.reading.found import Found
 
-BATCH = 4096
 # Groups of rows that are kept in memory for the next reads.
 KEPT = 4
 
@@ -57,8 +56,13 @@ class _Parquet:
         # Reading is not safe from several threads.
         self._lock = threading.Lock()
 
-    def batches(self, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
-        batches = self._file.iter_batches(BATCH, columns=columns)
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def batches(
+        self, columns: list[str], size: int = BATCH
+    ) -> Iterator[dict[str, list[Any]]]:
+        batches = self._file.iter_batches(size, columns=columns)
         while True:
             batch = open_arrow(lambda: next(batches, None), self._path, OSError)
             if batch is None:

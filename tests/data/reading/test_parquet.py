@@ -83,6 +83,74 @@ def test_a_column_of_plain_bytes_has_rows_for_names(tmp_path):
     assert error.value.reason == "empty"
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_texts_without_the_mark_of_utf_8_are_read(tmp_path, kind):
+    path = store(
+        tmp_path / "t.parquet",
+        {
+            "image": [png("red"), png("blue")],
+            "text": pa.array(["naïve ☃".encode(), None], kind),
+            "label": pa.array([b"cat", b"dog"], kind),
+            "group": pa.array([b"a", b"b"], kind),
+            "split": pa.array([b"train", b"val"], kind),
+        },
+    )
+    manifest = read(path)
+    assert manifest.row(0) == {
+        "image": "row 1",
+        "text": "naïve ☃",
+        "label": "cat",
+        "group": "a",
+        "split": "train",
+    }
+    assert manifest.row(1)["text"] is None
+    assert manifest.row(1)["split"] == "validation"
+    assert manifest.source(1, "image") == png("blue")
+
+
+def test_several_captions_may_lack_the_mark_of_utf_8(tmp_path):
+    columns = {"captions": pa.array([[b"one", b"two"], []])}
+    manifest = read(store(tmp_path / "t.parquet", columns))
+    assert list(manifest.column("text")) == [("one", "two"), None]
+
+
+@pytest.mark.parametrize("name", ["path", "file_name", "image_path"])
+def test_names_of_files_may_lack_the_mark_of_utf_8(tmp_path, name):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    columns = {name: [b"a.jpg", b"b.jpg"], "text": [b"one", b"two"]}
+    manifest = read(store(tmp_path / "t.parquet", columns))
+    assert manifest.row(0) == {"image": "a.jpg", "text": "one"}
+    assert manifest.source(1, "image") == tmp_path / "b.jpg"
+
+
+def test_a_text_without_the_mark_that_is_no_utf_8_is_named(tmp_path):
+    columns = {"text": [b"one", "café".encode("latin-1")]}
+    path = store(tmp_path / "t.parquet", columns)
+    with pytest.raises(ReadError) as error:
+        read(path)
+    assert error.value.reason == "encoding"
+    assert str(error.value) == (
+        "Texts of the table must be in UTF-8. "
+        f"Received: path={str(path)!r}, row=2, byte='0xe9'. "
+        "Name their encoding, as in encoding='latin-1', or save them as UTF-8."
+    )
+    named = read(path, encoding="latin-1")
+    assert list(named.column("text")) == ["one", "café"]
+
+
+def test_a_table_of_bytes_alone_has_rows(tmp_path):
+    path = store(tmp_path / "t.parquet", {"image": [png(c) for c in COLORS]})
+    manifest = read(path)
+    assert list(manifest.column("image")) == [f"row {n}" for n in (1, 2, 3, 4)]
+    assert manifest.source(3, "image") == png("white")
+
+
+def test_a_table_of_bytes_alone_that_is_empty_is_refused(tmp_path):
+    path = store(tmp_path / "t.parquet", {"image": pa.array([], pa.binary())})
+    with pytest.raises(ReadError, match="must have rows"):
+        read(path)
+
+
 def test_a_row_without_a_pair_has_no_image(tmp_path):
     columns = {"image": [*images()[:1], None], "text": ["a", "b"]}
     manifest = read(store(tmp_path / "t.parquet", columns))
@@ -209,6 +277,15 @@ def test_a_saved_data_set_is_mapped_and_read_by_row(tmp_path):
     assert list(manifest.column("label")) == ["dog", "cat", "dog", "cat"]
     for row in (3, 0, 2, 1):
         assert manifest.source(row, "image") == png(COLORS[row])
+
+
+def test_a_saved_data_set_may_have_bytes_alone_or_texts_without_a_mark(
+    tmp_path,
+):
+    save_to_disk(tmp_path / "a", {"image": [png(c) for c in COLORS]}, chunks=2)
+    assert read(tmp_path / "a").source(3, "image") == png("white")
+    save_to_disk(tmp_path / "b", {"text": [b"one", b"two"]})
+    assert list(read(tmp_path / "b").column("text")) == ["one", "two"]
 
 
 def test_a_saved_dictionary_has_splits(tmp_path):
