@@ -1,13 +1,13 @@
 """From values or a reader's columns to the checked columns of a manifest."""
 
-import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_imp.data import paths
 from keras_imp.data.manifest.columns import Strings
+from keras_imp.data.manifest.folders import find_folders
 from keras_imp.data.manifest.media import OUTSIDE, Files, Members
 from keras_imp.data.manifest.origins import Where
 from keras_imp.data.reading.aliases import (
@@ -16,17 +16,12 @@ from keras_imp.data.reading.aliases import (
     MEDIA,
     split_named,
 )
-from keras_imp.data.reading.errors import ReadError, unreadable
+from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.found import Found, RowsBuilder
 from keras_imp.data.reading.matching import nearest
 
 if TYPE_CHECKING:
     from keras_imp.data.manifest.manifest import Manifest
-
-# Names that are looked for in several folders, before one is chosen.
-TRIED = 50
-# Folders that are tried.
-FOLDERS = 200
 
 
 def from_values(columns: Mapping[str, Sequence[Any]]) -> Found:
@@ -86,15 +81,12 @@ def with_files(
         Columns by name.
     """
     _name_splits(found)
-    columns = dict(found.columns)
-    names = [name for name in MEDIA if isinstance(columns.get(name), Strings)]
+    names = [
+        name for name in MEDIA if isinstance(found.columns.get(name), Strings)
+    ]
     if names and found.folder is None:
-        found.folder = _folder(root, [columns[name] for name in names])
-        if found.folder:
-            found.notes.append(
-                f"Files are in the folder {found.folder!r}, so their names "
-                "are read from there."
-            )
+        find_folders(found, root, names)
+    columns = dict(found.columns)
     prefix = f"{found.folder}/" if found.folder else ""
     folder = paths.Root(root, links)
     for name in names:
@@ -156,40 +148,3 @@ def where_file_is(manifest: "Manifest", row: int) -> Where:
         if isinstance(column, Files):
             return Where(column.root.root / column.path_of(row))
     return Where(manifest.root, "row", row + 1)
-
-
-def _folder(root: Path, columns: Sequence[Strings]) -> str:
-    """The folder that has most of the first files: the root, or one in it."""
-    names = [
-        name.replace("\\", "/")
-        for column in columns
-        for name in itertools.islice(column.values(), TRIED)
-    ]
-    # Others are refused later; here they would be looked for elsewhere.
-    names = [
-        name
-        for name in names
-        if "\0" not in name and ".." not in name and not name.startswith("/")
-    ]
-
-    def hits(folder: str) -> int:
-        # Not `Path.is_file`, which raises where permission is missing: that is
-        # for the row to say.
-        return sum(os.path.isfile(root / folder / name) for name in names)  # noqa: PTH113
-
-    best = max(["", *_folders_in(root)], key=hits)
-    return best if hits(best) > hits("") else ""
-
-
-def _folders_in(root: Path) -> Iterable[str]:
-    try:
-        with os.scandir(root) as entries:
-            names = sorted(
-                entry.name
-                for entry in entries
-                if entry.is_dir(follow_symlinks=False)
-                and not paths.is_hidden(entry.name)
-            )
-    except OSError as error:
-        raise unreadable(root, error) from error
-    return names[:FOLDERS]

@@ -85,6 +85,13 @@ class Origins:
     def __len__(self) -> int:
         return len(self._numbers)
 
+    @property
+    def tables(self) -> np.ndarray:
+        """Index of each row's table in `files`, int32, shape `(rows,)`."""
+        if self._file is None:
+            return np.zeros(len(self), "int32")
+        return self._file
+
     def take(self, rows: Sequence[int] | np.ndarray) -> "Origins":
         """The same of these rows."""
         rows = np.asarray(rows, "int64")

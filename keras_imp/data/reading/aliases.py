@@ -1,5 +1,7 @@
 """Names that people give to columns, splits and files: the one table."""
 
+import re
+
 # The columns of a manifest, in the order in which they are shown.
 COLUMNS = (
     "image",
@@ -210,6 +212,10 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "label": (".cls",),
 }
 
+# A split, and maybe the number of a shard: "train-00000-of-00002". Behind it,
+# `push_to_hub` of `datasets` writes a hash.
+_NAMED = re.compile(r"([A-Za-z]+)(?:[-_.]?\d+(?:-of-\d+(?:-[0-9a-f]+)?)?)?")
+
 
 def canonical(name: str) -> str:
     """A name as it is compared.
@@ -231,6 +237,18 @@ def split_named(name: str) -> str | None:
         ('validation', None)
     """
     return _SPLIT_OF.get(name.strip().lower())
+
+
+def split_of(name: str) -> str | None:
+    """The split that the name of a file or of a shard says.
+
+    Example:
+        >>> from keras_imp.data.reading.aliases import split_of
+        >>> split_of("train-00000-of-00002.parquet"), split_of("trainers.csv")
+        ('train', None)
+    """
+    match = _NAMED.fullmatch(name.partition(".")[0])
+    return split_named(match[1]) if match else None
 
 
 def kind_of(name: str) -> str | None:

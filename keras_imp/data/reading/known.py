@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from keras_imp.data import paths
 from keras_imp.data.manifest.columns import Strings
-from keras_imp.data.reading.aliases import MEDIA, split_named
+from keras_imp.data.reading.aliases import MEDIA, split_named, split_of
 from keras_imp.data.reading.delimited import Options, read_delimited
 from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.flickr import TOKENS, read_flickr8k
@@ -24,9 +24,6 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 METADATA = tuple(f"metadata{suffix}" for suffix in TABLES)
 ESC50 = "meta/esc50.csv"
 _COCO = re.compile(r"captions_(\w+)\.json")
-# A split, and maybe the number of a shard: "train-00000-of-00002". Behind it,
-# `push_to_hub` of `datasets` writes a hash.
-_NAMED = re.compile(r"([A-Za-z]+)(?:[-_.]?\d+(?:-of-\d+(?:-[0-9a-f]+)?)?)?")
 
 Reader = Callable[[Path, Options], Found]
 
@@ -105,18 +102,6 @@ def _sharded(
     if shards := shards_of(root.root, files):
         return read_tfrecords(shards, options)
     return None
-
-
-def split_of(name: str) -> str | None:
-    """The split that the name of a file or of a shard says.
-
-    Example:
-        >>> from keras_imp.data.reading.known import split_of
-        >>> split_of("train-00000-of-00002.parquet"), split_of("trainers.csv")
-        ('train', None)
-    """
-    match = _NAMED.fullmatch(name.partition(".")[0])
-    return split_named(match[1]) if match else None
 
 
 def _metadata(root: paths.Root, files: Sequence[str]) -> list[Part]:

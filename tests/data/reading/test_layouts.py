@@ -190,6 +190,69 @@ def test_tables_named_for_splits_are_one_data_set(tmp_path):
     assert rows(manifest) == [("b", None, "test"), ("a", "x", "train")]
 
 
+def tables_of_splits(folder, train, test):
+    """Tables for two splits, with bare names of files."""
+    tables = {"train.csv": train, "test.csv": test}
+    return write(
+        folder,
+        {
+            name: "image,label\n" + "".join(f"{file},x\n" for file in files)
+            for name, files in tables.items()
+        },
+    )
+
+
+def test_tables_for_splits_may_have_their_files_in_folders_of_splits(tmp_path):
+    tables_of_splits(tmp_path, ["a.jpg", "b.jpg"], ["c.jpg", "d.jpg"])
+    touch(tmp_path, "train/a.jpg", "train/b.jpg", "test/c.jpg", "test/d.jpg")
+    manifest = read(tmp_path)
+    assert rows(manifest) == [
+        ("test/c.jpg", "x", "test"),
+        ("test/d.jpg", "x", "test"),
+        ("train/a.jpg", "x", "train"),
+        ("train/b.jpg", "x", "train"),
+    ]
+    assert manifest.source(0, "image") == tmp_path / "test/c.jpg"
+    assert not manifest.problems()
+    assert manifest.summary().notes == [
+        "Files of 'test.csv' are in the folder 'test', of 'train.csv' in "
+        "'train', so their names are read from there."
+    ]
+
+
+def test_files_of_one_name_in_two_splits_are_those_of_their_tables(tmp_path):
+    tables_of_splits(tmp_path, ["0.jpg", "1.jpg"], ["0.jpg", "1.jpg"])
+    touch(
+        tmp_path, *[f"{s}/{n}.jpg" for s in ("training", "test") for n in "01"]
+    )
+    names = list(read(tmp_path).column("image"))
+    assert names == [
+        "test/0.jpg",
+        "test/1.jpg",
+        "training/0.jpg",
+        "training/1.jpg",
+    ]
+    manifest = read(tmp_path / "train.csv")
+    assert manifest.source(0, "image") == tmp_path / "training/0.jpg"
+
+
+def test_a_folder_is_looked_for_in_the_root_that_is_given(tmp_path):
+    tables_of_splits(tmp_path / "tables", ["a.jpg"], ["b.jpg"])
+    touch(tmp_path / "data", "train/a.jpg", "test/b.jpg")
+    manifest = read(tmp_path / "tables", root=tmp_path / "data")
+    assert list(manifest.column("image")) == ["test/b.jpg", "train/a.jpg"]
+    assert not manifest.problems()
+
+
+def test_tables_for_splits_may_have_their_files_in_one_folder(tmp_path):
+    tables_of_splits(tmp_path, ["a.jpg"], ["gone.jpg"])
+    touch(tmp_path, "photos/a.jpg", "other/b.jpg")
+    manifest = read(tmp_path)
+    assert list(manifest.column("image")) == ["gone.jpg", "a.jpg"]
+    assert manifest.source(1, "image") == tmp_path / "photos/a.jpg"
+    assert "the folder 'photos', so" in manifest.summary().notes[0]
+
+
 def test_several_tables_of_other_names_are_refused(tmp_path):
     write(tmp_path, {"a.csv": "text\na\n", "b.csv": "text\nb\n"})
     with pytest.raises(ReadError, match=r"tables=\['a\.csv', 'b\.csv'\]"):

@@ -151,6 +151,12 @@ def test_files_in_one_folder_beside_the_table_are_found(tmp_path, table):
     assert not manifest.problems()
 
 
+def test_a_folder_that_is_named_as_its_table_comes_first(tmp_path, table):
+    touch(tmp_path, "ants/0.jpg", "birds/0.jpg", "cats/0.jpg")
+    manifest = table("image,label\n0.jpg,x\n", name="birds.csv")
+    assert manifest.source(0, "image") == tmp_path / "birds/0.jpg"
+
+
 @pytest.mark.parametrize("name", ["a.pkl", "a.pt", "a.npy", "a.pickle"])
 def test_pickles_are_never_opened(tmp_path, name):
     assert refusal(read, touch(tmp_path, name) / name).reason == "pickle"
