@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from keras_imp.data import paths
+from keras_imp.data.decoding.errors import REASONS, BadFile
 from keras_imp.data.reading.aliases import (
     FOLDERS_OF_KINDS,
     MEDIA,
@@ -173,10 +174,29 @@ def _ending(path: str) -> str:
 
 def _reader(root: paths.Root) -> Callable[[Place], bytes]:
     def read(place: Place) -> bytes:
-        with paths.open_regular(root.find(place.name), LARGEST) as file:
-            return file.read()
+        try:
+            with paths.open_regular(root.find(place.name), LARGEST) as file:
+                return file.read()
+        except BadFile as error:
+            if error.reason == "empty":
+                # A text without words, as an archive may have one.
+                return b""
+            raise _bad_text(place.name, error) from error
 
     return read
+
+
+def _bad_text(name: str, error: BadFile) -> ReadError:
+    reasons = {"unreadable": "permission", "missing": "missing"}
+    outside = error.reason == "outside"
+    return ReadError(
+        error.reason if outside else reasons.get(error.reason, "unsupported"),
+        "Texts, labels and JSON must be files in the folder of the data, of "
+        f"up to {LARGEST} bytes.",
+        f"{REASONS[error.reason]} {error.detail}".strip(),
+        faults=[paths.shown(name)] if outside else [],
+        path=paths.shown(name),
+    )
 
 
 def _found(

@@ -207,14 +207,20 @@ class SamplesBuilder:
         for ending, place in parts.items():
             kind = kind_of_part(ending)
             if kind == "text":
-                row["text"] = self._split(self._text(place))
+                value = self._split(self._text(place))
             elif kind == "label":
-                row["label"] = self._text(place).strip()
+                value = self._text(place).strip()
+            else:
+                continue
+            # What is empty says no more than what is not there.
+            if value:
+                row[kind] = value
         return row
 
     def _from_json(self, place: Place) -> dict[str, Any]:
+        text = self._text(place)
         try:
-            values = json.loads(self._text(place))
+            values = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise ReadError(
                 "syntax",

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -7,6 +8,7 @@ import pytest
 
 from keras_imp.data import read
 from keras_imp.data.reading import ReadError
+from keras_imp.data.reading.samples import LARGEST
 from tests.helpers.files import touch, write
 
 pytestmark = pytest.mark.one_backend
@@ -88,6 +90,59 @@ def test_a_json_beside_a_file_gives_columns_by_their_aliases(tmp_path):
     write(tmp_path, {"a.json": '{"caption": "one", "class": "x", "w": 2}'})
     touch(tmp_path, "a.jpg", "b.jpg")
     assert rows(read(tmp_path))[0] == ("a.jpg", "one", "x")
+
+
+def test_what_is_empty_beside_a_file_says_nothing(tmp_path):
+    write(tmp_path / "x", {"a.json": '{"text": "one"}', "d.json": "\n"})
+    touch(tmp_path, "x/a.jpg", "x/a.txt", "x/b.jpg", "x/b.json")
+    touch(tmp_path, "x/c.jpg", "x/c.cls", "x/d.jpg")
+    assert rows(read(tmp_path)) == [
+        ("x/a.jpg", "one", "x"),
+        ("x/b.jpg", None, "x"),
+        ("x/c.jpg", None, "x"),
+        ("x/d.jpg", None, "x"),
+    ]
+
+
+def test_an_empty_text_among_texts_is_a_row_without_one(tmp_path):
+    write(tmp_path, {"pos/1.txt": "good", "neg/1.txt": ""})
+    manifest = read(tmp_path)
+    assert rows(manifest) == [(None, "neg"), ("good", "pos")]
+    (problem,) = manifest.problems()
+    assert (problem.reason, problem.rows.tolist()) == ("no_text", [0])
+
+
+def test_a_text_that_is_too_long_is_named(tmp_path):
+    write(tmp_path, {"a.jpg": b"", "a.txt": b"x" * (LARGEST + 1)})
+    with pytest.raises(ReadError) as error:
+        read(tmp_path)
+    assert error.value.reason == "unsupported"
+    assert str(error.value) == (
+        "Texts, labels and JSON must be files in the folder of the data, of "
+        "up to 16777216 bytes. Received: path='a.txt'. The file would take "
+        "more memory than is allowed. It has 16777217 bytes, and 16777216 are "
+        "allowed."
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("outside", "outside"), ("missing", "missing"), ("pipe", "unsupported")],
+)
+def test_a_text_beside_a_file_that_cannot_be_read_is_named(
+    tmp_path, kind, reason
+):
+    write(tmp_path, {"other.txt": "words", "data/a.jpg": b""})
+    text = tmp_path / "data" / "a.txt"
+    if kind == "pipe":
+        os.mkfifo(text)
+    else:
+        target = {"outside": "other.txt", "missing": "data/none.txt"}[kind]
+        text.symlink_to(tmp_path / target)
+    with pytest.raises(ReadError, match=r"path='a\.txt'") as error:
+        read(tmp_path / "data")
+    assert error.value.reason == reason
 
 
 def test_a_label_beside_a_file_comes_before_its_folder(tmp_path):

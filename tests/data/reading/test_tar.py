@@ -58,6 +58,16 @@ def test_a_sample_is_a_row_and_any_row_is_one_read(shards):
     )
 
 
+def test_what_is_empty_beside_a_file_says_nothing(tmp_path):
+    empty = [(f"a.{ending}", b"") for ending in ("txt", "cls", "json")]
+    samples = [("a.png", b""), *empty, ("b.png", b""), ("b.txt", b"words")]
+    manifest = read(pack(tmp_path / "a.tar", samples))
+    assert [tuple(row.values()) for row in manifest] == [
+        ("a.png", None),
+        ("b.png", "words"),
+    ]
+
+
 def test_shards_of_a_folder_are_one_data_set_with_splits(shards):
     manifest = read(shards)
     assert list(manifest.values("split")) == ["train"] * 3 + ["validation"]
