@@ -19,6 +19,9 @@ from keras_imp.data.reading.found import Found, RowsBuilder
 from keras_imp.data.reading.matching import match
 
 SEPARATORS = ",\t;|"
+# Separators of tables that enclose in quotes what holds them. With others, such
+# as tabs, some programs do so, and some write texts as they are.
+QUOTED = ",;"
 # Rows that are looked at before the columns are chosen.
 SAMPLE = 200
 # Bytes of the longest value; the module's own limit is 128 kB.
@@ -92,7 +95,8 @@ def read_delimited(path: Path, options: Options) -> Found:
 
 def _read(path: Path, file: TextIO, encoding: str, options: Options) -> Found:
     separator = options.separator or _separator(file, path)
-    rows = _rows(file, separator, path)
+    plain = _has_plain_quotes(file, separator)
+    rows = _rows(file, separator, plain, path)
     header, rows = _header(rows, options.columns, path)
     first = list(itertools.islice(rows, SAMPLE))
     whole = [values for _, values in first if len(values) == len(header)]
@@ -110,6 +114,11 @@ def _read(path: Path, file: TextIO, encoding: str, options: Options) -> Found:
         for column, names in found.columns.items()
     }
     notes = unused_note(found.unused)
+    if plain:
+        notes.append(
+            "Double quotes are read as part of the values, since not all of "
+            "them enclose one."
+        )
     return Found(
         f"table, {encoding.upper()}, separator {sign}",
         columns,
@@ -138,13 +147,75 @@ def _separator(file: TextIO, path: Path) -> str:
     return max(counts, key=lambda sign: counts[sign])
 
 
-def _rows(
-    file: TextIO, separator: str, path: Path
-) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with its first line, from 1."""
+def _has_plain_quotes(file: TextIO, separator: str) -> bool:
+    """Whether quotes are signs as any other, not around values.
+
+    Decided by the whole file, line by line: such a quote may be anywhere, and
+    two of them can make one row of all that is between.
+    """
+    if separator in QUOTED or not _fits_without_quotes(file, separator):
+        return False
+    return not _fits_with_quotes(file, separator)
+
+
+def _fits_without_quotes(file: TextIO, separator: str) -> bool:
+    """Whether lines with quotes have the length of the first as they are.
+
+    False where no value starts with a quote: then both ways read the same.
+    Lines without quotes do not matter: their length is the same in both ways.
+    """
+    length, starts = None, False
+    for line in file:
+        if length is None and line.strip("\r\n"):
+            length = line.count(separator)
+        if '"' not in line:
+            continue
+        if line.count(separator) != length:
+            starts = False
+            break
+        starts = starts or line.startswith('"') or f'{separator}"' in line
+    file.seek(0)
+    return starts
+
+
+def _fits_with_quotes(file: TextIO, separator: str) -> bool:
+    """Whether rows with quotes are of one length and of one line each.
+
+    A value of several lines would be in lines of other lengths, except in a
+    table of one column.
+    """
+    reader = _reader(file, separator)
+    length, line = 0, 0
+    try:
+        for values in reader:
+            length = length or len(values)
+            several = length > 1 and reader.line_num > line + 1
+            if values and (several or len(values) != length):
+                return False
+            line = reader.line_num
+    except csv.Error:
+        return False
+    finally:
+        file.seek(0)
+    return True
+
+
+def _reader(file: TextIO, separator: str, plain_quotes: bool = False) -> Any:
     # A setting of the whole process, so it is never lowered.
     csv.field_size_limit(max(LONGEST, csv.field_size_limit()))
-    reader = csv.reader(file, delimiter=separator, strict=True)
+    return csv.reader(
+        file,
+        delimiter=separator,
+        quoting=csv.QUOTE_NONE if plain_quotes else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+
+
+def _rows(
+    file: TextIO, separator: str, plain_quotes: bool, path: Path
+) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, each with its first line, from 1."""
+    reader = _reader(file, separator, plain_quotes)
     line = 1
     try:
         for values in reader:

@@ -1,3 +1,4 @@
+import csv
 import re
 
 import pytest
@@ -125,6 +126,96 @@ def test_an_open_quote_is_named_by_the_line_where_its_row_starts(table):
     error = refusal(table, 'text,label\na,b\n"open,c\nd,e\n')
     assert error.reason == "syntax"
     assert "line=3" in str(error)
+
+
+PLAIN = (
+    "Double quotes are read as part of the values, since not all of them "
+    "enclose one."
+)
+
+
+@pytest.mark.parametrize("sign", ["\t", "|"])
+def test_quotes_that_are_part_of_a_text_stay_in_it(table, sign):
+    lines = [
+        "path|sentence|up_votes",
+        'a.mp3|"Hello," he said.|2',
+        'b.mp3|He said "hello" and ""bye"".|0',
+        'c.mp3|"All of it."|0',
+    ]
+    content = "\n".join(lines).replace("|", sign)
+    manifest = table(content, "train.tsv")
+    assert list(manifest.column("text")) == [
+        '"Hello," he said.',
+        'He said "hello" and ""bye"".',
+        '"All of it."',
+    ]
+    assert [manifest.where(row).number for row in (0, 2)] == [2, 4]
+    assert PLAIN in manifest.summary().notes
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_plain_quotes_are_found_in_any_encoding(table, encoding):
+    content = 'text\tlabel\r\n"Hello," he said. ☃\tx\r\n\r\nb\ty\r\n'
+    manifest = table(content.encode(encoding), "train.tsv")
+    assert list(manifest.column("text")) == ['"Hello," he said. ☃', "b"]
+    assert manifest.where(1).number == 4
+
+
+def test_quotes_at_the_ends_of_two_rows_do_not_make_them_one(table):
+    content = 'text\tlabel\tgroup\na\t"Hello\tx\nb\tBye"\ty\n'
+    manifest = table(content, "train.tsv")
+    assert list(manifest.column("label")) == ['"Hello', 'Bye"']
+    assert PLAIN in manifest.summary().notes
+
+
+@pytest.mark.parametrize(
+    "text", ["one\ttwo", "one\ntwo", "one\ttwo\nthree", "one", 'a "b"', ""]
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_quotes_around_what_is_written_by_a_program_are_not_read(
+    tmp_path, text, last
+):
+    path = tmp_path / "train.tsv"
+    rows = [["text", "label", "group"], [text, "x", "1"], ["plain", "y", "2"]]
+    rows = [row[::-1] if last else row for row in rows]
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+        with path.open("w", newline="") as file:
+            csv.writer(file, "excel-tab", quoting=quoting).writerows(rows)
+        manifest = read(path)
+        assert list(manifest.column("text")) == [text or None, "plain"]
+        assert manifest.summary().notes == []
+
+
+def test_lines_of_a_table_of_one_column_may_be_in_quotes(table):
+    manifest = table('text\n"one\ntwo"\n', "train.tsv")
+    assert list(manifest.column("text")) == ["one\ntwo"]
+
+
+def test_a_line_of_another_length_is_named_beside_plain_quotes(table):
+    error = refusal(
+        table, 'text\tlabel\n"Hello," he said.\tx\nno label\n', "a.tsv"
+    )
+    assert error.faults == ["line 3: 1 values"]
+
+
+def test_an_open_quote_of_a_table_that_quotes_is_named_by_its_line(table):
+    content = 'text\tlabel\n"one\ntwo"\tx\n"open\ty\nd\tz\n'
+    error = refusal(table, content, "a.tsv")
+    assert (error.reason, "line=4" in str(error)) == ("syntax", True)
+
+
+@pytest.mark.parametrize("sign", [",", ";"])
+def test_tables_with_commas_or_semicolons_always_quote(table, sign):
+    content = f'text{sign}label\n"Hello" he said.{sign}x\n'
+    assert refusal(table, content).reason == "syntax"
+
+
+def test_a_table_without_a_header_may_have_plain_quotes(table):
+    manifest = table(
+        'LJ001|"Printing," in the\nLJ002|sense\n',
+        columns=["audio", "text"],
+    )
+    assert list(manifest.column("text")) == ['"Printing," in the', "sense"]
 
 
 def test_repeated_names_of_columns_are_refused(table):
