@@ -136,7 +136,7 @@ def _understood(
     from keras_imp.evaluation.own_data import inference
     from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
     from keras_imp.evaluation.own_data.run import understand
-    from keras_imp.evaluation.own_data.start import resolve
+    from keras_imp.evaluation.own_data.start import resolve, start_of
 
     rows_of = inference.RowsOfTasks()
     columns = data_options.named_columns(options.columns)
@@ -149,12 +149,14 @@ def _understood(
         recipe = DataRecipe()
         if options.recipe is not None:
             recipe = DataRecipe.read(options.recipe)
-            encoder = resolve(recipe.encoder, options.recipe.parent)
-            recipe = dataclasses.replace(recipe, encoder=encoder)
         if given["encoder"] is not None:
             chosen["encoder"] = resolve(given["encoder"], Path())
+        elif options.recipe is not None:
+            folder = options.recipe.parent
+            chosen["encoder"] = resolve(recipe.encoder, folder)
         recipe = inference.add_paths(recipe, options.data, columns, rows_of)
         recipe = dataclasses.replace(recipe, **chosen)
+        start_of(recipe.encoder).check(recipe.sizes)
         recipe, manifests = understand(recipe, rows_of)
     except (RecipeError, ReadError) as error:
         raise UsageError(str(error)) from error

@@ -338,12 +338,13 @@ def ends_of_run(folder: Path) -> Iterator[None]:
         typer.Exit: With the code of the end.
     """
     # Keras is imported by then.
+    from keras_imp import NonFiniteLossError
     from keras_imp.callbacks import StoppedBySignal
     from keras_imp.evaluation.run_folder import RunError
 
     try:
         yield
-    except RunError as error:
+    except (RunError, NonFiniteLossError) as error:
         fail(str(error), code=1)
     except StoppedBySignal as stop:
         fail(

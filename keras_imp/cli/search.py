@@ -92,7 +92,9 @@ def embed(
                 lambda done: progress.update(bar, completed=done),
             )
         # A folder is found from anywhere; another one is a preset's name.
-        place = str(Path(run).resolve()) if Path(run).is_dir() else run
+        files = ("model.keras", "config.json")
+        is_folder = any((Path(run) / file).is_file() for file in files)
+        place = str(Path(run).resolve()) if is_folder else run
         about = {"run": place, "task": model.task}
         write_text(out / RUN, json.dumps(about, indent=2) + "\n")
         index = made.index

@@ -5,7 +5,11 @@ from typing import Any
 import numpy as np
 
 from keras_imp._errors import message
-from keras_imp.evaluation.intervals import fraction, mean_of_classes, wilson
+from keras_imp.evaluation.intervals import (
+    fraction,
+    mean_of_classes,
+    mean_of_groups,
+)
 from keras_imp.evaluation.report import Report
 
 # How far down the second accuracy looks.
@@ -49,7 +53,8 @@ def report_of_classes(
     labels = _checked(labels, scores)
     count = len(class_names)
     right = scores[np.arange(len(labels)), labels]
-    higher = (scores >= right[:, None]).sum(axis=1) - 1
+    # What is no number counts as higher.
+    higher = (~(scores < right[:, None])).sum(axis=1) - 1
     hits, counts = higher == 0, np.bincount(labels, minlength=count)
     hit_counts = np.bincount(labels, hits, minlength=count)
     values = {"accuracy": fraction(hits, groups)}
@@ -61,9 +66,14 @@ def report_of_classes(
         chance[name] = float(most / len(labels))
     name = "mean recall of classes"
     values[name] = mean_of_classes(hit_counts, counts)
+    if groups is not None:
+        values[name] = mean_of_groups(hits, labels, groups)
     chance[name] = 1 / int((counts > 0).sum())
     per_class = {
-        class_names[k]: wilson(hit_counts[k], int(counts[k]))
+        class_names[k]: fraction(
+            hits[labels == k],
+            None if groups is None else np.asarray(groups)[labels == k],
+        )
         for k in np.flatnonzero(counts)
     }
     return Report(title, values, len(labels), chance, per_class, settings)

@@ -152,7 +152,8 @@ def mean_of_classes(hits: np.ndarray, counts: np.ndarray) -> Estimate:
         counts: All examples of each class. Classes without any do not count.
 
     Returns:
-        The mean; its interval by a bootstrap of the examples of each class.
+        The mean; its interval by draws of the fraction of each class, after
+        Jeffreys.
 
     Example:
         >>> import numpy as np
@@ -162,11 +163,51 @@ def mean_of_classes(hits: np.ndarray, counts: np.ndarray) -> Estimate:
     """
     some = counts > 0
     fractions, counts = hits[some] / counts[some], counts[some]
-    # Of answers that are right or wrong, such draws are binomial.
+    # Draws of examples would be all alike where a class is right throughout.
     generator = np.random.default_rng(0)
-    drawn = generator.binomial(counts, fractions, (DRAWS, len(counts)))
-    low, high = np.percentile((drawn / counts).mean(axis=1), (LOW, HIGH))
-    return Estimate(float(fractions.mean()), float(low), float(high))
+    hits = hits[some]
+    drawn = generator.beta(
+        hits + 0.5, counts - hits + 0.5, (DRAWS, len(counts))
+    )
+    return _around(float(fractions.mean()), drawn.mean(axis=1))
+
+
+def mean_of_groups(
+    hits: np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> Estimate:
+    """The mean of the fractions of several classes, of dependent examples.
+
+    Args:
+        hits: Bool, shape `(examples,)`.
+        labels: Classes, integers, same shape.
+        groups: Ids of what examples depend on.
+
+    Returns:
+        The mean; its interval by a bootstrap of groups. A class of which no
+        example is drawn does not count in that draw.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.evaluation.intervals import mean_of_groups
+        >>> mean_of_groups(np.array([True, False, True, True]),
+        ...                np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])).value
+        0.75
+    """
+    if np.all(hits) or not np.any(hits):
+        return fraction(hits, groups)
+    _, classes = np.unique(labels, return_inverse=True)
+    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    shape = places.max() + 1, classes.max() + 1
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, (places, classes), hits)
+    np.add.at(counts, (places, classes), 1)
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        right, drawn = weights @ sums, weights @ counts
+        some = np.maximum((drawn > 0).sum(axis=1), 1)
+        return (right / np.maximum(drawn, 1)).sum(axis=1) / some
+
+    return bootstrap(of, len(sums), width=max(shape))
 
 
 def bootstrap(
@@ -174,6 +215,7 @@ def bootstrap(
     groups: int,
     draws: int = DRAWS,
     width: int | None = None,
+    centered: bool = False,
 ) -> Estimate:
     """A figure of groups, with an interval from drawing them anew.
 
@@ -185,6 +227,8 @@ def bootstrap(
         groups: How many groups there are.
         draws: How often they are drawn.
         width: What a row costs `figure` in memory. Defaults to `groups`.
+        centered: Whether to move the draws to the figure, of which they are
+            wide but beside: examples that are there twice change some figures.
 
     Returns:
         The figure of each group once, and its interval.
@@ -220,9 +264,17 @@ def bootstrap(
         )
         for start in range(0, draws, rows)
     ]
-    low, high = np.percentile(np.concatenate(found), (LOW, HIGH))
     (value,) = figure(np.ones((1, groups), "int64"))
-    return Estimate(float(value), float(low), float(high))
+    drawn = np.concatenate(found)
+    if centered:
+        drawn = drawn - drawn.mean() + value
+    return _around(float(value), drawn)
+
+
+def _around(value: float, drawn: np.ndarray) -> Estimate:
+    """A figure with the interval of some draws, which holds it."""
+    low, high = np.percentile(drawn, (LOW, HIGH))
+    return Estimate(value, min(float(low), value), max(float(high), value))
 
 
 def _places(groups: np.ndarray | None, examples: int) -> np.ndarray | None:

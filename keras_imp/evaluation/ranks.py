@@ -70,7 +70,8 @@ def ranks(
         some = read(start)
         for rows in blocks:
             # The same products as above, to the last bit: ties are found.
-            near = sorted_queries[rows] @ some.T >= best[rows, None]
+            # What is no number counts against the query.
+            near = ~(sorted_queries[rows] @ some.T < best[rows, None])
             near &= ~_same(wanted[rows], sorted_groups, start, chunk)
             rivals[rows] += np.count_nonzero(near, axis=1)
     found = np.empty(len(queries), "int64")

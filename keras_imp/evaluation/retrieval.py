@@ -77,7 +77,8 @@ def ranks_of(similarities: np.ndarray, relevant: np.ndarray) -> np.ndarray:
             )
         )
     best = np.where(relevant, similarities, -np.inf).max(axis=1, keepdims=True)
-    rivals = (similarities >= best) & ~relevant
+    # What is no number counts against the query.
+    rivals = ~(similarities < best) & ~relevant
     return 1 + rivals.sum(axis=1)
 
 

@@ -92,13 +92,13 @@ class SearchModel(ShowsArguments):
             ('image', 'text')
         """
         file = Path(run) / "model.keras"
-        if file.is_file():
-            model = keras.models.load_model(file)
-            preprocessor = IMPPreprocessor.from_preset(Path(run) / "encoder")
-            return cls(model, preprocessor, task)
         try:
-            model = AlternatingModel.from_preset(run)
-            preprocessor = IMPPreprocessor.from_preset(run)
+            if file.is_file():
+                model = keras.models.load_model(file)
+                place: str | Path = Path(run) / "encoder"
+            else:
+                model, place = AlternatingModel.from_preset(run), run
+            preprocessor = IMPPreprocessor.from_preset(place)
         except (ValueError, OSError) as error:
             raise SearchError(
                 message(
@@ -131,6 +131,16 @@ class SearchModel(ShowsArguments):
                 )
             )
         others = [name for name in self.modalities if name != modality]
+        if not others:
+            raise SearchError(
+                message(
+                    f"Task {self.task!r} compares {modality!r} with what the "
+                    "preprocessor cannot make.",
+                    "Save the model with a preprocessor that has a tokenizer "
+                    "and the sizes of all modalities.",
+                    modalities_of_the_preprocessor=self.preprocessor.modalities,
+                )
+            )
         return "text" if "text" in others else others[0]
 
     def vectors(
@@ -189,6 +199,10 @@ class SearchModel(ShowsArguments):
             SearchError: If the items are not compared with such files.
         """
         self._check_query(modality, of)
+        if modality == "text":
+            raise SearchError(
+                message("A file must be an image, a video or audio.", file=file)
+            )
         to = self.other(of) if modality == of else of
         return self.vectors(modality, self.read(modality, file), to)
 
@@ -205,7 +219,8 @@ class SearchModel(ShowsArguments):
         Raises:
             BadFile: If the file cannot be decoded.
         """
-        path = Path(file)
+        # Of a link, what it names: that is not in a folder of data.
+        path = Path(file).resolve()
         manifest = Manifest({modality: [path.name]}, root=path.parent)
         reader = RowReader(manifest, self.preprocessor, (modality,))
         return reader.read(0)[0][modality][None]

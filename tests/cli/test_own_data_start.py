@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 import keras_imp
+from keras_imp.data import Tokenizer
 from keras_imp.evaluation.own_data.inference import RowsOfTasks, add_paths
 from keras_imp.evaluation.own_data.recipe import DataRecipe
 from keras_imp.evaluation.own_data.run import OwnDataRun, understand
 from tests.helpers import own_files
-from tests.helpers.own_data_command import refused, results_of, trained
+from tests.helpers.own_data_command import (
+    BACKEND,
+    refused,
+    results_of,
+    trained,
+)
 
 PRESET = "imp_tiny_playground"
 
@@ -78,6 +84,7 @@ def test_a_run_starts_from_the_encoder_of_another(first, photos, tmp_path):
     assert np.mean(near) > 0.9
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
@@ -107,3 +114,82 @@ def test_a_modality_without_weights_is_refused(first, tmp_path):
     text = refused(1, "--data", data, *options)
     assert "The recipe cannot be followed." in text
     assert "audio" in text
+
+
+def made(folder, words=(), spare=0, **arguments):
+    """An encoder of images and texts as a preset, maybe with a tokenizer."""
+    tokenizer = Tokenizer.train(["a red circle", *words], 60, length=8)
+    encoder = keras_imp.IMPEncoder(
+        16,
+        32,
+        1,
+        2,
+        ("image", "text"),
+        patch_size=(4, 8, 8),
+        vocabulary_size=tokenizer.vocabulary_size + spare,
+        max_sequence_length=16,
+    )
+    if arguments.pop("lora", False):
+        encoder.enable_lora(2)
+    encoder.trainable = not arguments.pop("frozen", False)
+    if arguments.pop("with_tokenizer", True):
+        arguments["tokenizer"] = tokenizer
+    encoder.save_to_preset(folder, **arguments)
+    return tokenizer
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    "options", [{}, {"spare": 7}, {"lora": True}, {"frozen": True}], ids=repr
+)
+def test_presets_of_all_kinds_are_trained_on(photos, tmp_path, options):
+    tokenizer = made(tmp_path / "preset", **options)
+    out = tmp_path / "run"
+    words = ("--encoder", tmp_path / "preset", "--steps", 2, "--out", out)
+    trained("--data", photos, *words)
+    assert results_of(out)["rows"]
+    kept = Tokenizer.load(out / "tokenizer.json")
+    assert kept.vocabulary_size == tokenizer.vocabulary_size
+    encoder = keras_imp.IMPEncoder.from_preset(out / "encoder")
+    assert encoder.lora_rank is None
+    assert encoder.trainable
+
+
+@pytest.mark.one_backend
+def test_weights_of_an_unknown_tokenizer_are_refused(photos, tmp_path):
+    made(tmp_path / "preset", with_tokenizer=False)
+    words = ("--encoder", tmp_path / "preset", "--out", tmp_path / "run")
+    text = refused(1, "--data", photos, *words)
+    assert "The tokenizer that the encoder's weights were trained with" in text
+
+
+@pytest.mark.one_backend
+def test_a_whole_recipe_is_checked_too(first, tmp_path):
+    recipe = first / "recipe.toml"
+    words = ("--recipe", recipe, "--dry-run", "--out", tmp_path / "run")
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "config.json").write_text("{}")
+    text = refused(2, *words, "--encoder", tmp_path / "unfinished")
+    assert "That of a run has one when it has ended." in text
+    made(tmp_path / "preset")
+    trained(*words, "--encoder", tmp_path / "preset")
+
+
+@pytest.mark.one_backend
+def test_a_recipe_whose_encoder_is_gone_takes_another(photos, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"encoder = 'gone'\n[tasks.a]\ndata = '{photos}'\n")
+    words = ("--recipe", recipe, "--dry-run", "--out", tmp_path / "run")
+    assert "'gone'" in refused(2, *words)
+    trained(*words, "--encoder", "imp_tiny")
+
+
+@pytest.mark.one_backend
+def test_a_run_that_diverges_ends_with_a_sentence(photos, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    lines = "learning_rate = 1e30\nsteps = 20\nclip_norm = 1e30"
+    recipe.write_text(f"{lines}\n[tasks.a]\ndata = '{photos}'\n")
+    text = refused(
+        1, "--recipe", recipe, "--out", tmp_path / "run", "--backend", BACKEND
+    )
+    assert "loss" in text

@@ -113,3 +113,32 @@ def test_an_interval_is_the_same_each_time_and_in_blocks(monkeypatch):
 def test_groups_must_be_of_the_examples():
     with pytest.raises(ValueError, match="an id for each example"):
         intervals.fraction(np.ones(3, bool), np.zeros(2))
+
+
+def test_classes_that_are_all_right_have_an_interval_with_width():
+    found = intervals.mean_of_classes(np.ones(20), np.ones(20))
+    assert found.value == found.high == 1.0
+    assert found.low < 0.95
+    one_of_each = intervals.mean_of_classes(np.arange(20) % 2, np.ones(20))
+    assert one_of_each.low < 0.45 < 0.55 < one_of_each.high
+
+
+def test_classes_of_dependent_examples_have_wider_intervals():
+    hits = np.repeat(np.arange(40) % 8 < 4, 5)
+    labels = np.repeat(np.arange(40) % 4, 5)
+    alone = intervals.mean_of_groups(hits, labels, np.arange(200))
+    together = intervals.mean_of_groups(hits, labels, np.repeat(range(40), 5))
+    assert alone.value == together.value == 0.5
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
+
+
+def test_draws_beside_the_figure_are_moved_to_it():
+    """As of average precision, which rows that are drawn twice raise."""
+
+    def biased(weights):
+        return 0.5 + 0.2 * (weights.max(axis=1) > 1) + 0.01 * weights[:, 0]
+
+    found = intervals.bootstrap(biased, 30)
+    assert found.low <= found.value <= found.high
+    moved = intervals.bootstrap(biased, 30, centered=True)
+    assert moved.low < moved.value < moved.high < 0.55

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies
 
 from keras_imp.evaluation.ranks import ranks
+from keras_imp.evaluation.retrieval import ranks_of
 
 pytestmark = pytest.mark.one_backend
 
@@ -83,3 +84,13 @@ def test_what_does_not_fit_is_refused(change, text):
     }
     with pytest.raises(ValueError, match=re.escape(text)):
         ranks(**arguments)
+
+
+def test_what_is_no_number_counts_against_the_query():
+    items = np.eye(3, dtype="float32")
+    queries = np.array([[1, 0, 0], [np.nan, 1, 0]], "float32")
+    found = ranks(queries, items, np.array([0, 1]), np.arange(3))
+    assert found.tolist() == [1, 3]
+    similarities = np.array([[0.9, np.nan, 0.1], [np.nan] * 3])
+    found = ranks_of(similarities, np.eye(2, 3, dtype=bool))
+    assert found.tolist() == [2, 3]

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,31 @@ def test_vectors_do_not_depend_on_the_batch(search_model):
     many = search_model.vectors("image", x, "text", 4)
     # A sparse encoder routes each example on its own.
     np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_a_text_file_is_no_query(search_model, tmp_path):
+    (tmp_path / "words.txt").write_text("red")
+    with pytest.raises(SearchError, match="must be an image, a video or audio"):
+        search_model.file("text", tmp_path / "words.txt", of="image")
+
+
+def test_a_link_to_a_file_is_a_query(search_model, images, tmp_path):
+    link = tmp_path / "a link.png"
+    link.symlink_to(images / "red.png")
+    np.testing.assert_array_equal(
+        search_model.file("image", link, of="image"),
+        search_model.file("image", images / "red.png", of="image"),
+    )
+
+
+def test_a_run_that_lost_its_encoder_is_refused(run_folder, tmp_path):
+    shutil.copy(run_folder / "model.keras", tmp_path)
+    with pytest.raises(SearchError, match="a run that has ended"):
+        SearchModel.load(tmp_path)
+
+
+def test_a_model_whose_preprocessor_makes_one_modality_is_refused(search_model):
+    images_only = keras_imp.IMPPreprocessor(image=(32, 32))
+    model = SearchModel(search_model.model, images_only)
+    with pytest.raises(SearchError, match="what the preprocessor cannot make"):
+        model.other("image")

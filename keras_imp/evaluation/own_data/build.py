@@ -81,6 +81,10 @@ def _encoder(
             recipe.encoder, modalities=modalities, dropout=recipe.dropout
         )
         _check_vocabulary(encoder, tokenizer)
+        if encoder.lora_rank is not None:
+            encoder.merge_lora()
+        # It may have been saved while it was frozen.
+        encoder.trainable = True
         return encoder
     config = start.config
     options: dict[str, Any] = {}
@@ -109,7 +113,8 @@ def _check_vocabulary(encoder: IMPEncoder, tokenizer: Tokenizer | None) -> None:
     """Raise if weights for token ids are of another tokenizer."""
     if tokenizer is None:
         return
-    if tokenizer.vocabulary_size != encoder.vocabulary_size:
+    # Spare ids are allowed.
+    if tokenizer.vocabulary_size > encoder.vocabulary_size:
         raise ValueError(
             message(
                 "The tokenizer must be the one that the encoder's weights were "

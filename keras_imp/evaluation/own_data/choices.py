@@ -65,7 +65,7 @@ def choose_sizes(
         n for task in recipe.tasks.values() for n in task.inputs or ()
     }
     if _is_complete(recipe, modalities):
-        # Of a run that was started: what it started from may be gone.
+        # As of a run that is evaluated: what it started from may be gone.
         return recipe
     start = start_of(recipe.encoder)
     start.check(recipe.sizes)

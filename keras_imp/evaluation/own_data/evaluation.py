@@ -113,7 +113,9 @@ def _classes(rows: TaskRows, predicted: Any, targets: np.ndarray) -> Report:
 
 
 def _labels(rows: TaskRows, predicted: Any, targets: np.ndarray) -> Report:
-    value = _drawn(scores.mean_precision, predicted, targets)
+    # Rows that are drawn twice raise precision: only the spread is used.
+    found = _drawn(scores.mean_precision, predicted, targets, centered=True)
+    value = Estimate(found.value, max(0.0, found.low), min(1.0, found.high))
     name = "mean average precision"
     chance = float(targets[:, targets.any(axis=0)].mean())
     return Report(rows.name, {name: value}, len(targets), {name: chance})
@@ -158,10 +160,14 @@ def _search(
             @ predicted[f"{target}_to_{source}"][items].T
         )
         ranks = ranks_of(similarities, matches)
+        # Rows that have one content, or match, are drawn together: those of the
+        # larger groups, since all that are linked by both may be one group.
+        groups = min(
+            (contents[source], targets), key=lambda ids: len(np.unique(ids))
+        )
         for k in KS:
             name = f"{source} to {target}, R@{k}"
-            # Rows of one file, or with one content, are drawn together.
-            values[name] = fraction(ranks <= k, contents[source])
+            values[name] = fraction(ranks <= k, groups)
             chance[name] = chance_recall(matches.sum(axis=1), len(items), k)
     return Report(rows.name, values, len(targets), chance)
 
@@ -170,6 +176,7 @@ def _drawn(
     score: Callable[[np.ndarray, np.ndarray], float],
     predicted: np.ndarray,
     targets: np.ndarray,
+    centered: bool = False,
 ) -> Estimate:
     """A score of all rows, with an interval from drawing them anew."""
     numbers = np.arange(len(targets))
@@ -178,7 +185,7 @@ def _drawn(
         chosen = (np.repeat(numbers, each) for each in weights)
         return np.array([score(predicted[c], targets[c]) for c in chosen])
 
-    return bootstrap(of, len(targets), DRAWS)
+    return bootstrap(of, len(targets), DRAWS, centered=centered)
 
 
 def _absolute_error(predicted: np.ndarray, targets: np.ndarray) -> float:

@@ -175,11 +175,12 @@ def check_labels(
         except ValueError as error:
             raise RunError(f"Task {name!r}: {error}") from error
         return
+    known = {*classes}
     unseen = Counter(
         label
         for row in range(len(manifest))
         for label in manifest.texts_of(row, "label")
-        if label not in classes
+        if label not in known
     )
     if unseen:
         _refuse_labels(name, unseen, classes)

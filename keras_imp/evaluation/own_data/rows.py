@@ -189,6 +189,15 @@ def _check_rows(
     manifests: Mapping[str, Manifest], scans: Mapping[str, Scan]
 ) -> None:
     """Raise if the data has other rows than those that were scanned."""
+    if {*manifests} != {*scans}:
+        raise RunError(
+            message(
+                "The tasks of a run must be those that it was started with.",
+                "Put its recipe back as it was, or start a new run.",
+                tasks=sorted(manifests),
+                tasks_of_the_run=sorted(scans),
+            )
+        )
     for name, manifest in manifests.items():
         if len(manifest) != scans[name].rows:
             raise RunError(

@@ -48,7 +48,8 @@ def mean_precision(predicted: np.ndarray, labels: np.ndarray) -> float:
     found = []
     for score, label in zip(predicted.T, labels.T):
         if label.any():
-            hits = label[np.argsort(-score, kind="stable")] > 0
+            # Of equal scores, the wrong rows come first.
+            hits = label[np.lexsort((label, -score))] > 0
             precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
             found.append(precision[hits].mean())
     return float(np.mean(found))

@@ -4,12 +4,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_imp._errors import message
+from keras_imp.data import Tokenizer
 from keras_imp.data.preprocessor import IMPPreprocessor
 from keras_imp.data.reading.matching import nearest
 from keras_imp.evaluation.own_data.recipe import RecipeError, Sizes
 from keras_imp.models.presets import BUILT_IN_FOLDERS, PRESETS
-from keras_imp.models.presets.files import CONFIG_FILE, PREPROCESSOR_FILE
+from keras_imp.models.presets.files import (
+    CONFIG_FILE,
+    METADATA_FILE,
+    PREPROCESSOR_FILE,
+    TOKENIZER_FILE,
+)
 from keras_imp.models.presets.finding import find_files
+from keras_imp.models.warm_start.names import names_backbone
 
 # Of a run: its encoder, as a preset.
 OF_RUN = "encoder"
@@ -22,6 +29,7 @@ class Start(NamedTuple):
         name: Name of a size or a preset, or the folder of a preset.
         config: Arguments of the encoder that it says.
         preprocessor: What made the inputs of its weights, if it says that.
+        tokenizer: That of its weights for texts, if it has one.
         has_weights: Whether it has weights, or is a size only.
 
     Example:
@@ -35,6 +43,7 @@ class Start(NamedTuple):
     name: str
     config: dict[str, Any]
     preprocessor: IMPPreprocessor | None
+    tokenizer: Tokenizer | None
     has_weights: bool
 
     @property
@@ -44,8 +53,8 @@ class Start(NamedTuple):
         if self.preprocessor is not None:
             for name in ("image", "video", "video_stride", "audio_seconds"):
                 found[name] = getattr(self.preprocessor, name)
-            tokenizer = self.preprocessor.tokenizer
-            found["text"] = tokenizer and tokenizer.length
+        if self.tokenizer is not None:
+            found["text"] = self.tokenizer.length
         if self.has_weights:
             for name in ("patch", "audio_patch"):
                 found[name] = self._patch(name)
@@ -95,17 +104,24 @@ def start_of(encoder: str) -> Start:
         RecipeError: If there is none, or it cannot be read.
     """
     if encoder in PRESETS:
-        return Start(encoder, PRESETS[encoder]["config"], None, False)
+        return Start(encoder, PRESETS[encoder]["config"], None, None, False)
     try:
         files = find_files(encoder)
         files.need(CONFIG_FILE, "It must be the preset of an encoder.")
-        preprocessor = None
+        if names_backbone(files.read(CONFIG_FILE)):
+            raise ValueError(
+                "This is a backbone of keras-hub. Convert it: "
+                "IMPEncoder.from_backbone(...).save_to_preset(FOLDER)."
+            )
+        preprocessor = tokenizer = None
         if files.get(PREPROCESSOR_FILE) is not None:
             preprocessor = IMPPreprocessor.from_preset(encoder)
+        if files.get(TOKENIZER_FILE) is not None:
+            tokenizer = Tokenizer.from_preset(encoder)
         config = files.read_arguments(CONFIG_FILE)
     except (ValueError, OSError) as error:
         raise _refused(encoder, str(error)) from error
-    return Start(encoder, config, preprocessor, True)
+    return Start(encoder, config, preprocessor, tokenizer, True)
 
 
 def resolve(encoder: str, folder: Path) -> str:
@@ -131,15 +147,18 @@ def resolve(encoder: str, folder: Path) -> str:
     if encoder in PRESETS:
         return encoder
     place = folder / Path(encoder).expanduser()
-    if place.is_dir():
-        of_run = place / OF_RUN
-        is_run = (of_run / CONFIG_FILE).is_file()
-        return str((of_run if is_run else place).resolve())
+    for each in (place, place / OF_RUN):
+        # The folder of a run has a config.json, too.
+        if (each / METADATA_FILE).is_file():
+            return str(each.resolve())
     try:
-        find_files(encoder)
+        found = find_files(encoder).get(METADATA_FILE)
     except (ValueError, OSError) as error:
         hint = nearest(encoder, [*PRESETS, *BUILT_IN_FOLDERS])
         raise _refused(encoder, hint) from error
+    if found is None:
+        hint = "The folder has none. That of a run has one when it has ended."
+        raise _refused(encoder, hint)
     return encoder
 
 

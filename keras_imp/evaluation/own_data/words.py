@@ -50,7 +50,7 @@ def tokenizer_of(
         The tokenizer; None without texts.
 
     Raises:
-        RunError: If a file is none.
+        RunError: If a file is none, or trained weights are of an unknown one.
     """
     reading = [rows for rows in tasks.values() if "text" in rows.inputs]
     if not reading:
@@ -61,10 +61,20 @@ def tokenizer_of(
     start = start_of(recipe.encoder)
     if recipe.tokenizer is not None:
         tokenizer = load_tokenizer(Path(recipe.tokenizer), recipe.sizes.text)
-    elif start.preprocessor is not None and start.preprocessor.tokenizer:
+    elif start.tokenizer is not None:
         # Its ids are those that the weights know.
-        start.preprocessor.tokenizer.save(path)
+        start.tokenizer.save(path)
         tokenizer = load_tokenizer(path, recipe.sizes.text)
+    elif start.has_weights:
+        raise RunError(
+            message(
+                "The tokenizer that the encoder's weights were trained with "
+                "must be known: the ids of another one mean other words.",
+                "Save the encoder with its preprocessor or tokenizer, or name "
+                "the file in the recipe: tokenizer.",
+                encoder=recipe.encoder,
+            )
+        )
     else:
         texts = [x for rows in reading for x in texts_of(rows.train, TRAINED)]
         tokenizer = Tokenizer.train(
@@ -101,8 +111,8 @@ def check_words(
                     message(
                         f"Task {name!r}: the tokenizer must know most of the "
                         f"{what} texts. These may be of another language.",
-                        "Leave `tokenizer` out of the recipe to train one on "
-                        "the training texts.",
+                        "Leave `tokenizer` out of the recipe, and start from a "
+                        "size, to train one on the training texts.",
                         unknown=f"{known.unknown:.0%} of the tokens",
                     )
                 )

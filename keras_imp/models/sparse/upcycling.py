@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_imp._errors import check_choice, message
@@ -105,8 +106,13 @@ def _copy_outside(encoder: IMPEncoder, sparse: IMPEncoder) -> None:
 
 
 def _outside(encoder: IMPEncoder) -> list[Any]:
+    """All weights but those of the layers, frozen ones too; no random state."""
     inside = {id(v) for stack in encoder.body.stacks for v in stack.weights}
-    return [v for v in encoder.trainable_variables if id(v) not in inside]
+    return [
+        v
+        for v in encoder.weights
+        if id(v) not in inside and keras.backend.is_float_dtype(v.dtype)
+    ]
 
 
 def _rows(encoder: IMPEncoder) -> list[dict[str, np.ndarray]]:

@@ -54,9 +54,10 @@ def _scaling(hub: Any, source: str) -> dict[str, Any]:
         converter = hub.layers.ImageConverter.from_preset(source)
     except (ValueError, FileNotFoundError):
         return {}  # It is of a text, or has no converter.
-    if converter.scale is None or converter.offset is None:
+    if converter.scale is None and converter.offset is None:
         return {}
-    scale, offset = map(_three, (converter.scale, converter.offset))
+    scale = _three(1.0 if converter.scale is None else converter.scale)
+    offset = _three(0.0 if converter.offset is None else converter.offset)
     # (p / 255 - mean) / std is scale * p + offset.
     std = tuple(1.0 / (255.0 * one) for one in scale)
     mean = tuple(-one * width for one, width in zip(offset, std))

@@ -351,3 +351,13 @@ def test_other_rows_than_those_that_were_scanned_are_refused(tmp_path, photos):
     told = "The rows of task 'a' must be those of the run. Received: rows="
     with pytest.raises(RunError, match=re.escape(told)):
         fix(tmp_path, read(photos))
+
+
+def test_other_tasks_than_those_that_were_scanned_are_refused(tmp_path, photos):
+    fix(tmp_path, read(photos))
+    folder = tmp_path / "run"
+    found = json.loads((folder / scanning.FILE).read_text())
+    found["b"] = found.pop("a")
+    (folder / scanning.FILE).write_text(json.dumps(found))
+    with pytest.raises(RunError, match="The tasks of a run must be those"):
+        fix(tmp_path, read(photos))

@@ -420,3 +420,14 @@ def test_routing_is_counted_in_every_precision(dtype):
     in_one(encoder, training=False)({"text": np.array([[1, 2, 3]])})
     assert float(to_numpy(metric.batches)) == 301.0
     assert to_numpy(metric.load_sum).sum() > 0
+
+
+@pytest.mark.parametrize("part", ["all", "embedder"])
+def test_upcycling_copies_what_is_frozen(rng, part):
+    dense = keras_imp.IMPEncoder(8, 16, 2, 2, ("text",), vocabulary_size=20)
+    x = {"text": rng.integers(1, 20, (3, 6))}
+    before = dense(x)["text"]["pooled_output"]
+    frozen = dense if part == "all" else dense.embedders["text"]
+    frozen.trainable = False
+    after = keras_imp.upcycle(dense, 3, 1)(x)["text"]["pooled_output"]
+    np.testing.assert_allclose(to_numpy(after), to_numpy(before), atol=1e-5)

@@ -332,6 +332,17 @@ def test_a_preset_says_how_pixels_are_scaled(rng, vit, tmp_path):
     assert largest_difference(encoder({"image": x})["image"], expected) < 1e-4
 
 
+def test_a_scale_of_pixels_without_an_offset_is_one(rng, vit, tmp_path):
+    folder = str(tmp_path / "vit")
+    vit.save_to_preset(folder)
+    keras_hub.layers.ViTImageConverter(scale=1 / 255).save_to_preset(folder)
+    encoder = keras_imp.IMPEncoder.from_preset(folder)
+    x, _ = image(rng, CASES["ViT"])
+    theirs = {"images": (x / 255).astype("float32")}
+    expected = backbones.outputs_of(CASES["ViT"], vit, theirs)
+    assert largest_difference(encoder({"image": x})["image"], expected) < 1e-4
+
+
 def test_names_of_keras_hub_are_known():
     assert set(FAMILIES) == set(TOWERS)
     for kind in NAMES:
