@@ -45,18 +45,24 @@ def draw_kept(
     batch: Tensor,
     num_tokens: int | None,
     rate: float,
+    padding_mask: Tensor | None = None,
 ) -> Tensor:
     """Draw which tokens each example keeps.
+
+    Padding goes first: an example has a real token less only where its real
+    ones are more than it keeps.
 
     Args:
         generator: Where the randomness comes from.
         batch: Number of examples.
         num_tokens: Number of all tokens of an example.
         rate: Fraction to drop, in [0, 1).
+        padding_mask: True where a token is real, shape `(batch, tokens)`, or
+            None if all are.
 
     Returns:
         Ascending indices, int32, shape `(batch, kept)`: of each example its
-        own, all sets equally likely.
+        own, all sets of real tokens equally likely.
 
     Example:
         >>> import keras
@@ -69,6 +75,9 @@ def draw_kept(
     noise = keras.random.uniform(
         (batch, num_tokens), dtype="float32", seed=generator
     )
+    if padding_mask is not None:
+        # Behind all real tokens, or a short text might keep none of them.
+        noise += ops.cast(ops.logical_not(padding_mask), "float32")
     chosen = ops.argsort(noise, axis=-1)[:, :kept]
     return ops.sort(ops.cast(chosen, "int32"), axis=-1)
 
@@ -101,7 +110,8 @@ class DropToken(Layer):
 
     Each example keeps its own `int((1 - rate) * tokens)` tokens, in their
     original order, so put it after the position embedding. All examples keep
-    equally many: nothing is padded. Without training it passes tokens through.
+    equally many: nothing is padded, and padding is dropped before real tokens.
+    Without training it passes tokens through.
 
     Args:
         rate: Fraction of the tokens to drop, in [0, 1).
@@ -157,7 +167,11 @@ class DropToken(Layer):
         if not training or self._keeps_all(num_tokens):
             return {"tokens": tokens, "padding_mask": padding_mask}
         index = draw_kept(
-            self.seed_generator, ops.shape(tokens)[0], num_tokens, self.rate
+            self.seed_generator,
+            ops.shape(tokens)[0],
+            num_tokens,
+            self.rate,
+            padding_mask,
         )
         if padding_mask is not None:
             padding_mask = keep_tokens(padding_mask, index)

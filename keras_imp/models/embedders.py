@@ -131,7 +131,7 @@ class Embedder(WideInputs, Layer):
             x = self._embed_cut(inputs, kept)
             return {"tokens": self.before(x), "padding_mask": None}
         inputs = self.on_grid(inputs)
-        mask = self.tokens.padding_mask(inputs) if self.masks else None
+        mask = self.padding_mask(inputs)
         if mask is not None and kept is not None:
             mask = keep_tokens(mask, kept)
         tokens = self.tokens(inputs, kept=kept)
@@ -166,6 +166,17 @@ class Embedder(WideInputs, Layer):
     def axis_names(self) -> tuple[str, ...]:
         """Names of the axes, one per position table."""
         return ("length",) if self.has_ids else self.tokens.axis_names
+
+    def padding_mask(self, inputs: Tensor) -> Tensor | None:
+        """True where a token is real.
+
+        Args:
+            inputs: Input of the modality, an array.
+
+        Returns:
+            Booleans, shape `(batch, tokens)`, or None if all tokens are real.
+        """
+        return self.tokens.padding_mask(inputs) if self.masks else None
 
     def patching(self, modality: Modality) -> Patching:
         """How a modality of this embedder is cut into patches.

@@ -237,6 +237,27 @@ class MultimodalEncoder(CheckedEncoder):
         grid = known_grid(self.embedder_of(name).grid(tuple(shape)))
         return None if grid is None else math.prod(grid)
 
+    def padding_mask(self, name: str, inputs: Tensor) -> Tensor | None:
+        """Which tokens of an input are real.
+
+        Args:
+            name: Modality.
+            inputs: Its values, as for `call`.
+
+        Returns:
+            Booleans, shape `(batch, tokens)`; None if all are, as in a
+            modality of patches.
+
+        Example:
+            >>> import numpy as np, keras_imp
+            >>> encoder = keras_imp.IMPEncoder(8, 16, 1, 2,
+            ...     modalities=("text",), vocabulary_size=10)
+            >>> mask = encoder.padding_mask("text", np.array([[1, 9, 0]]))
+            >>> [bool(is_real) for is_real in mask[0]]
+            [True, True, False]
+        """
+        return self.embedder_of(name).padding_mask(inputs)
+
     def num_first_tokens_of(self, name: str) -> int:
         """Learned tokens that stand before those of an input.
 

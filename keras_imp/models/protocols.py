@@ -57,7 +57,8 @@ class TokenEncoder(Encoder, Protocol):
     """An encoder that shows how it makes and encodes tokens.
 
     A call is `embed`, `body` and `finish` of each modality. What each returns
-    is said in `IMPEncoder`, which has them all.
+    is said in `IMPEncoder`, which has them all. One with padding should have
+    its `padding_mask` too: tokens are dropped of padding first.
 
     Call arguments:
         inputs: A dict with any of `modalities`.

@@ -55,7 +55,8 @@ class Task(ShowsArguments, WideInputs, Layer):
             one pass: the same where the loss is a mean over examples, but a
             contrastive loss then only sees the negatives of one part.
         drop_tokens: Fraction of the tokens to drop while training, by modality,
-            such as `{"video": 0.5}`: each example keeps its own random set.
+            such as `{"video": 0.5}`: each example keeps its own random set,
+            and loses padding before real tokens.
         drop_seed: Seed of these sets. Defaults to a random one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `dtype`.
 
@@ -320,8 +321,17 @@ class Task(ShowsArguments, WideInputs, Layer):
                 )
             tokens = encoder.num_tokens(name, values.shape)
             batch = ops.shape(values)[0]
-            kept[name] = draw_kept(self.drop_generator, batch, tokens, rate)
+            mask = _padding_mask(encoder, name, values)
+            kept[name] = draw_kept(
+                self.drop_generator, batch, tokens, rate, mask
+            )
         return kept
+
+
+def _padding_mask(encoder: Any, name: str, values: Tensor) -> Tensor | None:
+    """Which tokens are real, or None if all are, or the encoder cannot say."""
+    mask_of = getattr(encoder, "padding_mask", None)
+    return None if mask_of is None else mask_of(name, values)
 
 
 def _check_name(name: str) -> None:

@@ -90,6 +90,17 @@ def test_the_mask_follows_its_tokens():
     )
 
 
+def test_real_tokens_are_dropped_after_all_padding():
+    tokens = numbered_tokens(50, 16)
+    mask = np.arange(16) < np.array([[2]] * 49 + [[12]])
+    out = to_numpy(
+        DropToken(0.5, seed=3)(tokens, padding_mask=mask, training=True)
+    )
+    assert out["padding_mask"].sum(axis=1).tolist() == [2] * 49 + [8]
+    # The rest of a short one is random padding.
+    assert len({tuple(row) for row in out["tokens"][:49, :, 0]}) > 1
+
+
 def test_no_mask_gives_no_mask():
     out = DropToken(0.5)(numbered_tokens(), training=True)
     assert out["padding_mask"] is None

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_imp import IMPEncoder
 from keras_imp.tasks import (
     Classification,
     Contrastive,
@@ -124,6 +125,17 @@ def test_an_encoder_without_kept_will_do_where_nothing_is_dropped(rates):
     task, encoder = Nothing("plants", drop_tokens=rates), Encoder()
     task.encode(encoder, picture(), True)
     assert encoder.calls == [{"training": True}]
+
+
+def test_a_short_text_loses_padding_only():
+    ids = np.zeros((50, 16), "int32")
+    ids[:, 3], ids[:, 11] = 5, 7
+    encoder = IMPEncoder(8, 16, 1, 2, modalities=("text",), vocabulary_size=9)
+    task = Nothing("plants", drop_tokens={"text": 0.5}, drop_seed=3)
+    features = task.encode(encoder, {"text": keras.ops.array(ids)}, True)
+    mask = to_numpy(features["text"]["padding_mask"])
+    assert mask.shape == (50, 8)
+    assert (mask.sum(axis=1) == 2).all()
 
 
 def test_other_modalities_lose_nothing():
