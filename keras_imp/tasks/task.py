@@ -53,7 +53,8 @@ class Task(ShowsArguments, WideInputs, Layer):
             negatives), and a second pass takes its gradient back through each
             part. `"mean"` averages the gradients of the parts' own losses in
             one pass: the same where the loss is a mean over examples, but a
-            contrastive loss then only sees the negatives of one part.
+            contrastive loss then only sees the negatives of one part. Parts
+            count equally, whatever the `sample_weight` of their examples.
         drop_tokens: Fraction of the tokens to drop while training, by modality,
             such as `{"video": 0.5}`: each example keeps its own random set,
             and loses padding before real tokens.

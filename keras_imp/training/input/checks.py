@@ -271,7 +271,8 @@ def check_parts(task: Task, x: dict[str, Any]) -> None:
         x: Inputs by modality.
 
     Raises:
-        ValueError: If the parts would not be equal.
+        ValueError: If the parts would not be equal, or would have no loss of
+            their own where they need one.
     """
     examples = count_examples(x)
     if examples % task.microbatches:
@@ -280,6 +281,19 @@ def check_parts(task: Task, x: dict[str, Any]) -> None:
                 "The number of examples of a batch must be a multiple of "
                 "`microbatches`.",
                 "Use another batch size or another number of parts.",
+                batch_size=examples,
+                microbatches=task.microbatches,
+            )
+        )
+    if task.microbatches == 1 or task.accumulate != "mean":
+        return
+    if examples // task.microbatches < task.min_examples:
+        raise ValueError(
+            message(
+                'With accumulate="mean", each part of a batch must have at '
+                f"least {task.min_examples} examples: it has a loss of its "
+                "own.",
+                'Use fewer microbatches, or accumulate="exact".',
                 batch_size=examples,
                 microbatches=task.microbatches,
             )

@@ -202,3 +202,16 @@ def test_a_batch_that_the_parts_do_not_divide_is_refused():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         model.fit(mixture, steps_per_epoch=1, verbose=0)
+
+
+def test_a_mean_of_parts_that_have_nothing_to_contrast_is_refused():
+    model = models.make_model(lambda: contrastive(8, "mean"))
+    mixture = keras_imp.TaskMixture({"captions": [batch("captions")]})
+    message = (
+        "Task 'captions': With accumulate=\"mean\", each part of a batch must "
+        "have at least 2 examples: it has a loss of its own. Received: "
+        "batch_size=8, microbatches=8. Use fewer microbatches, or "
+        "accumulate=\"exact\"."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model.fit(mixture, steps_per_epoch=1, verbose=0)
