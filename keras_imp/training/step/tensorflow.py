@@ -171,7 +171,11 @@ class TensorFlowEngine(InPlaceEngine):
                 floats = [y for y in keras.tree.flatten(y_pred) if is_float(y)]
                 surrogate = self.model.optimizer.scale_loss(added / count)
                 for y, gradient in zip(floats, output_gradients):
-                    surrogate += tf.reduce_sum(y * gradient)
+                    # None where the loss does not see an output.
+                    if gradient is not None:
+                        # A head may compute in another dtype than float32.
+                        product = tf.cast(y * gradient, surrogate.dtype)
+                        surrogate += tf.reduce_sum(product)
             return _dense(tape.gradient(surrogate, variables)), ()
 
         self._restore(before)

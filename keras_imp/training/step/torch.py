@@ -113,7 +113,9 @@ class TorchEngine(InPlaceEngine):
             surrogate = self.model.optimizer.scale_loss(added / len(parts))
             floats = [y for y in keras.tree.flatten(y_part) if is_float(y)]
             for y, gradient in zip(floats, output_gradients):
-                surrogate = surrogate + (y * gradient[i]).sum()
+                # None where the loss does not see an output.
+                if gradient is not None:
+                    surrogate = surrogate + (y * gradient[i]).sum()
             surrogate.backward()
         self._restore(after)
         added = torch.stack([added for _, added in results]).mean()
