@@ -226,9 +226,12 @@ class MaskedTokens(Layer):
         """
         best = ops.cast(ops.argmax(y_pred["logits"], axis=-1), "int32")
         hit = ops.equal(best, _tokens_at(text, y_pred["positions"]))
+        weights = _token_weights(y_pred, sample_weight)
+        # One axis: of more, Keras takes the mean of each example first, and a
+        # token of a long batch would count less.
         metric.update_state(
-            ops.cast(hit, "float32"),
-            sample_weight=_token_weights(y_pred, sample_weight),
+            ops.reshape(ops.cast(hit, "float32"), (-1,)),
+            sample_weight=ops.reshape(weights, (-1,)),
         )
 
     def check(self, text: np.ndarray) -> None:

@@ -185,6 +185,21 @@ def test_accuracy_is_the_share_of_chosen_words_found():
     assert task.accuracy_metric.name == "hidden/accuracy"
 
 
+def test_accuracy_counts_each_token_alike_in_batches_of_unlike_length():
+    task, _ = built("text")
+    for chosen, is_found in ((1, True), (4, False)):
+        logits = np.zeros((1, chosen, WORDS), "float32")
+        logits[..., 5 if is_found else 6] = 1
+        out = {
+            "logits": ops.array(logits),
+            "positions": ops.array([range(chosen)]),
+            "chosen": ops.ones((1, chosen), "bool"),
+        }
+        text = ops.full((1, chosen), 5, "int32")
+        task.update_metrics({"text": text}, None, out)
+    assert float(task.accuracy_metric.result()) == pytest.approx(1 / 5)
+
+
 def test_a_batch_of_padding_has_a_loss_of_zero():
     task, encoder = built("text")
     text = np.zeros((3, LENGTH), "int32")
