@@ -18,7 +18,7 @@ class Arrays(OrderedBatches):
 
     Batch `i` is a pure function of (seed, i): a resumed run reads the very
     batches that come next. Works as a source of a `TaskMixture`, and alone as
-    a Keras `PyDataset`.
+    a Keras `PyDataset`, whose epochs are then the passes, one after the other.
 
     Args:
         x: Inputs by modality, arrays with one row per example; columns of a

@@ -22,7 +22,9 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
     """Batches whose rows an `Order` tells, augmented by their number.
 
     A subclass sets `order` and has `batch_at(index)`, the batch of any number
-    over all passes.
+    over all passes. Keras only asks for the batches of one pass, by
+    `data[index]`: where a model of Keras reads the data itself, each epoch has
+    the batches of the next pass, and so has each `evaluate` or `predict`.
 
     Args:
         augment: As for `Arrays`.
@@ -46,6 +48,9 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
 
     order: Order
     batch_at: Callable[[int], tuple]
+    # Passes that a model of Keras began and ended, a `TaskMixture` none.
+    _begun = 0
+    _ended = 0
 
     def __init__(self, augment: Augment | None = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -87,7 +92,26 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
         return len(self.order)
 
     def __getitem__(self, index: int) -> tuple:
-        return self.batch_at(index)
+        return self.batch_at(self._pass * len(self) + index)
+
+    def on_epoch_begin(self) -> None:
+        """Begin the next pass; Keras calls it."""
+        self._begun += 1
+
+    def on_epoch_end(self) -> None:
+        """End the pass; Keras calls it, once more before the first one."""
+        self._ended = self._begun
+
+    @property
+    def _pass(self) -> int:
+        """The pass that indices mean: after one, still that one.
+
+        So what `predict` has seen can be read once more, for its targets. But
+        workers of Keras begin to read before a pass is said to begin.
+        """
+        if self.workers > 1 or (self.workers and self.use_multiprocessing):
+            return self._ended
+        return max(0, self._begun - 1)
 
     def _describe_order(self) -> dict[str, Any]:
         """What decides the rows of all batches, and what is done to them."""

@@ -1,8 +1,11 @@
+import pickle
 import re
 
+import keras
 import numpy as np
 import pytest
 
+from keras_imp import TaskMixture
 from keras_imp.data import Arrays
 
 pytestmark = pytest.mark.one_backend
@@ -66,6 +69,58 @@ def test_augment_gets_a_generator_that_depends_on_the_batch():
 def test_weights_come_third():
     _, y, weight = make(sample_weight=np.arange(11) * 10)[0]
     np.testing.assert_array_equal(weight, y * 10)
+
+
+class Noted(Arrays):
+    """Notes the number of each batch that is read."""
+
+    def batch_at(self, index):
+        self.__dict__.setdefault("read", []).append(index)
+        return super().batch_at(index)
+
+
+def plain_model():
+    audio = keras.Input((1,), name="audio")
+    model = keras.Model({"audio": audio}, keras.layers.Dense(1)(audio))
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_epoch_of_a_plain_model_is_the_next_pass(workers):
+    data = Noted(
+        {"audio": np.arange(11)[:, None]},
+        np.arange(11),
+        batch_size=3,
+        workers=workers,
+    )
+    plain_model().fit(data, epochs=3, verbose=0)
+    # What Keras reads before it builds the model comes before the first epoch.
+    read = data.read[-9:]
+    first = min(read)
+    epochs = [sorted(read[i : i + 3]) for i in (0, 3, 6)]
+    assert sum(epochs, []) == [*range(first, first + 9)]
+
+
+def test_what_a_plain_model_predicted_can_be_read_once_more():
+    data, model = make(), plain_model()
+    model.fit(data, epochs=2, verbose=0)
+    for _ in range(2):
+        found = model.predict(data, verbose=0)
+        x = np.concatenate([x["audio"] for x, _ in data])
+        np.testing.assert_allclose(model({"audio": x}), found, rtol=1e-5)
+
+
+def test_a_copy_for_another_process_reads_the_same_pass():
+    data = make()
+    for _ in range(3):
+        data.on_epoch_begin()
+    copy = pickle.loads(pickle.dumps(data))
+    assert copy[1][1].tolist() == data.batch_at(7)[1].tolist()
+    # A mixture counts for itself.
+    assert TaskMixture({"a": data}).sources["a"].batch(1)[1].tolist() == (
+        make().batch_at(1)[1].tolist()
+    )
 
 
 def test_targets_may_be_a_dict():
