@@ -283,7 +283,9 @@ ARRAYS = (
     ("method", "mixture"),
     [("fit", "TaskMixture"), ("evaluate", "TaskMixture.sequential")],
 )
-@pytest.mark.parametrize("name", ["batch_size", "sample_weight", "y"])
+@pytest.mark.parametrize(
+    "name", ["batch_size", "sample_weight", "shuffle", "y"]
+)
 def test_arguments_for_arrays_are_refused(refusing, method, mixture, name):
     rule = (
         f"`{name}` of `{method}` is for arrays: a mixture has batches, with "

@@ -227,3 +227,9 @@ def test_shapes_of_several_sizes_leave_nothing_over():
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         keras_imp.data.ResizedArrays(text, shapes=shapes, drop_last=True)
+    message = (
+        "ResizedArrays shuffles every pass. Received: shuffle=False. Omit "
+        "`shuffle`, or use Arrays for one shape in order."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        keras_imp.data.ResizedArrays(text, shapes=shapes, shuffle=False)

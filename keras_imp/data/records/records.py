@@ -25,6 +25,8 @@ from keras_imp.data.records.targets import targets_of
 from keras_imp.data.shapes.dropping import drop_tokens
 from keras_imp.data.shapes.plan import PlannedShape
 
+# Rows of a batch, unless it is said otherwise.
+BATCH_SIZE = 32
 # Rows that are tried in the place of one whose file is bad.
 TRIES = 100
 # Streams of random numbers, beside those of `OrderedBatches` and `Order`.
@@ -53,7 +55,8 @@ class Records(OrderedBatches):
             `keras_imp.data.records.targets.targets_of`. Defaults to no target.
         classes: Names of the classes, in order. Defaults to all labels.
         shapes: Several sizes in place of the preprocessor's: `plan[task]` of a
-            `TokenBudget`. They have batch sizes of their own.
+            `TokenBudget`. They have batch sizes of their own; every pass is
+            shuffled, and every batch full.
         drop_on_host: Whether to drop the tokens that the shapes say.
         training: Whether to draw how examples are cut, and which caption is
             taken. Defaults to `shuffle`.
@@ -103,7 +106,7 @@ class Records(OrderedBatches):
         self,
         manifest: Manifest,
         preprocessor: IMPPreprocessor,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         *,
         inputs: tuple[str, ...] | None = None,
         target: str | None = None,
@@ -123,6 +126,8 @@ class Records(OrderedBatches):
         **kwargs: Any,
     ):
         super().__init__(augment, **kwargs)
+        if shapes is not None:
+            _check_order(batch_size, shuffle, drop_last)
         self.manifest = manifest
         self.preprocessor = preprocessor
         self.target = target
@@ -307,6 +312,28 @@ class Records(OrderedBatches):
             batch[0], planned.shape.drop, planned.patchings, generator
         )
         return (x, *batch[1:])
+
+
+def _check_order(
+    batch_size: int, shuffle: bool, drop_last: bool | None
+) -> None:
+    """Raise if what only an order without shapes has is asked of one."""
+    given: dict[str, Any] = {}
+    if batch_size != BATCH_SIZE:
+        given["batch_size"] = batch_size
+    if not shuffle:
+        given["shuffle"] = shuffle
+    if drop_last is not None:
+        given["drop_last"] = drop_last
+    if given:
+        raise ValueError(
+            message(
+                "`shapes` have batch sizes of their own, every pass of them is "
+                "shuffled, and every batch is full.",
+                f"Omit {', '.join(f'`{name}`' for name in given)}, or `shapes`.",
+                **given,
+            )
+        )
 
 
 def _weights(manifest: Manifest) -> np.ndarray | None:

@@ -84,6 +84,14 @@ class ResizedArrays(Arrays):
                     drop_last=kwargs["drop_last"],
                 )
             )
+        if not kwargs.get("shuffle", True):
+            raise ValueError(
+                message(
+                    "ResizedArrays shuffles every pass.",
+                    "Omit `shuffle`, or use Arrays for one shape in order.",
+                    shuffle=kwargs["shuffle"],
+                )
+            )
         super().__init__(
             x,
             y,

@@ -19,6 +19,7 @@ ARGUMENTS_FOR_ARRAYS = (
     "sample_weight",
     "class_weight",
     "validation_batch_size",
+    "shuffle",
 )
 
 

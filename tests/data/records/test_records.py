@@ -1,6 +1,7 @@
 """Batches of real files: the same in any process, whatever is in them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -154,6 +155,20 @@ def test_shapes_have_sizes_and_batch_sizes_of_their_own(manifest):
             image["patches"].shape if isinstance(image, dict) else image.shape
         )
     assert seen == {(16, 16, 16, 3), (8, 8, 192)}
+
+
+@pytest.mark.parametrize(
+    "given", [{"batch_size": 8}, {"shuffle": False}, {"drop_last": True}]
+)
+def test_an_order_of_its_own_is_refused_beside_shapes(manifest, given):
+    ((name, value),) = given.items()
+    text = (
+        "`shapes` have batch sizes of their own, every pass of them is "
+        "shuffled, and every batch is full. Received: "
+        f"{name}={value}. Omit `{name}`, or `shapes`."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        Records(manifest, make_preprocessor(), shapes=(), **given)
 
 
 def test_augment_gets_the_rows(manifest):
