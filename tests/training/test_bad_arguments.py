@@ -274,6 +274,48 @@ def test_a_py_dataset_is_told_that_a_pass_is_over():
     assert resumed.batch(4) == (2, 0)
 
 
+class Opened(keras.utils.PyDataset):
+    """Without a length, and told of each pass."""
+
+    def __init__(self, num_batches=2):
+        super().__init__()
+        self.count = num_batches
+        self.told = ""
+
+    @property
+    def num_batches(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return index
+
+    def on_epoch_begin(self):
+        self.told += "("
+
+    def on_epoch_end(self):
+        self.told += ")"
+
+
+def test_a_py_dataset_is_told_that_a_pass_begins():
+    data = Opened()
+    source = open_source("a", data)
+    assert (len(source), source.num_batches, data.told) == (2, 2, "")
+    told = {i: (source.batch(i), data.told)[1] for i in range(5)}
+    assert told == {0: "(", 1: "(", 2: "()(", 3: "()(", 4: "()()("}
+    # A run that starts again, and one that is resumed.
+    source.batch(0)
+    assert data.told == "()()(("
+    resumed = Opened()
+    assert open_source("a", resumed).batch(5) == 1
+    assert resumed.told == "()()("
+
+
+def test_a_py_dataset_without_an_end_is_a_stream():
+    source = open_source("a", Opened(None))
+    assert source.num_batches is None
+    assert [source.batch(i) for i in range(3)] == [0, 1, 2]
+
+
 ARRAYS = (
     "keras_imp.data.Arrays({modality: x}, y, sample_weight, batch_size=32)})"
 )

@@ -47,9 +47,10 @@ class RandomAccessSource:
 
     Args:
         task: Name of the task, for errors.
-        data: Has `__getitem__` and `__len__`, and may have `batch_at(index)`
-            for an index beyond one pass, to shuffle each pass differently; or
-            `on_epoch_end()`, called after each pass, as Keras does.
+        data: Has `__getitem__` and `__len__`, or is a `PyDataset` with
+            `num_batches`. May have `batch_at(index)` for an index beyond one
+            pass, to shuffle each pass differently; or `on_epoch_begin()` and
+            `on_epoch_end()`, called before and after each pass, as Keras does.
 
     Raises:
         ValueError: If it is empty.
@@ -58,8 +59,9 @@ class RandomAccessSource:
     def __init__(self, task: str, data: Any):
         self.task = task
         self.data = data
-        self._pass = 0
-        self._length = len(data)
+        # Where the data is, once it was read.
+        self._pass: int | None = None
+        self._length = len(self)
         if self._length == 0:
             raise ValueError(
                 f"Task {task!r} has an empty source: it needs at least one "
@@ -71,11 +73,11 @@ class RandomAccessSource:
         return shown(self.data)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return _length_of(self.data) or 0
 
     @property
     def num_batches(self) -> int | None:
-        return len(self.data)
+        return len(self)
 
     @property
     def num_examples(self) -> int | None:
@@ -85,7 +87,7 @@ class RandomAccessSource:
         return _describe(self)
 
     def batch(self, index: int) -> Any:
-        if len(self.data) != self._length:
+        if len(self) != self._length:
             raise ValueError(
                 message(
                     f"The source of task {self.task!r} must keep its number of "
@@ -93,20 +95,33 @@ class RandomAccessSource:
                     "Make another mixture of other data, and do not change a "
                     "list that one reads.",
                     before=self._length,
-                    now=len(self.data),
+                    now=len(self),
                 )
             )
         if hasattr(self.data, "batch_at"):
             return self.data.batch_at(index)
-        number, position = divmod(index, len(self.data))
-        # A run that starts again reads the first pass again.
-        self._pass = min(self._pass, number)
-        # A PyDataset may put its batches into another order there. A resumed
-        # run calls it for each pass that it goes over.
-        while self._pass < number and hasattr(self.data, "on_epoch_end"):
-            self.data.on_epoch_end()
-            self._pass += 1
+        number, position = divmod(index, self._length)
+        self._turn_to(number)
         return self.data[position]
+
+    def _turn_to(self, number: int) -> None:
+        """Tell the data which passes begin and end before one is read.
+
+        A PyDataset may put its batches into another order there. A resumed run
+        tells it of each pass that it goes over.
+        """
+        if self._pass is None or number < self._pass:
+            # A run that starts again reads the first pass again.
+            self._pass = 0 if self._pass is None else number
+            self._tell("on_epoch_begin")
+        while self._pass < number:
+            self._tell("on_epoch_end")
+            self._pass += 1
+            self._tell("on_epoch_begin")
+
+    def _tell(self, event: str) -> None:
+        if hasattr(self.data, event):
+            getattr(self.data, event)()
 
 
 class StreamSource:
@@ -277,8 +292,8 @@ def open_source(task: str, data: Any) -> Source:
     is_tf_data = hasattr(data, "element_spec")
     if (
         hasattr(data, "__getitem__")
-        and hasattr(data, "__len__")
         and not is_tf_data
+        and _length_of(data) is not None
     ):
         return RandomAccessSource(task, data)
     if isinstance(data, Callable) or hasattr(data, "__iter__"):  # type: ignore[arg-type]
@@ -290,6 +305,19 @@ def open_source(task: str, data: Any) -> Source:
             type=type(data).__name__,
         )
     )
+
+
+def _length_of(data: Any) -> int | None:
+    """Batches of a pass of random access; None if it has no end, or none."""
+    if hasattr(data, "__len__"):
+        return len(data)
+    if not isinstance(data, keras.utils.PyDataset):
+        return None
+    try:
+        # What Keras reads; None where there is no end.
+        return data.num_batches
+    except NotImplementedError:
+        return None
 
 
 def _is_frame(data: Any) -> bool:
