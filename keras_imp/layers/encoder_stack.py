@@ -17,6 +17,7 @@ from keras_imp import _keras_private as keras_private
 from keras_imp._errors import check_positive
 from keras_imp._values import value_of
 from keras_imp.layers._runtime.config import arguments_of
+from keras_imp.layers._runtime.frozen_rows import frozen_rows_of
 from keras_imp.layers._runtime.layer_loop import layer_loop
 from keras_imp.layers._runtime.seeds import draw_seeds
 from keras_imp.layers.encoder_block import (
@@ -223,7 +224,8 @@ class EncoderStack(ReportingLayer):
         count = len(RoutingReport._fields)
         report = RoutingReport(*found[:count])
         if training and self.stacked_bias is not None and self._trains_router():
-            self.stacked_bias.assign(ops.stop_gradient(found[count]))
+            bias = self._without_frozen(found[count])
+            self.stacked_bias.assign(ops.stop_gradient(bias))
         if return_report:
             return outputs, report
         if training:
@@ -300,7 +302,19 @@ class EncoderStack(ReportingLayer):
 
     def _trains_router(self) -> bool:
         """Whether routers are not frozen: else their balance stays too."""
-        return any(v.trainable for v in self.stacked if "router" in v.name)
+        return any(v.trainable for v in self._routers())
+
+    def _without_frozen(self, bias: Tensor) -> Tensor:
+        """New biases, of layers whose router the optimizer leaves the old."""
+        old = ops.convert_to_tensor(self.stacked_bias)
+        for router in self._routers():
+            frozen = frozen_rows_of(router)
+            if frozen is not None:
+                bias = ops.where(frozen[:, None], old, bias)
+        return bias
+
+    def _routers(self) -> list[keras.Variable]:
+        return [v for v in self.stacked if "router" in v.name]
 
     def _looped(self) -> list[keras.Variable]:
         """What each turn of the loop gets a row of."""

@@ -17,6 +17,7 @@ from keras_imp.training.optimizers.gradient_dtypes import in_one_dtype
 from keras_imp.training.optimizers.variable_rules import (
     KERNELS,
     Rule,
+    mark_frozen_rows,
     variable_rules,
 )
 from keras_imp.typing import Tensor
@@ -33,7 +34,7 @@ class AdamW(keras.optimizers.AdamW):
 
     A frozen weight, or layer of a stacked weight, stays as it is bit for bit:
     no gradient (none that counts for the clipping either), no decay, no
-    change of its moments. Unlike `trainable = False` this is saved with the
+    change of its moments; nor does the balance of a frozen router. Unlike `trainable = False` this is saved with the
     model and may split a stack, but the optimizer state still takes memory. To
     save it for whole layers, set `layer.trainable = False` before `compile`.
 
@@ -122,6 +123,7 @@ class AdamW(keras.optimizers.AdamW):
             self.frozen_modalities,
         )
         super().build(variables)
+        mark_frozen_rows(self, variables)
 
     def rule(self, variable: Any) -> Rule:
         """How a weight is updated.

@@ -7,6 +7,7 @@ import keras
 from keras_imp import _keras_private as keras_private
 from keras_imp._errors import message
 from keras_imp.training.optimizers.adamw import AdamW
+from keras_imp.training.optimizers.variable_rules import mark_frozen_rows
 
 
 def build_optimizer(model: Any) -> None:
@@ -53,6 +54,8 @@ def build_optimizer(model: Any) -> None:
             )
         )
     _check_accumulation(model.optimizer, model.trainable_variables)
+    # Another model, or another optimizer, may have told them otherwise.
+    mark_frozen_rows(model.optimizer, model.trainable_variables)
 
 
 def _check_accumulation(optimizer: Any, variables: list[Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_imp._errors import message
+from keras_imp.layers._runtime.frozen_rows import mark_frozen
 from keras_imp.models.weight_places import Place, place_of
 
 # What multiplies activations as a matrix is called a kernel, in Keras and
@@ -105,6 +106,20 @@ def variable_rules(
         decays = re.search(decayed, variable.path) is not None
         rules.append(Rule(factor, decays))
     return rules
+
+
+def mark_frozen_rows(optimizer: Any, variables: Iterable[Any]) -> None:
+    """Tell weights which of their rows an optimizer leaves as they are.
+
+    Args:
+        optimizer: A built optimizer; one without rules freezes nothing.
+        variables: What it was built for.
+    """
+    applied = getattr(optimizer, "inner_optimizer", optimizer)
+    for variable in variables:
+        has_rules = hasattr(applied, "rule")
+        rows = applied.rule(variable).frozen_rows if has_rules else None
+        mark_frozen(variable, rows)
 
 
 def _row_factors(

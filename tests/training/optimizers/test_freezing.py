@@ -106,6 +106,29 @@ def test_frozen_weights_do_not_change_by_a_bit(update, use_ema, encoder, kind):
     assert_no_moments(model, whole, split)
 
 
+@pytest.mark.parametrize("kind", [AdamW, Muon])
+def test_the_balance_of_frozen_layers_stays_and_that_of_others_moves(kind):
+    layers = {
+        "num_layers": 4,
+        "num_experts": 4,
+        "num_moe_layers": 2,
+        "router": "token_choice",
+        "router_options": {"balance_rate": 1e-3},
+    }
+    model = make_model("touched", kind(1e-2, frozen_layers=range(3)), layers)
+    bias = model.encoder.body.stacks[-1].stacked_bias
+    model.fit(make_mixture(), verbose=0)
+    frozen, moved = keras.ops.convert_to_numpy(bias)
+    assert not frozen.any()
+    assert moved.any()
+    # An optimizer that freezes nothing moves all.
+    model.compile(
+        "sgd", jit_compile=models.default_jit(), **models.few_steps()
+    )
+    model.fit(make_mixture(), verbose=0)
+    assert keras.ops.convert_to_numpy(bias)[0].any()
+
+
 def assert_no_moments(model, whole, split):
     """Nothing is waiting to move a frozen weight later."""
     moments = models.values(model.optimizer.variables)
