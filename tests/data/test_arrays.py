@@ -1,3 +1,4 @@
+import itertools
 import pickle
 import re
 
@@ -99,7 +100,7 @@ def test_each_epoch_of_a_plain_model_is_the_next_pass(workers):
     read = data.read[-9:]
     first = min(read)
     epochs = [sorted(read[i : i + 3]) for i in (0, 3, 6)]
-    assert sum(epochs, []) == [*range(first, first + 9)]
+    assert [*itertools.chain(*epochs)] == [*range(first, first + 9)]
 
 
 def test_what_a_plain_model_predicted_can_be_read_once_more():

@@ -326,11 +326,12 @@ def _check_order(
     if drop_last is not None:
         given["drop_last"] = drop_last
     if given:
+        names = ", ".join(f"`{name}`" for name in given)
         raise ValueError(
             message(
                 "`shapes` have batch sizes of their own, every pass of them is "
                 "shuffled, and every batch is full.",
-                f"Omit {', '.join(f'`{name}`' for name in given)}, or `shapes`.",
+                f"Omit {names}, or `shapes`.",
                 **given,
             )
         )
