@@ -34,9 +34,10 @@ class AdamW(keras.optimizers.AdamW):
 
     A frozen weight, or layer of a stacked weight, stays as it is bit for bit:
     no gradient (none that counts for the clipping either), no decay, no
-    change of its moments; nor does the balance of a frozen router. Unlike `trainable = False` this is saved with the
-    model and may split a stack, but the optimizer state still takes memory. To
-    save it for whole layers, set `layer.trainable = False` before `compile`.
+    change of its moments; nor does the balance of a frozen router. Unlike
+    `trainable = False` this is saved with the model and may split a stack, but
+    the optimizer state still takes memory. To save it for whole layers, set
+    `layer.trainable = False` before `compile`.
 
     Args:
         learning_rate: A number or a schedule, such as `CosineWithWarmup`.

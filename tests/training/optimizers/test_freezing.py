@@ -122,9 +122,7 @@ def test_the_balance_of_frozen_layers_stays_and_that_of_others_moves(kind):
     assert not frozen.any()
     assert moved.any()
     # An optimizer that freezes nothing moves all.
-    model.compile(
-        "sgd", jit_compile=models.default_jit(), **models.few_steps()
-    )
+    model.compile("sgd", jit_compile=models.default_jit(), **models.few_steps())
     model.fit(make_mixture(), verbose=0)
     assert keras.ops.convert_to_numpy(bias)[0].any()
 
