@@ -192,7 +192,7 @@ def test_accuracy_counts_each_token_alike_in_batches_of_unlike_length():
         logits[..., 5 if is_found else 6] = 1
         out = {
             "logits": ops.array(logits),
-            "positions": ops.array([range(chosen)]),
+            "positions": ops.array([[*range(chosen)]]),
             "chosen": ops.ones((1, chosen), "bool"),
         }
         text = ops.full((1, chosen), 5, "int32")
