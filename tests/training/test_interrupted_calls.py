@@ -250,6 +250,33 @@ def test_a_call_that_fails_in_a_callback_does_not_end_the_run(model):
     check_it_lives(model)
 
 
+@pytest.mark.parametrize("hook", ["on_test_begin", "on_test_end"])
+def test_an_evaluation_in_a_callback_leaves_the_outer_one_as_it_is(hook):
+    data = models.data_of("objects", "sounds")
+
+    def look(logs):
+        other = models.all_once({"objects": data["objects"][:1]})
+        found.append(trained.evaluate(other, verbose=0))
+
+    found, histories = [], []
+    look_at = keras.callbacks.LambdaCallback(**{hook: look})
+    for callbacks in ([], [look_at]):
+        trained = models.make_model(two_tasks, **models.few_steps())
+        history = trained.fit(
+            models.in_turn(data),
+            steps_per_epoch=4,
+            epochs=2,
+            validation_data=models.all_once(data),
+            callbacks=callbacks,
+            verbose=0,
+        )
+        histories.append(history.history)
+    assert [sorted(each) for each in found] == [
+        ["loss", "objects/accuracy", "objects/loss"]
+    ] * 2
+    assert histories[0] == histories[1]
+
+
 # Threads --------------------------------------------------------------------
 
 

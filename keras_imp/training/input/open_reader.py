@@ -68,14 +68,20 @@ def open_validation(model: Any, mixture: Any) -> MixtureReader | None:
 def reading(model: Any, **readers: MixtureReader) -> Iterator[None]:
     """Where a step on several devices finds its batches, while it runs.
 
+    A callback may evaluate within an evaluation, which continues then.
+
     Args:
         model: An `AlternatingModel`.
         **readers: Readers by attribute of the model.
     """
+    outer = {name: getattr(model, name, None) for name in readers}
     for name, reader in readers.items():
         setattr(model, name, reader)
     try:
         yield
     finally:
-        for name in readers:
-            delattr(model, name)
+        for name, before in outer.items():
+            if before is None:
+                delattr(model, name)
+            else:
+                setattr(model, name, before)
