@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_imp._errors import check_integer, message
+from keras_imp.training.input.host_batch import host_batch
 from keras_imp.training.input.sources import open_source
 from keras_imp.training.input.task_mixture import SEPARATOR, signature
 from keras_imp.training.monitoring.task_logger import (
@@ -138,10 +138,8 @@ class GradientConflictLogger(TaskLogger):
         """The first batches of a task, as items of a mixture."""
         source = open_source(name, self.data[name])
         for i in range(self.batches):
-            batch = self.model.prepare_batch(name, source.batch(i))
-            batch = keras.tree.map_structure(
-                lambda a: None if a is None else np.asarray(a), batch
-            )
+            batch = host_batch(source.batch(i))
+            batch = self.model.prepare_batch(name, batch)
             yield {f"{name}{SEPARATOR}{signature(batch)}": batch}
 
     def _cosines(self) -> dict[str, float]:

@@ -79,6 +79,17 @@ def test_the_cosine_is_that_of_the_updates_of_single_steps():
     np.testing.assert_allclose(found, [expected], atol=1e-4)
 
 
+def test_it_takes_batches_in_each_form_that_fit_takes():
+    x = images()[0]
+    lists = {"image": x["image"].tolist()}
+    forms = {"t0": [x], "t1": [[x]], "t2": [(lists,)]}
+    found = log_of(signed_model(1.0, 1.0, 1.0), forms)
+    for pair in ("t0/t1", "t0/t2"):
+        np.testing.assert_allclose(
+            found[f"gradient_cosine/{pair}"], [1.0], atol=1e-5
+        )
+
+
 def test_several_batches_have_the_cosine_of_their_mean_gradient():
     # The gradient of the bias is the same for each batch; that of the kernel
     # cancels out in the mean of the first task.
