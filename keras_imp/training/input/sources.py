@@ -20,6 +20,9 @@ from keras_imp._errors import message
 from keras_imp._repr import shown
 from keras_imp.data.description import describe_array
 
+# `tf.data.INFINITE_CARDINALITY`.
+ENDLESS = -1
+
 
 class Source(Protocol):
     """Batches of one task, by number."""
@@ -137,15 +140,26 @@ class StreamSource:
         self.data = data
         self._iterator: Iterator | None = None
         self._position = 0
+        self._counted: int | None = None
 
     def __repr__(self) -> str:
         return shown(self.data)
 
     def __len__(self) -> int:
-        """Batches in one pass, by reading one; it must end."""
-        if hasattr(self.data, "__len__"):
-            return len(self.data)
-        return sum(1 for _ in self._open())
+        """Batches in one pass; data that does not tell is read for it once.
+
+        Raises:
+            ValueError: If it never ends, gives no batch, or could not be read
+                again after it was counted.
+        """
+        length = self.num_batches
+        if length is None:
+            if self._counted is None:
+                self._counted = self._count()
+            length = self._counted
+        if length == 0:
+            raise ValueError(self._empty())
+        return length
 
     @property
     def num_batches(self) -> int | None:
@@ -165,10 +179,10 @@ class StreamSource:
 
     def batch(self, index: int) -> Any:
         if index < self._position:
-            again = self._open()
+            again = self._iterable()
             if again is self._iterator:
                 raise ValueError(self._cannot_go_back(index))
-            self._iterator, self._position = again, 0
+            self._iterator, self._position = iter(again), 0
         while self._position < index:
             self._next()
         return self._next()
@@ -187,7 +201,34 @@ class StreamSource:
         return item
 
     def _open(self) -> Iterator:
-        return iter(self.data() if callable(self.data) else self.data)
+        return iter(self._iterable())
+
+    def _iterable(self) -> Any:
+        return self.data() if callable(self.data) else self.data
+
+    def _count(self) -> int:
+        batches = self._iterable()
+        if _is_endless(batches):
+            raise ValueError(
+                message(
+                    f"The source of task {self.task!r} must end, to be read "
+                    "once.",
+                    "Leave out `repeat()`, or give `take(count)` of it.",
+                    type=type(batches).__name__,
+                )
+            )
+        # A DataLoader may start its one iterator again, an iterator may not.
+        if hasattr(batches, "__next__") and batches is self._iterable():
+            raise ValueError(self._cannot_be_counted())
+        return sum(1 for _ in batches)
+
+    def _cannot_be_counted(self) -> str:
+        return (
+            f"The source of task {self.task!r} must tell its number of "
+            "batches, or be read twice: to count them, and to use them. "
+            f"Received: {type(self.data).__name__}. Give the function that "
+            "makes the generator, not the generator itself."
+        )
 
     def _cannot_go_back(self, index: int) -> str:
         return (
@@ -199,16 +240,26 @@ class StreamSource:
 
     def _exhausted(self) -> str:
         if self._position == 0:
-            return (
-                f"Task {self.task!r} has an empty source: its iterator gave no "
-                "batch. Give it data."
-            )
+            return self._empty()
         return (
             f"The source of task {self.task!r} is exhausted after "
             f"{self._position} batches and cannot be started again. Received: "
             f"{type(self.data).__name__}. Give the function that makes the "
             "generator, not the generator itself."
         )
+
+    def _empty(self) -> str:
+        return (
+            f"Task {self.task!r} has an empty source: its iterator gave no "
+            "batch. Give it data."
+        )
+
+
+def _is_endless(data: Any) -> bool:
+    """Whether it is a `tf.data.Dataset` that is known to have no end."""
+    if not (hasattr(data, "element_spec") and hasattr(data, "cardinality")):
+        return False
+    return int(data.cardinality()) == ENDLESS
 
 
 def sizes(sources: dict[str, Source]) -> dict[str, int | None]:

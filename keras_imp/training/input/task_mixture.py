@@ -115,7 +115,8 @@ class TaskMixture(ShowsArguments):
         For `validation_data` and `evaluate`.
 
         Args:
-            sources: Data of each task by name; each must end.
+            sources: Data of each task by name; each must end. A stream that
+                does not tell its number of batches is read once to count them.
             prefetch: Batches to hold ready.
 
         Returns:

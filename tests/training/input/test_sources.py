@@ -64,9 +64,102 @@ def test_a_stream_may_restart_with_other_batches():
     assert [source.batch(i) for i in range(3)] == [("a",), ("b",), ("c",)]
 
 
-@pytest.mark.skipif(
+class OneIterator:
+    """Starts its one iterator again, as a DataLoader whose workers live on."""
+
+    def __init__(self):
+        self.iterator = self.Iterator()
+
+    def __iter__(self):
+        self.iterator.rest = list(BATCHES)
+        return self.iterator
+
+    class Iterator:
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self.rest:
+                raise StopIteration
+            return self.rest.pop(0)
+
+
+def test_a_stream_may_start_its_one_iterator_again():
+    source = open_source("a", OneIterator())
+    assert len(source) == 3
+    assert [source.batch(i) for i in (0, 1, 2, 3, 0)] == [
+        ("x0",), ("x1",), ("x2",), ("x0",), ("x0",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda data: data, lambda data: lambda: iter(data)],
+    ids=["itself", "function"],
+)  # fmt: skip
+def test_a_stream_that_does_not_tell_its_length_is_counted_once(wrap):
+    data = Again()
+    source = open_source("a", wrap(data))
+    assert source.num_batches is None
+    assert [len(source), len(source)] == [3, 3]
+    assert source.batch(2) == ("x2",)
+    assert data.starts == 2
+
+
+@pytest.mark.parametrize("wrap", [False, True], ids=["itself", "function"])
+def test_a_generator_that_cannot_restart_is_not_counted(wrap):
+    data = generator()
+    source = open_source("a", (lambda: data) if wrap else data)
+    kind = "function" if wrap else "generator"
+    text = (
+        "The source of task 'a' must tell its number of batches, or be read "
+        f"twice: to count them, and to use them. Received: {kind}. Give the "
+        "function that makes the generator, not the generator itself."
+    )
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            len(source)
+    assert source.batch(0) == ("x0",)
+
+
+def test_an_empty_stream_is_refused_when_it_is_counted():
+    text = (
+        "Task 'a' has an empty source: its iterator gave no batch. Give it "
+        "data."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        len(open_source("a", lambda: []))
+
+
+NEEDS_TENSORFLOW = pytest.mark.skipif(
     keras.config.backend() != "tensorflow", reason="needs TensorFlow"
 )
+
+
+@NEEDS_TENSORFLOW
+def test_a_tf_dataset_of_unknown_length_is_counted():
+    import tensorflow as tf
+
+    data = tf.data.Dataset.range(9).filter(lambda i: i % 2 == 0)
+    assert len(open_source("a", data)) == 5
+
+
+@NEEDS_TENSORFLOW
+@pytest.mark.parametrize("wrap", [False, True], ids=["itself", "function"])
+def test_a_tf_dataset_without_an_end_is_not_counted(wrap):
+    import tensorflow as tf
+
+    data = tf.data.Dataset.range(9).repeat()
+    source = open_source("a", (lambda: data) if wrap else data)
+    text = (
+        "The source of task 'a' must end, to be read once. Received: "
+        "type='_RepeatDataset'. Leave out `repeat()`, or give `take(count)` "
+        "of it."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        len(source)
+
+
+@NEEDS_TENSORFLOW
 def test_a_tf_dataset_is_a_stream():
     import tensorflow as tf
 
