@@ -99,14 +99,18 @@ def test_a_loss_in_compile_is_refused(refusing):
         refusing.compile(optimizer="sgd", loss="mse")
 
 
-def test_accumulated_gradients_need_all_updates():
+@pytest.mark.parametrize(
+    "wrap", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer],
+    ids=["float32", "mixed float16"],
+)  # fmt: skip
+def test_accumulated_gradients_need_all_updates(wrap):
     text = (
         "Gradient accumulation needs `update='all'`: a head whose task is not "
         "the last micro-step would lose its gradient. Received: "
         "gradient_accumulation_steps=2, update='touched'."
     )
     optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
-    fresh = models.make_model(optimizer=optimizer)
+    fresh = models.make_model(optimizer=wrap(optimizer))
     with exactly(ValueError, text):
         fresh.fit(models.in_turn(), steps_per_epoch=1)
 

@@ -24,6 +24,7 @@ from keras_imp.training.checkpoint.run_description import (
     describe,
     first_difference,
     learning_rate,
+    with_learning_rate,
 )
 from keras_imp.training.input.prefetch import (
     interrupt_read,
@@ -332,9 +333,9 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
         backup = facts["run"]
         now = self._run["optimizer"]["learning_rate"]
         # A callback may have changed it, and the process continued from there.
-        if now == facts["learning_rate"]:
-            optimizer = {**backup.get("optimizer", {}), "learning_rate": now}
-            backup = {**backup, "optimizer": optimizer}
+        # Version 0.1.0 could not tell that of mixed float16.
+        if facts["learning_rate"] in (now, None):
+            backup = with_learning_rate(backup, now)
         version = facts.get("keras_imp")
         found = first_difference(
             backup, self._run, same_version=version == keras_imp.__version__

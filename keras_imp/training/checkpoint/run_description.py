@@ -28,6 +28,9 @@ NOT_COMPARED = (
     "output_layers",
 )
 MISSING = "nothing"
+# In the config of an optimizer, and of one that scales the loss for another.
+LEARNING_RATE = "learning_rate"
+INNER = "inner_optimizer"
 
 
 class Difference(NamedTuple):
@@ -55,11 +58,11 @@ def describe(model: keras.Model, mixture: TaskMixture) -> dict[str, Any]:
         A description that JSON can hold, the same on each backend.
     """
     optimizer = _plain(keras.saving.serialize_keras_object(model.optimizer))
-    optimizer.pop("learning_rate", None)
+    _rate_left_out(optimizer)
     description = {
         "tasks": list(model.tasks),
         "model": {"class": type(model).__name__, **_model_config(model)},
-        "optimizer": {**optimizer, "learning_rate": learning_rate(model)},
+        "optimizer": {**optimizer, LEARNING_RATE: learning_rate(model)},
         "weights": _shapes(model.weights),
         "random_states": len(model.run_state.random_states()),
         "optimizer_weights": _shapes(model.optimizer.variables),
@@ -90,7 +93,30 @@ def learning_rate(model: keras.Model) -> Any:
     Returns:
         A float, or the schedule's config.
     """
-    return _plain(model.optimizer.get_config().get("learning_rate"))
+    # Mixed float16 has the optimizer in one that scales the loss.
+    applied = getattr(model.optimizer, INNER, model.optimizer)
+    return _plain(applied.get_config().get(LEARNING_RATE))
+
+
+def with_learning_rate(description: dict[str, Any], rate: Any) -> dict:
+    """The description of a run as if it had begun with a learning rate.
+
+    Args:
+        description: The one of a backup; it stays as it is.
+        rate: What `learning_rate` gives.
+
+    Returns:
+        The other description.
+
+    Example:
+        >>> from keras_imp.training.checkpoint import run_description
+        >>> run_description.with_learning_rate({"optimizer": {}}, 0.1)
+        {'optimizer': {'learning_rate': 0.1}}
+    """
+    optimizer = dict(description.get("optimizer", {}))
+    # Files of version 0.1.0 may have it there.
+    _rate_left_out(optimizer)
+    return {**description, "optimizer": {**optimizer, LEARNING_RATE: rate}}
 
 
 def first_difference(
@@ -182,6 +208,13 @@ def _model_config(model: keras.Model) -> dict[str, Any]:
         # The user's encoder does not tell its arguments; its weights' shapes
         # are compared all the same.
         return {"encoder": type(model.encoder).__name__}
+
+
+def _rate_left_out(optimizer: dict[str, Any]) -> None:
+    optimizer.pop(LEARNING_RATE, None)
+    if isinstance(optimizer.get(INNER), dict):
+        inner = optimizer[INNER] = dict(optimizer[INNER])
+        inner.pop(LEARNING_RATE, None)
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def build_optimizer(model: Any) -> None:
                 trainable_weights=len(model.trainable_variables),
             )
         )
-    accumulates = getattr(model.optimizer, "gradient_accumulation_steps", None)
+    # Mixed float16 has the optimizer in one that scales the loss.
+    applied = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    accumulates = getattr(applied, "gradient_accumulation_steps", None)
     if accumulates and model.update == "touched" and len(model.task_list) > 1:
         raise ValueError(
             message(

@@ -539,9 +539,13 @@ def test_another_runs_backup_is_refused_with_what_differs(
         refit(backup_of_two_tasks, **make())
 
 
-def test_a_learning_rate_that_a_callback_changed_is_restored(tmp_path):
+@pytest.mark.parametrize(
+    "wrap", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer],
+    ids=["float32", "mixed float16"],
+)  # fmt: skip
+def test_a_learning_rate_that_a_callback_changed_is_restored(tmp_path, wrap):
     def run(stop, seed):
-        model = make_model(optimizer=keras.optimizers.SGD(0.5), seed=seed)
+        model = make_model(optimizer=wrap(keras.optimizers.SGD(0.5)), seed=seed)
         halve = keras.callbacks.LearningRateScheduler(lambda _, rate: rate / 2)
         model.fit(
             make_mixture(),
@@ -561,7 +565,7 @@ def test_a_learning_rate_that_a_callback_changed_is_restored(tmp_path):
     # A new one with another rate of its own does not.
     text = "`optimizer.learning_rate` differs"
     with pytest.raises(ValueError, match=re.escape(text)):
-        refit(tmp_path, make_model(optimizer=keras.optimizers.SGD(0.25)))
+        refit(tmp_path, make_model(optimizer=wrap(keras.optimizers.SGD(0.25))))
 
 
 # Signals --------------------------------------------------------------------

@@ -8,6 +8,7 @@ from keras_imp.training.checkpoint.run_description import (
     Difference,
     describe,
     first_difference,
+    with_learning_rate,
 )
 from tests.helpers import models
 
@@ -71,6 +72,17 @@ def test_a_dtype_policy_is_compared_by_its_name():
     assert found == Difference(
         "model.encoder.dtype", "float32", "mixed_bfloat16"
     )
+
+
+def test_a_rate_within_an_optimizer_of_version_0_1_0_is_left_out():
+    old = {"class": "SGD", "momentum": 0.9, "learning_rate": 0.5}
+    backup = {"optimizer": {"inner_optimizer": old, "learning_rate": None}}
+    found = with_learning_rate(backup, 0.25)
+    inner = {"class": "SGD", "momentum": 0.9}
+    assert found == {
+        "optimizer": {"inner_optimizer": inner, "learning_rate": 0.25}
+    }
+    assert old["learning_rate"] == 0.5
 
 
 def test_what_a_schedule_keeps_for_itself_is_not_compared():
