@@ -218,6 +218,19 @@ def moving_averages(optimizer: Any) -> list[keras.Variable]:
     return optimizer._model_variables_moving_average
 
 
+def averaged(
+    optimizer: Any,
+) -> list[tuple[keras.Variable, keras.Variable]]:
+    """Each weight that an optimizer or its parts average, and its average."""
+    applied = getattr(optimizer, "inner_optimizer", optimizer)
+    return [
+        pair
+        for part in getattr(applied, "optimizers", [applied])
+        if part.use_ema
+        for pair in zip(optimized_variables(part), moving_averages(part))
+    ]
+
+
 def momentum_of(optimizer: Any, variable: keras.Variable) -> keras.Variable:
     """What an Adam keeps of the gradients of a variable."""
     return optimizer._momentums[variable_index(optimizer, variable)]
@@ -232,3 +245,11 @@ def is_replicated(optimizer: Any) -> bool:
 def optimizer_of(optimizer: Any, variable: keras.Variable) -> Any:
     """The part of a `MultiOptimizer` that updates a variable."""
     return optimizer._optimizer_map(variable)
+
+
+# A callback -----------------------------------------------------------------
+
+
+def holds_averages(callback: keras.callbacks.SwapEMAWeights) -> bool:
+    """Whether the averages are in the model now, and the weights are not."""
+    return callback._ema_weights_in_model

@@ -317,6 +317,26 @@ def test_an_optimizer_keeps_moving_averages_in_the_order_of_variables():
     assert [a.shape for a in averages] == [v.shape for v in variables]
 
 
+def test_all_parts_of_an_optimizer_tell_which_weights_they_average():
+    optimizer, variables = built(use_ema=True)
+    averages = keras_private.moving_averages(optimizer)
+    expected = [(id(v), id(a)) for v, a in zip(variables, averages)]
+
+    def found(optimizer):
+        return [
+            (id(weight), id(average))
+            for weight, average in keras_private.averaged(optimizer)
+        ]
+
+    assert found(optimizer) == expected
+    several = types.SimpleNamespace(optimizers=[optimizer, built()[0]])
+    assert found(several) == expected
+    scaled = keras.optimizers.LossScaleOptimizer(optimizer)
+    assert found(scaled) == expected
+    both = keras.optimizers.MultiOptimizer(lambda variable: optimizer)
+    assert keras_private.averaged(both) == []
+
+
 def test_an_adam_keeps_a_momentum_of_each_variable():
     optimizer, variables = built()
     take_step(optimizer, variables, [None, ops.ones(1)])
@@ -428,3 +448,14 @@ def test_no_other_file_uses_a_private_name_of_keras():
     }
     assert not imported
     assert not used
+
+
+def test_a_callback_tells_whether_it_has_put_averages_into_the_model():
+    callback = keras.callbacks.SwapEMAWeights()
+    optimizer, _ = built(use_ema=True)
+    callback.set_model(types.SimpleNamespace(optimizer=optimizer))
+    assert not keras_private.holds_averages(callback)
+    callback.on_test_begin()
+    assert keras_private.holds_averages(callback)
+    callback.on_test_end()
+    assert not keras_private.holds_averages(callback)

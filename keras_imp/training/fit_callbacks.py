@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_imp.training.checkpoint.backup import Backup
+from keras_imp.training.checkpoint.trained_weights import TrainedWeights
 from keras_imp.training.input.checks import check_rounds
 from keras_imp.training.input.position import MixturePosition
 from keras_imp.training.input.reader import MixtureReader
@@ -58,15 +59,17 @@ def fit_callbacks(
             if each is not None:
                 stack.enter_context(contextlib.closing(each))
         given = stack.enter_context(shown(callbacks, verbose))
-        for callback in given:
-            if isinstance(callback, Backup):
-                stack.enter_context(callback.attached(reader))
+        weights = TrainedWeights(given)
+        backups = [c for c in given if isinstance(c, Backup)]
+        for backup in backups:
+            stack.enter_context(backup.attached(reader, weights))
         own = any(isinstance(c, keras.callbacks.History) for c in given)
         loggers = [c for c in given if isinstance(c, TaskLogger)]
         for logger in loggers:
             names |= logger.log_names(reader.mixture.names)
         others = [c for c in given if not isinstance(c, TaskLogger)]
         yield [
+            *([weights] if backups else []),
             # Before those that read the logs.
             *loggers,
             *(adapt(callback, names) for callback in others),

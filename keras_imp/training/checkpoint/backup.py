@@ -1,7 +1,6 @@
 """Save a training run so that a kill at any moment loses nothing but time."""
 
 import contextlib
-import math
 import signal
 import threading
 import time
@@ -18,7 +17,11 @@ from keras_imp._errors import check_choice, check_positive, message
 from keras_imp._keras_private import set_initial_epoch
 from keras_imp._repr import ShowsArguments
 from keras_imp._values import value_of
-from keras_imp.training.checkpoint.files import BackupFiles, BrokenBackupError
+from keras_imp.training.checkpoint.files import (
+    BackupFiles,
+    BrokenBackupError,
+    size_of,
+)
 from keras_imp.training.checkpoint.lock import FolderLock
 from keras_imp.training.checkpoint.run_description import (
     describe,
@@ -26,6 +29,7 @@ from keras_imp.training.checkpoint.run_description import (
     learning_rate,
     with_learning_rate,
 )
+from keras_imp.training.checkpoint.trained_weights import TrainedWeights
 from keras_imp.training.input.prefetch import (
     interrupt_read,
     interruptible_reads,
@@ -43,8 +47,6 @@ FACTS = (
     "backend",
     "run",
 )
-# Bytes of a weight's name and description in a file, at most.
-OVERHEAD = 4096
 
 
 class BackupError(ValueError):
@@ -159,7 +161,9 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
         self._forget()
 
     @contextlib.contextmanager
-    def attached(self, reader: MixtureReader) -> Iterator[None]:
+    def attached(
+        self, reader: MixtureReader, weights: TrainedWeights
+    ) -> Iterator[None]:
         """Know the data of one `fit`; leave no signal handler behind.
 
         `AlternatingModel.fit` runs in it, since `on_train_end` is not called
@@ -167,8 +171,9 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
 
         Args:
             reader: What reads the training data.
+            weights: Puts the weights to save into the model.
         """
-        self._reader = reader
+        self._reader, self._weights = reader, weights
         try:
             with interruptible_reads():
                 yield
@@ -179,6 +184,7 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
             self._forget()
 
     def _forget(self) -> None:
+        self._weights = TrainedWeights([])
         self._signal: str | None = None
         self._epoch: int | None = None
         self._epoch_is_over = False
@@ -268,7 +274,8 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
                 "keras_imp": keras_imp.__version__,
                 "run": self._run,
             }
-            self.files.write(model.save_weights, facts, _size_of(model))
+            with self._weights.in_model():
+                self.files.write(model.save_weights, facts, size_of(model))
         self._epoch_is_over = False
         self._steps_since = 0
         self._saved_at = time.monotonic()
@@ -381,12 +388,3 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
             self._save()
         step = int(value_of(self.model.step_counter))
         raise StoppedBySignal(str(self._signal), step, self.folder)
-
-
-def _size_of(model: keras.Model) -> int:
-    """Bytes of a backup, or a little more."""
-    variables = [*model.variables, *model.optimizer.variables]
-    return sum(
-        math.prod(v.shape) * (8 if "64" in str(v.dtype) else 4) + OVERHEAD
-        for v in variables
-    )

@@ -8,6 +8,7 @@ once it is on the disk: a file whose checksum holds is complete.
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 
 from keras_imp import _files
 from keras_imp._errors import message
@@ -26,6 +28,8 @@ FACTS = "keras_imp_backup"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Bytes that a disk must have left beside a backup.
 SPARE = 1 << 20
+# Bytes of a weight's name and description in a file, at most.
+OVERHEAD = 4096
 NAME = re.compile(r"backup-(\d+)-([0-9a-f]{16})\.weights\.h5")
 
 
@@ -179,6 +183,22 @@ class BackupFiles:
             if path.is_file():
                 path.unlink()
         self._broken.clear()
+
+
+def size_of(model: keras.Model) -> int:
+    """Bytes of a backup of a model, or a little more.
+
+    Args:
+        model: A compiled model.
+
+    Returns:
+        The number.
+    """
+    variables = [*model.variables, *model.optimizer.variables]
+    return sum(
+        math.prod(v.shape) * (8 if "64" in str(v.dtype) else 4) + OVERHEAD
+        for v in variables
+    )
 
 
 def _discard(path: Path) -> None:

@@ -46,6 +46,10 @@ class HeldState:
         if purge_model_variables and groups.get("optimizer_variables"):
             self._newest[:] = [(None, state)]
             keras_private.purge_variables(self._model, **groups)
+        elif purge_model_variables:
+            # What Keras has of the last train step is older than the variables:
+            # a callback may have changed them for this evaluation.
+            keras_private.forget_jax_state(self._model)
         return state
 
     def put_back(self) -> None:
