@@ -110,7 +110,7 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
     Args:
         folder: Folder of this run's backups alone, locked while it trains. It
             stays after training: a run that is complete is then not trained
-            again.
+            again, and one that a callback stopped within an epoch continues.
         every: Save after this many steps.
         seconds: Save after this many seconds, at the next step. With neither,
             after each epoch.
@@ -235,9 +235,12 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         # Saved at the next batch: the other callbacks write their logs first.
         self._epoch_is_over = True
+        if self._is_cut_short() and self._steps_since:
+            self._save()  # Else the validation began with it.
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self._epoch is not None:  # Else nothing was left to train.
+        # Else nothing was left to train.
+        if self._epoch is not None and not self._is_cut_short():
             self._save(finished=True)
         # From here on signals act as usual; one that came before is not lost.
         self._unwatch_all()
@@ -255,8 +258,15 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
             (by_epoch and self._epoch_is_over)
             or (self.every is not None and self._steps_since >= self.every)
             or (self.seconds is not None and since >= self.seconds)
+            or self._is_cut_short()
         ):
             self._save()
+
+    def _is_cut_short(self) -> bool:
+        """Whether a callback stops the run within an epoch."""
+        length = self._reader.mixture.steps_per_epoch if self._reader else 0
+        stops = bool(self._trained.stop_training)
+        return stops and self.model.run_state.epoch_step < (length or 0)
 
     def _save(self, finished: bool = False) -> None:
         model = self.model

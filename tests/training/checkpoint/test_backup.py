@@ -209,6 +209,45 @@ def test_a_run_that_stopped_early_is_complete(tmp_path):
     models.assert_same(models.state(again), models.state(model))
 
 
+class StopIn(keras.callbacks.Callback):
+    """Stop the training within an epoch, as a limit of time does."""
+
+    def __init__(self, epoch, batch):
+        super().__init__()
+        self.place = [epoch, batch]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if [self.epoch, batch] == self.place:
+            self.model.stop_training = True
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_a_run_that_was_stopped_within_an_epoch_goes_on(
+    tmp_path, small_never_stopped, first
+):
+    for epoch, batch in ((0, 1), (0, 3), (1, 2)):
+        stop = StopIn(epoch, batch)
+        callbacks = [stop, Backup(tmp_path)][:: 1 if first else -1]
+        fit_small(callbacks, seed=1)
+    assert_whole(*fit_small([Backup(tmp_path)]), small_never_stopped)
+
+
+def test_so_does_one_with_a_validation(tmp_path, never_stopped):
+    fit([Backup(tmp_path), StopIn(0, 2)], seed=1)
+    fit([Backup(tmp_path, every=99), StopIn(1, 1)])
+    assert_whole(*fit([Backup(tmp_path)]), never_stopped)
+
+
+def test_a_run_that_was_stopped_by_the_last_step_of_an_epoch_is_complete(
+    tmp_path,
+):
+    fit_small([Backup(tmp_path), StopIn(0, STEPS - 1)], epochs=3, seed=1)
+    assert fit_small([Backup(tmp_path)], epochs=3)[1] == {}
+
+
 def test_the_last_ones_are_kept_and_nothing_else(tmp_path):
     (tmp_path / "unfinished-backup.weights.h5").write_bytes(b"half a save")
     backup = Backup(tmp_path, every=1, keep=3)
