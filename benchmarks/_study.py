@@ -71,22 +71,26 @@ def serve(arguments: argparse.Namespace, work: Callable[[dict], dict]) -> bool:
     return True
 
 
-def load_playground() -> tuple:
-    """The tokenizer, the training and the test split of the playground."""
+def load_playground(held_out: str = "test") -> tuple:
+    """The tokenizer, the training split and another one of the playground.
+
+    Args:
+        held_out: Name of the split to measure on.
+    """
     from keras_imp.evaluation.playground.captions import train_tokenizer
     from keras_imp.evaluation.playground.recipe import RECIPE
     from keras_imp.evaluation.playground.splits import load_split
 
-    train, test = (load_split(name) for name in ("train", "test"))
-    return train_tokenizer(train.source, RECIPE), train, test
+    train, other = (load_split(name) for name in ("train", held_out))
+    return train_tokenizer(train.source, RECIPE), train, other
 
 
-def scores(model, test, tokenizer) -> dict[str, float]:
-    """One figure for each objective of a model, on the test split.
+def scores(model, held_out, tokenizer) -> dict[str, float]:
+    """One figure for each objective of a model.
 
     Args:
         model: The trained model.
-        test: The test split.
+        held_out: The split to measure on.
         tokenizer: The one it was trained with.
 
     Returns:
@@ -94,7 +98,7 @@ def scores(model, test, tokenizer) -> dict[str, float]:
     """
     from keras_imp.evaluation.playground import measures
 
-    rows = measures.measure(model, test, tokenizer)
+    rows = measures.measure(model, held_out, tokenizer)
     values = {row.what: row.value for row in rows}
     return {
         name: values[HEADLINES[name]]

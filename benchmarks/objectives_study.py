@@ -1,30 +1,39 @@
 """Alternating, summed or single tasks? One kind of objective or both?
 
-    python benchmarks/objectives_study.py            # 5 seeds; < 1 hour
+    python benchmarks/objectives_study.py --rates    # first: the learning rates
+    python benchmarks/objectives_study.py            # 5 seeds
     python benchmarks/objectives_study.py --smoke    # one seed, a few steps
 
 The claims of docs/method.md, Results in the paper, at a small scale:
-`imp_tiny` on the playground's four tasks. In every arm a task learns from the
-very same batches in the same order, `--steps` over four of them, whatever the
-number of updates:
+`imp_tiny` on the playground's four tasks, with its recipe. Unless it is said, a
+task learns in every arm from the very same batches in the same order, `--steps`
+over four of them, whatever the number of updates:
 
 - alternating: one task in each step, in turn;
-- summed: one step for one batch of every task, by the sum of their losses; also
-  with the learning rate of alternating times the root of the number of tasks,
-  since its updates are fewer and their gradients less noisy;
+- summed: one step for one batch of every task, by the sum of their losses;
+- summed, equal time: the same, with as many more updates as fit in the time of
+  alternating;
 - single task: a model for each task;
-- contrastive only, classification only: alternating on a part of the tasks,
-  compared with alternating on all of them on the tasks they share.
+- contrastive only, classification only: alternating on a part of the
+  objectives, compared with alternating on all of them on what they share. A
+  task of two objectives keeps its batches and its steps.
 
-The learning rate's schedule spans each arm's own updates. Runs go on side by
-side, each on one core. What is finished is kept: the same command goes on where
-it stopped. Writes results/objectives_study.json and .png.
+The learning rate's schedule spans each arm's own updates. Its peak is chosen on
+the validation split for alternating and for summing: `--rates` trains with some
+factors of the recipe's, and `RATES` holds the best. All else is measured on the
+test split.
+
+Runs go on side by side, each on one core. What is finished is kept: the same
+command goes on where it stopped. Writes results/objectives_study.json and .png,
+or results/objectives_rates.json.
 """
 
 import dataclasses
-import math
+import statistics
+import time
 
 import _study
+import _timing
 
 CONTRASTIVE = ("captions/texts", "sounds/texts", "clips")
 CLASSIFICATION = ("objects", "captions/kinds", "sounds/families")
@@ -36,42 +45,70 @@ TASKS = (
     ("clips",),
 )
 ALL = tuple(name for objectives in TASKS for name in objectives)
-# How an arm takes its steps, and the objectives of each of its models.
+ALTERNATING, SUMMED, SINGLE = "alternating", "summed", "single task"
+EQUAL_TIME = "summed, equal time"
+CONTRASTIVE_ONLY = "contrastive only"
+CLASSIFICATION_ONLY = "classification only"
+# The objectives of each of an arm's models.
 ARMS = {
-    "alternating": ("alternating", [ALL]),
-    "summed": ("summed", [ALL]),
-    "summed, higher rate": ("summed, higher rate", [ALL]),
-    "single task": ("alternating", list(TASKS)),
-    "contrastive only": ("alternating", [CONTRASTIVE]),
-    "classification only": ("alternating", [CLASSIFICATION]),
+    ALTERNATING: [ALL],
+    SUMMED: [ALL],
+    EQUAL_TIME: [ALL],
+    SINGLE: list(TASKS),
+    CONTRASTIVE_ONLY: [CONTRASTIVE],
+    CLASSIFICATION_ONLY: [CLASSIFICATION],
 }
-STRATEGIES = [
-    ("alternating", "summed"),
-    ("alternating", "summed, higher rate"),
-    ("alternating", "single task"),
-]
+# Updates of the summed arm in the time of alternating, over those that the same
+# batches give: see `seconds` in the results.
+MORE_UPDATES = 1.1
+# Factors of the recipe's learning rate that `--rates` tries, and the best of
+# them for two arms, in the mean of its seeds. All others have the rate of the
+# one that they are like.
+FACTORS = (0.5, 1.0, 2.0)
+RATE_SEEDS = 2
+CHOSEN = (ALTERNATING, SUMMED)
+RATES = {ALTERNATING: 1.0, SUMMED: 1.0}
+STRATEGIES = [(ALTERNATING, arm) for arm in (SUMMED, EQUAL_TIME, SINGLE)]
+# Updates before the clock of a run starts.
+WARM_UP = 8
 
 
 def work(job: dict) -> dict:
     """Be one run: train and evaluate one arm with one seed."""
-    data = _study.load_playground()
-    way, models = ARMS[job["arm"]]
+    arm, _, factor = job["arm"].partition(" x")
+    data = _study.load_playground(job["split"])
     batches = job["steps"] // len(TASKS)
+    factor = float(factor or RATES[_like(arm)])
     found = [
-        train(data, way, objectives, batches, job["seed"])
-        for objectives in models
+        train(data, arm, objectives, batches, job["seed"], factor)
+        for objectives in ARMS[arm]
     ]
     return {
-        "scores": {
-            name: s for scores, _ in found for name, s in scores.items()
-        },
-        "updates": sum(updates for _, updates in found),
+        "scores": {k: v for scores, *_ in found for k, v in scores.items()},
+        "updates": sum(updates for _, updates, _ in found),
         "batches_per_task": batches,
+        "seconds": round(sum(seconds for *_, seconds in found), 1),
     }
 
 
-def train(data, way: str, objectives: tuple, batches: int, seed: int) -> tuple:
-    """Train one model; its scores and its number of updates."""
+def train(
+    data: tuple,
+    arm: str,
+    objectives: tuple[str, ...],
+    batches: int,
+    seed: int,
+    factor: float,
+) -> tuple[dict[str, float], int, float]:
+    """Train one model; its scores, updates and processor time of training.
+
+    Args:
+        data: Tokenizer, training split, and the split to measure on.
+        arm: Of `ARMS`.
+        objectives: What to learn.
+        batches: Batches of each task, where the arm takes no more.
+        seed: Of weights, order and augmentation.
+        factor: Of the recipe's learning rate.
+    """
     import keras
 
     import keras_imp
@@ -80,49 +117,124 @@ def train(data, way: str, objectives: tuple, batches: int, seed: int) -> tuple:
     from keras_imp.evaluation.playground.sources import training_sources
 
     keras.utils.set_random_seed(seed)
-    tokenizer, train_split, test_split = data
+    tokenizer, train_split, held_out = data
     sources = training_sources(train_split, tokenizer, RECIPE, seed, objectives)
-    recipe = RECIPE
-    if way == "alternating":
+    recipe = dataclasses.replace(
+        RECIPE, learning_rate=factor * RECIPE.learning_rate
+    )
+    if _like(arm) == SUMMED:
+        options = {"make_model": keras_imp.CombinedModel}
+        updates = round(batches * (MORE_UPDATES if arm == EQUAL_TIME else 1))
+        mixture = keras_imp.TaskMixture.together(sources)
+    else:
         options, updates = {}, batches * len(sources)
         schedule = keras_imp.schedules.RoundRobin()
         mixture = keras_imp.TaskMixture(sources, schedule=schedule)
-    else:
-        options, updates = {"make_model": keras_imp.CombinedModel}, batches
-        mixture = keras_imp.TaskMixture.together(sources)
-    if way == "summed, higher rate":
-        rate = math.sqrt(len(sources)) * RECIPE.learning_rate
-        recipe = dataclasses.replace(RECIPE, learning_rate=rate)
     model = playground_tasks.build_model(
         tokenizer, updates, recipe=recipe, objectives=objectives, **options
     )
-    model.fit(mixture, steps_per_epoch=updates, verbose=0)
-    return _study.scores(model, test_split, tokenizer), updates
+    clock = _Clock(keras)
+    model.fit(
+        mixture, steps_per_epoch=updates, verbose=0, callbacks=[clock.callback]
+    )
+    seconds = clock.seconds_per_update * updates
+    return _study.scores(model, held_out, tokenizer), updates, seconds
+
+
+def _like(arm: str) -> str:
+    """Which of the arms with a rate of its own an arm is like."""
+    return SUMMED if arm.startswith(SUMMED) else ALTERNATING
+
+
+def _scored(objectives: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the objectives that have a figure."""
+    return tuple(name for name in _study.HEADLINES if name in objectives)
+
+
+class _Clock:
+    """Processor time of an update, without what is compiled at first."""
+
+    def __init__(self, keras):
+        times = self._times = []
+
+        class Callback(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                times.append(time.process_time())
+
+        self.callback = Callback()
+
+    @property
+    def seconds_per_update(self) -> float:
+        warm = self._times[WARM_UP:]
+        if len(warm) < 2:
+            return float("nan")
+        return (warm[-1] - warm[0]) / (len(warm) - 1)
+
+
+def compare_rates(arguments) -> None:
+    """Train each arm with each factor of the rate, on the validation split."""
+    arguments.seeds = RATE_SEEDS
+    arms = [f"{arm} x{factor:g}" for arm in CHOSEN for factor in FACTORS]
+    results = _study.run_all(
+        __file__, "objectives_rates", arms, arguments, split="validation"
+    )
+    _study.print_scores("Validation split, by learning rate", results, {})
+    means = {
+        arm: round(
+            statistics.mean(
+                statistics.mean(run["scores"].values()) for run in runs
+            ),
+            4,
+        )
+        for arm, runs in results.items()
+    }
+    best = {
+        arm: max(FACTORS, key=lambda factor: means[f"{arm} x{factor:g}"])
+        for arm in CHOSEN
+    }
+    print(f"Best factors: {best}")
+    if not arguments.smoke:
+        content = {"means": means, "best": best, "runs": results}
+        print(_timing.write_json("objectives_rates", content))
 
 
 def main() -> None:
-    arguments = _study.make_parser(__doc__, steps=500).parse_args()
+    parser = _study.make_parser(__doc__, steps=400)
+    parser.add_argument(
+        "--rates", action="store_true", help="choose the learning rates"
+    )
+    arguments = parser.parse_args()
     if _study.serve(arguments, work):
         return
+    if arguments.rates:
+        compare_rates(arguments)
+        return
     results = _study.run_all(
-        __file__, "objectives_study", list(ARMS), arguments
+        __file__, "objectives_study", list(ARMS), arguments, split="test"
     )
-    updates = [str(runs[0]["updates"]) for runs in results.values()]
-    batches = results["alternating"][0]["batches_per_task"]
+    batches = results[ALTERNATING][0]["batches_per_task"]
     _study.print_scores(
         f"Test split, {batches} batches of each task, mean of "
         f"{arguments.seeds} seeds",
         results,
-        {"updates": updates},
+        {
+            "updates": [str(runs[0]["updates"]) for runs in results.values()],
+            "processor s": [
+                f"{statistics.median(run['seconds'] for run in runs):.0f}"
+                for runs in results.values()
+            ],
+        },
     )
     strategies = _study.compare(results, STRATEGIES)
     contrastive = _study.compare(
-        results, [("alternating", "contrastive only")], CONTRASTIVE
+        results,
+        [(ALTERNATING, CONTRASTIVE_ONLY)],
+        _scored(CONTRASTIVE),
     )
     classification = _study.compare(
         results,
-        [("alternating", "classification only")],
-        ("objects", "sounds/families"),
+        [(ALTERNATING, CLASSIFICATION_ONLY)],
+        _scored(CLASSIFICATION),
     )
     for comparisons in (strategies, contrastive, classification):
         _study.print_comparisons(comparisons)
@@ -131,6 +243,7 @@ def main() -> None:
         arguments,
         strategies | contrastive | classification,
         batches_per_task=batches,
+        rates=RATES,
         runs=results,
     )
 
