@@ -136,7 +136,16 @@ class ImageSketches(Sketches):
 
     unit = "of 255"
 
-    def near(self, part: np.ndarray) -> Iterator[Near]:
+    def near(self, part: np.ndarray, every: bool = False) -> Iterator[Near]:
+        """As `Sketches.near`.
+
+        Args:
+            part: Part of each row.
+            every: Whether to yield all pairs, not only the nearest.
+
+        Yields:
+            Pairs.
+        """
         if len(set(part[np.asarray(self._rows)])) < 2:
             return
         rows, colors = self._with_contrast()
@@ -157,9 +166,15 @@ class ImageSketches(Sketches):
             is_near = distance <= np.minimum(_GRAY**2, _RELATIVE**2 * least)
             left, right = rows[some], rows[others]
             is_near &= part[left][:, None] != part[right][None]
+            # Both sides begin at one row: each pair once.
+            is_near = np.triu(is_near, 1)
             if is_near.any():
-                yield from _nearest(
-                    (left, right), (colors[some], colors[others]), is_near, part
+                yield from _near_in_color(
+                    (left, right),
+                    (colors[some], colors[others]),
+                    is_near,
+                    part,
+                    every,
                 )
 
     def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
@@ -173,11 +188,12 @@ class ImageSketches(Sketches):
         return rows[order], colors[order]
 
 
-def _nearest(
+def _near_in_color(
     rows: tuple[np.ndarray, np.ndarray],
     colors: tuple[np.ndarray, np.ndarray],
     is_near: np.ndarray,
     part: np.ndarray,
+    every: bool,
 ) -> Iterator[Near]:
     """The nearest in color of some rows, among those nearly as bright.
 
@@ -186,6 +202,7 @@ def _nearest(
         colors: Of both, shape `(rows, fields, 3)`.
         is_near: Which of the left and the right side are, and of other parts.
         part: Part of each row.
+        every: Whether to yield all that are near, not only the nearest.
     """
     # Of millions of pairs of equal frames, only the best are looked at.
     kept = [np.flatnonzero(is_near.any(axis=axis)) for axis in (1, 0)]
@@ -202,14 +219,12 @@ def _nearest(
         (left, right, np.where(is_later, apart, np.inf)),
         (right, left, np.where(is_later, np.inf, apart).T),
     ):
-        best = distance.argmin(axis=1)
-        least = distance[np.arange(len(later)), best]
-        for place in np.flatnonzero(least <= _COLOR):
-            yield Near(
-                int(later[place]),
-                int(earlier[best[place]]),
-                float(least[place]),
-            )
+        found = distance <= _COLOR
+        if not every:
+            best = distance.argmin(axis=1)
+            found &= np.arange(len(earlier)) == best[:, None]
+        for i, j in np.argwhere(found):
+            yield Near(int(later[i]), int(earlier[j]), float(distance[i, j]))
 
 
 def near_copies(

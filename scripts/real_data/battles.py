@@ -110,7 +110,7 @@ def redrawn(videos: list[Path], units: list[str]) -> list[tuple[int, int]]:
     for row, video in enumerate(videos):
         sketches.add(row, features_of(video, "video")["sketch"])
     numbers = np.unique(units, return_inverse=True)[1]
-    return list(sketches.near(numbers))
+    return [pair[:2] for pair in sketches.near(numbers, every=True)]
 
 
 def animations(
