@@ -198,6 +198,11 @@ def name_variables(metric: keras.metrics.Metric) -> None:
 # An optimizer ---------------------------------------------------------------
 
 
+def applied_optimizer(optimizer: Any) -> Any:
+    """The optimizer itself, which mixed float16 has in one for its loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def optimized_variables(optimizer: Any) -> list[keras.Variable]:
     """The variables that an optimizer was built for."""
     return optimizer._trainable_variables
@@ -222,7 +227,7 @@ def averaged(
     optimizer: Any,
 ) -> list[tuple[keras.Variable, keras.Variable]]:
     """Each weight that an optimizer or its parts average, and its average."""
-    applied = getattr(optimizer, "inner_optimizer", optimizer)
+    applied = applied_optimizer(optimizer)
     return [
         pair
         for part in getattr(applied, "optimizers", [applied])

@@ -68,7 +68,7 @@ class DataOptions:
             word
             for option, value in values.items()
             if value is not None
-            for word in (option, str(getattr(value, "value", value)))
+            for word in (option, str(value))
         ]
         switches = {
             "--strict": self.strict,

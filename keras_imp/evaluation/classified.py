@@ -56,7 +56,6 @@ def report_of_classes(
     # What is no number counts as higher.
     higher = (~(scores < right[:, None])).sum(axis=1) - 1
     hits, counts = higher == 0, np.bincount(labels, minlength=count)
-    hit_counts = np.bincount(labels, hits, minlength=count)
     values = {"accuracy": fraction(hits, groups)}
     chance = {"accuracy": float(counts.max() / len(labels))}
     if count > DEPTH:
@@ -65,9 +64,11 @@ def report_of_classes(
         most = np.sort(counts)[-DEPTH:].sum()
         chance[name] = float(most / len(labels))
     name = "mean recall of classes"
-    values[name] = mean_of_classes(hit_counts, counts)
-    if groups is not None:
-        values[name] = mean_of_groups(hits, labels, groups)
+    values[name] = (
+        mean_of_classes(np.bincount(labels, hits, minlength=count), counts)
+        if groups is None
+        else mean_of_groups(hits, labels, groups)
+    )
     chance[name] = 1 / int((counts > 0).sum())
     per_class = {
         class_names[k]: fraction(

@@ -28,6 +28,18 @@ BACKUP_SECONDS = 60.0
 LOGS = "logs"
 
 
+def steps_of_epoch(steps: int) -> int:
+    """Steps of each epoch of a run: of all epochs, up to nine more.
+
+    Args:
+        steps: Steps of the whole run.
+
+    Returns:
+        The number.
+    """
+    return -(-steps // EPOCHS)
+
+
 class RunError(ValueError):
     """Raised when a run cannot start, or cannot continue in its folder."""
 

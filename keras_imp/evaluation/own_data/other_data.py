@@ -1,7 +1,6 @@
 """Rows of another data set, for the tasks that a run has learned."""
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NoReturn
 
 from keras_imp._errors import message
 from keras_imp.data.manifest import Manifest
+from keras_imp.data.manifest.numbers import as_number
 from keras_imp.data.reading.matching import nearest
 from keras_imp.data.records import Quarantine
 from keras_imp.data.records.targets import targets_of
@@ -136,7 +136,7 @@ def _check_kind(
         if not {*labels} & {*classes}:
             _refuse_labels(name, Counter(labels), classes)
         return
-    if not any(map(_is_number, labels)):
+    if all(as_number(label) is None for label in labels):
         raise RunError(
             message(
                 f"Task {name!r} predicts numbers, and no label is one.",
@@ -144,13 +144,6 @@ def _check_kind(
                 labels=list(dict.fromkeys(labels))[:NAMED],
             )
         )
-
-
-def _is_number(label: str) -> bool:
-    try:
-        return math.isfinite(float(label))
-    except ValueError:
-        return False
 
 
 def check_labels(

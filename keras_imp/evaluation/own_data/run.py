@@ -31,11 +31,11 @@ from keras_imp.evaluation.own_data.sources import (
 from keras_imp.evaluation.own_data.watched import watched_rows
 from keras_imp.evaluation.own_data.words import check_words, tokenizer_of
 from keras_imp.evaluation.run_folder import (
-    EPOCHS,
     LOGS,
     RunError,
     Stopwatch,
     run_callbacks,
+    steps_of_epoch,
     write_json,
 )
 from keras_imp.evaluation.run_report import settings_of
@@ -138,8 +138,8 @@ class OwnDataRun:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of each of the epochs: up to nine more in all."""
-        return -(-self.recipe.steps // EPOCHS)
+        """Steps of each of the epochs."""
+        return steps_of_epoch(self.recipe.steps)
 
     def fit(self) -> None:
         """Train, from the last backup on if there is one.

@@ -13,12 +13,12 @@ from keras_imp.evaluation.playground.run_page import write_run_page
 from keras_imp.evaluation.playground.splits import Split, load_split
 from keras_imp.evaluation.playground.watched import watched_rows
 from keras_imp.evaluation.run_folder import (
-    EPOCHS,
     LOGS,
     RunError,
     Stopwatch,
     load_tokenizer,
     run_callbacks,
+    steps_of_epoch,
     write_json,
 )
 from keras_imp.evaluation.run_report import settings_of
@@ -82,8 +82,8 @@ class PlaygroundRun:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of each of the epochs: up to nine more in all."""
-        return -(-self.steps // EPOCHS)
+        """Steps of each of the epochs."""
+        return steps_of_epoch(self.steps)
 
     def fit(self) -> None:
         """Train, from the last backup on if there is one.

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_imp._keras_private import applied_optimizer
 from keras_imp.data.description import content_difference
 from keras_imp.training.input.task_mixture import TaskMixture
 from keras_imp.training.schedules import Schedule
@@ -93,8 +94,7 @@ def learning_rate(model: keras.Model) -> Any:
     Returns:
         A float, or the schedule's config.
     """
-    # Mixed float16 has the optimizer in one that scales the loss.
-    applied = getattr(model.optimizer, INNER, model.optimizer)
+    applied = applied_optimizer(model.optimizer)
     return _plain(applied.get_config().get(LEARNING_RATE))
 
 

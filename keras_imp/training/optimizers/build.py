@@ -43,8 +43,7 @@ def build_optimizer(model: Any) -> None:
                 trainable_weights=len(model.trainable_variables),
             )
         )
-    # Mixed float16 has the optimizer in one that scales the loss.
-    applied = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    applied = keras_private.applied_optimizer(model.optimizer)
     accumulates = getattr(applied, "gradient_accumulation_steps", None)
     if accumulates and model.update == "touched" and len(model.task_list) > 1:
         raise ValueError(
@@ -72,7 +71,7 @@ def _check_accumulation(optimizer: Any, variables: list[Any]) -> None:
     Raises:
         ValueError: If it cannot clip gradients of these weights.
     """
-    applied = getattr(optimizer, "inner_optimizer", optimizer)
+    applied = keras_private.applied_optimizer(optimizer)
     steps = applied.gradient_accumulation_steps
     clips = steps and applied.global_clipnorm is not None
     dtypes = sorted({variable.dtype for variable in variables})

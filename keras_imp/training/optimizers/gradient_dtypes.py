@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_imp import _keras_private as keras_private
 from keras_imp.typing import Tensor
 
 
@@ -55,7 +56,7 @@ def for_clipping(
         The gradients in one dtype, where the optimizer clips by a norm. One
         that accumulates them adds them up in the dtype of each weight.
     """
-    applied = getattr(optimizer, "inner_optimizer", optimizer)
+    applied = keras_private.applied_optimizer(optimizer)
     clips = applied.global_clipnorm is not None or applied.clipnorm is not None
     if not clips or applied.gradient_accumulation_steps:
         return gradients

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_imp import _keras_private as keras_private
 from keras_imp._errors import message
 from keras_imp.layers._runtime.frozen_rows import mark_frozen
 from keras_imp.models.weight_places import Place, place_of
@@ -115,7 +116,7 @@ def mark_frozen_rows(optimizer: Any, variables: Iterable[Any]) -> None:
         optimizer: A built optimizer; one without rules freezes nothing.
         variables: What it was built for.
     """
-    applied = getattr(optimizer, "inner_optimizer", optimizer)
+    applied = keras_private.applied_optimizer(optimizer)
     for variable in variables:
         has_rules = hasattr(applied, "rule")
         rows = applied.rule(variable).frozen_rows if has_rules else None
