@@ -248,8 +248,15 @@ def is_replicated(optimizer: Any) -> bool:
 
 
 def optimizer_of(optimizer: Any, variable: keras.Variable) -> Any:
-    """The part of a `MultiOptimizer` that updates a variable."""
-    return optimizer._optimizer_map(variable)
+    """The optimizer that updates a variable, within those that wrap others."""
+    applied = applied_optimizer(optimizer)
+    if not isinstance(applied, keras.optimizers.MultiOptimizer):
+        return applied
+    if not applied.built:
+        return applied._optimizer_map(variable)
+    # A function may make another optimizer at each call.
+    place = applied._var_to_optimizer_idx[applied._var_key(variable)]
+    return applied.optimizers[place]
 
 
 # A callback -----------------------------------------------------------------

@@ -368,6 +368,19 @@ def test_a_multi_optimizer_knows_which_part_updates_a_variable():
     variables = [keras.Variable([1.0], name=f"v{i}") for i in range(2)]
     assert keras_private.optimizer_of(both, variables[0]) is first
     assert keras_private.optimizer_of(both, variables[1]) is rest
+    scaled = keras.optimizers.LossScaleOptimizer(both)
+    assert keras_private.optimizer_of(scaled, variables[0]) is first
+    assert keras_private.optimizer_of(rest, variables[0]) is rest
+
+
+def test_a_built_multi_optimizer_knows_its_own_parts():
+    both = keras.optimizers.MultiOptimizer(
+        lambda variable: keras.optimizers.SGD(0.1)
+    )
+    variables = [keras.Variable([1.0], name=f"v{i}") for i in range(2)]
+    both.build(variables)
+    found = [keras_private.optimizer_of(both, v) for v in variables]
+    assert list(map(id, found)) == list(map(id, both.optimizers))
 
 
 def test_an_optimizer_calls_what_adamw_overrides_in_this_order():

@@ -41,7 +41,7 @@ def check_stacked_weights(optimizer: Any, layers: Iterable[Any]) -> None:
     by_norm: dict[str, None] = {}
     for stack in stacks:
         for weight in stack.trainable_variables:
-            chosen = _optimizer_of(optimizer, weight)
+            chosen = optimizer_of(optimizer, weight)
             # A subclass may do better: this is said of Keras' own.
             if type(chosen) is keras.optimizers.Muon and _is_kernel(weight):
                 raise ValueError(_no_muon(weight))
@@ -58,15 +58,6 @@ def check_stacked_weights(optimizer: Any, layers: Iterable[Any]) -> None:
             ),
             stacklevel=3,
         )
-
-
-def _optimizer_of(optimizer: Any, weight: Any) -> Any:
-    """The optimizer that updates a weight, within those that wrap others."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return _optimizer_of(optimizer.inner_optimizer, weight)
-    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
-        return optimizer_of(optimizer, weight)
-    return optimizer
 
 
 def _is_kernel(weight: Any) -> bool:

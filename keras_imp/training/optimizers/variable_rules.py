@@ -113,13 +113,14 @@ def mark_frozen_rows(optimizer: Any, variables: Iterable[Any]) -> None:
     """Tell weights which of their rows an optimizer leaves as they are.
 
     Args:
-        optimizer: A built optimizer; one without rules freezes nothing.
+        optimizer: A built optimizer, which may wrap others; one without rules
+            freezes nothing.
         variables: What it was built for.
     """
-    applied = keras_private.applied_optimizer(optimizer)
     for variable in variables:
-        has_rules = hasattr(applied, "rule")
-        rows = applied.rule(variable).frozen_rows if has_rules else None
+        part = keras_private.optimizer_of(optimizer, variable)
+        has_rules = hasattr(part, "rule")
+        rows = part.rule(variable).frozen_rows if has_rules else None
         mark_frozen(variable, rows)
 
 

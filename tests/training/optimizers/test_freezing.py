@@ -106,16 +106,19 @@ def test_frozen_weights_do_not_change_by_a_bit(update, use_ema, encoder, kind):
     assert_no_moments(model, whole, split)
 
 
+# Two dense layers and two that balance their experts.
+BALANCED = {
+    "num_layers": 4,
+    "num_experts": 4,
+    "num_moe_layers": 2,
+    "router": "token_choice",
+    "router_options": {"balance_rate": 1e-3},
+}
+
+
 @pytest.mark.parametrize("kind", [AdamW, Muon])
 def test_the_balance_of_frozen_layers_stays_and_that_of_others_moves(kind):
-    layers = {
-        "num_layers": 4,
-        "num_experts": 4,
-        "num_moe_layers": 2,
-        "router": "token_choice",
-        "router_options": {"balance_rate": 1e-3},
-    }
-    model = make_model("touched", kind(1e-2, frozen_layers=range(3)), layers)
+    model = make_model("touched", kind(1e-2, frozen_layers=range(3)), BALANCED)
     bias = model.encoder.body.stacks[-1].stacked_bias
     model.fit(make_mixture(), verbose=0)
     frozen, moved = keras.ops.convert_to_numpy(bias)
@@ -125,6 +128,19 @@ def test_the_balance_of_frozen_layers_stays_and_that_of_others_moves(kind):
     model.compile("sgd", jit_compile=models.default_jit(), **models.few_steps())
     model.fit(make_mixture(), verbose=0)
     assert keras.ops.convert_to_numpy(bias)[0].any()
+
+
+def test_the_balance_stays_where_one_of_several_optimizers_freezes_it():
+    frozen, rest = AdamW(1e-2, frozen_layers=range(3)), AdamW(1e-2)
+    optimizer = keras.optimizers.MultiOptimizer(
+        lambda variable: frozen if "stack" in variable.path else rest
+    )
+    model = make_model("all", optimizer, BALANCED)
+    bias = model.encoder.body.stacks[-1].stacked_bias
+    model.fit(make_mixture(), verbose=0)
+    of_frozen, of_trained = keras.ops.convert_to_numpy(bias)
+    assert not of_frozen.any()
+    assert of_trained.any()
 
 
 def assert_no_moments(model, whole, split):
