@@ -39,6 +39,11 @@ class AdamW(keras.optimizers.AdamW):
     the optimizer state still takes memory. To save it for whole layers, set
     `layer.trainable = False` before `compile`.
 
+    In a plain Keras model, a frozen router's balance stays until the optimizer
+    is gone, or another one of this package is built for it: to train on with
+    one of Keras, keep no variable of this one. `AlternatingModel` asks the one
+    that it is compiled with.
+
     Args:
         learning_rate: A number or a schedule, such as `CosineWithWarmup`.
         weight_decay: Decoupled weight decay coefficient: a step takes away this

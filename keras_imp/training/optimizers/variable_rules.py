@@ -121,7 +121,7 @@ def mark_frozen_rows(optimizer: Any, variables: Iterable[Any]) -> None:
         part = keras_private.optimizer_of(optimizer, variable)
         has_rules = hasattr(part, "rule")
         rows = part.rule(variable).frozen_rows if has_rules else None
-        mark_frozen(variable, rows)
+        mark_frozen(variable, rows, part)
 
 
 def _row_factors(

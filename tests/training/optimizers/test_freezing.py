@@ -143,6 +143,31 @@ def test_the_balance_stays_where_one_of_several_optimizers_freezes_it():
     assert of_trained.any()
 
 
+def compile_plain(model, optimizer):
+    model.compile(
+        optimizer,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=models.default_jit(),
+    )
+
+
+def test_a_keras_optimizer_moves_the_balance_that_a_former_one_froze():
+    encoder = make_model("all", "sgd", BALANCED).encoder
+    image = keras.Input((4, 4, 3))
+    pooled = encoder({"image": image})["image"]["pooled_output"]
+    model = keras.Model(image, keras.layers.Dense(2)(pooled))
+    bias = encoder.body.stacks[-1].stacked_bias
+    x, y = np.ones((4, 4, 4, 3), "float32"), np.arange(4) % 2
+    compile_plain(model, AdamW(1e-2, frozen_layers=range(3)))
+    model.fit(x, y, verbose=0)
+    of_frozen, of_trained = keras.ops.convert_to_numpy(bias)
+    assert not of_frozen.any()
+    assert of_trained.any()
+    compile_plain(model, keras.optimizers.Adam(1e-2))
+    model.fit(x, y, verbose=0)
+    assert keras.ops.convert_to_numpy(bias)[0].any()
+
+
 def assert_no_moments(model, whole, split):
     """Nothing is waiting to move a frozen weight later."""
     moments = models.values(model.optimizer.variables)
