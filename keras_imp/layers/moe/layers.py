@@ -11,6 +11,7 @@ from keras_imp._errors import (
     check_positive,
     message,
 )
+from keras_imp.layers._runtime.frozen_rows import frozen_rows_of
 from keras_imp.layers._runtime.replicas import check_whole_batch
 from keras_imp.layers.moe import routing
 from keras_imp.layers.moe.base import RouteResult, SparseFeedForward
@@ -191,9 +192,7 @@ class TokenChoiceMoE(SparseFeedForward):
         choices = routing.choose_experts(
             probabilities, self.num_selected, padding_mask, self._bias()
         )
-        # With a router that is frozen, its balance is.
-        is_trained = training and self.router.trainable
-        if is_trained and self.balance_bias is not None:
+        if training and self._trains_router() and self.balance_bias is not None:
             self._balance(self.balance_bias, choices)
         loss = load_loss(probabilities, choices, padding_mask)
         losses = (self._load_loss_weight() * loss,)
@@ -210,6 +209,12 @@ class TokenChoiceMoE(SparseFeedForward):
         )
         outputs, weights = self._apply(tokens, assignment, dropout_seed)
         return RouteResult(outputs, weights, losses)
+
+    def _trains_router(self) -> bool:
+        """Whether the router is not frozen: else its balance stays too."""
+        # Frozen as a whole or not: a stack has the routers of several layers.
+        frozen = frozen_rows_of(self.router)
+        return self.router.trainable and (frozen is None or not frozen.all())
 
     def _bias(self) -> Tensor | None:
         if self.balance_bias is None:

@@ -168,6 +168,20 @@ def test_a_keras_optimizer_moves_the_balance_that_a_former_one_froze():
     assert keras.ops.convert_to_numpy(bias)[0].any()
 
 
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_the_balance_of_a_layer_alone_stays_with_its_router(factor):
+    layer = keras_imp.layers.TokenChoiceMoE(3, 6, balance_rate=1e-2)
+    tokens = keras.Input((5, 4))
+    pooled = keras.ops.mean(layer(tokens), axis=1)
+    model = keras.Model(tokens, keras.layers.Dense(2)(pooled))
+    x = np.random.default_rng(0).normal(size=(4, 5, 4)).astype("float32")
+    optimizer = AdamW(1e-2, learning_rate_multipliers={"router": factor})
+    compile_plain(model, optimizer)
+    model.fit(x, np.arange(4) % 2, verbose=0)
+    moved = keras.ops.convert_to_numpy(layer.balance_bias).any()
+    assert moved == (factor > 0)
+
+
 def assert_no_moments(model, whole, split):
     """Nothing is waiting to move a frozen weight later."""
     moments = models.values(model.optimizer.variables)
