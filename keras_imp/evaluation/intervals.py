@@ -1,8 +1,9 @@
 """95 % intervals of what was measured on a sample of examples.
 
-Of a fraction by Wilson's formula; of all else by the bootstrap, which draws
-the examples anew, with replacement. Examples that depend on each other, as the
-images of one caption do, are drawn together: by groups.
+Of a fraction by Wilson's formula; of the mean recall of classes by draws of
+each class's recall from its beta distribution (Jeffreys); of all else by the
+bootstrap, which draws the examples anew, with replacement. Examples that depend
+on each other, as the images of one caption do, are drawn together: by groups.
 """
 
 import math
