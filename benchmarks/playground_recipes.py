@@ -7,8 +7,9 @@
 
 Each arm changes the recipe of `keras-imp train` in one place. Seed k trains on
 all folds of the training and validation data but fold k, and is measured on
-fold k: `keras_imp.data.playground.load(..., fold=k)`. The test split is not
-read. Differences to the recipe are paired by fold, with 95 % intervals.
+fold k, with one view of an example:
+`keras_imp.data.playground.load(..., fold=k)`. The test split is not read.
+Differences to the recipe are paired by fold, with 95 % intervals.
 
 The arms with AdamW take more steps, so that they have as much processor time.
 
@@ -110,6 +111,7 @@ def work(job: dict) -> dict:
     from keras_imp.evaluation.playground import captions, measures, tasks
     from keras_imp.evaluation.playground.recipe import OBJECTIVES, RECIPE
     from keras_imp.evaluation.playground.splits import load_split
+    from keras_imp.evaluation.playground.views import ONE_VIEW
 
     fold = job["seed"]
     keras.utils.set_random_seed(fold)
@@ -142,7 +144,7 @@ def work(job: dict) -> dict:
     started = time.process_time()
     model.fit(mixture, steps_per_epoch=steps, verbose=0)
     seconds = time.process_time() - started
-    rows = measures.measure(model, held_out, tokenizer)
+    rows = measures.measure(model, held_out, tokenizer, ONE_VIEW)
     return {
         "scores": {row.what: round(row.value, 4) for row in rows},
         "processor_seconds": round(seconds, 1),
