@@ -27,8 +27,6 @@ HEADLINES = {
     "sounds/texts": "sound to caption, R@1",
     "clips": "rendered clip's motion, zero-shot accuracy",
 }
-# Two-sided 95 % quantiles of Student's t, by degrees of freedom.
-STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262}
 MEAN = "mean over tasks"
 SMOKE_SEEDS, SMOKE_STEPS = 1, 15
 
@@ -191,12 +189,14 @@ def _run(script: str, job: dict, core: int, folder: pathlib.Path) -> dict:
 
 def interval(differences: list[float]) -> tuple[float, float]:
     """Mean and half width of its 95 % confidence interval (Student's t)."""
+    from scipy import stats
+
     count = len(differences)
     mean = statistics.mean(differences)
     if count < 2:
         return mean, math.nan
     error = statistics.stdev(differences) / math.sqrt(count)
-    return mean, STUDENT[count - 1] * error
+    return mean, float(stats.t.ppf(0.975, count - 1)) * error
 
 
 def score_of(result: dict, task: str, tasks: tuple[str, ...]) -> float:
