@@ -2,8 +2,8 @@
 
 A study trains several arms with several seeds and compares them seed by seed.
 Each run is a process of its own on one core; as many go on at a time as there
-are cores. A finished run is kept, so that the same command goes on where it
-stopped.
+are cores. A finished run is kept with its job, so that the same command goes on
+where it stopped, and one with other settings says which files are of others.
 """
 
 import argparse
@@ -14,10 +14,11 @@ import pathlib
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import _timing
+from _kept_runs import keep, kept_result
 
 # Rows of the playground's table that stand for what is learned, one each.
 HEADLINES = {
@@ -49,6 +50,7 @@ def make_parser(description: str, steps: int) -> argparse.ArgumentParser:
     add("--smoke", action="store_true", help="one seed, a few steps")
     add("--steps", type=int, default=steps, help="training steps of each run")
     add("--seeds", type=int, default=5, help="runs of each arm")
+    add("--adopt", action="store_true", help="take kept runs that say no job")
     add("--worker", help=argparse.SUPPRESS)
     return parser
 
@@ -83,6 +85,13 @@ def load_playground(held_out: str = "test") -> tuple:
     return train_tokenizer(train.source, RECIPE), train, other
 
 
+def views() -> str:
+    """The test-time views of `scores`, as part of a job."""
+    from keras_imp.evaluation.playground.views import VIEWS
+
+    return repr(VIEWS)
+
+
 def scores(model, held_out, tokenizer) -> dict[str, float]:
     """One figure for each objective of a model.
 
@@ -113,6 +122,7 @@ def run_all(
     name: str,
     arms: list[str],
     arguments: argparse.Namespace,
+    own: Mapping[str, dict] | None = None,
     **job,
 ) -> dict[str, list[dict]]:
     """All arms with all seeds, or their kept results.
@@ -121,21 +131,33 @@ def run_all(
         script: File of the study.
         name: Folder of the kept results.
         arms: Names of the arms.
-        arguments: With `steps` and `seeds`; a smoke run replaces both.
-        **job: What else a run must know.
+        arguments: With `steps`, `seeds` and `adopt`; a smoke run replaces the
+            first two.
+        own: What else decides the runs of each arm.
+        **job: What else decides all runs.
 
     Returns:
         Results of each arm, by seed.
+
+    Raises:
+        ValueError: If a kept run is of another job, or does not say which.
     """
     if arguments.smoke:
         arguments.steps, arguments.seeds = SMOKE_STEPS, SMOKE_SEEDS
     folder = _timing.RESULTS / "tmp" / name
     folder.mkdir(parents=True, exist_ok=True)
+    common = {
+        "steps": arguments.steps,
+        "backend": os.environ.get("KERAS_BACKEND", "jax"),
+        **job,
+    }
     jobs = [
-        {"arm": arm, "seed": seed, "steps": arguments.steps, **job}
+        {"arm": arm, "seed": seed, **common, **(own or {}).get(arm, {})}
         for seed in range(arguments.seeds)
         for arm in arms
     ]
+    for each in jobs:
+        kept_result(each, folder, arguments.adopt)
     cores = sorted(os.sched_getaffinity(0))
     # Each core takes every n-th job: no two runs share one.
     shares = [jobs[i :: len(cores)] for i in range(len(cores))]
@@ -159,29 +181,29 @@ def run_all(
 
 def _run(script: str, job: dict, core: int, folder: pathlib.Path) -> dict:
     """One run in its own process on one core, or its kept result."""
-    arm = "".join(c if c.isalnum() else "_" for c in job["arm"])
-    kept = folder / f"{arm}-{job['seed']}-{job['steps']}.json"
-    if kept.exists():
-        return json.loads(kept.read_text())
+    kept = kept_result(job, folder)
+    if kept is not None:
+        return kept
     environment = {
         **os.environ,
-        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "jax"),
+        "KERAS_BACKEND": job["backend"],
         "TF_CPP_MIN_LOG_LEVEL": "3",
         # One core each: runs side by side are faster than in turn.
         "OMP_NUM_THREADS": "1",
     }
     pin = ["taskset", "-c", str(core)]
     command = [sys.executable, script, "--worker", json.dumps(job)]
-    result = subprocess.run(
+    process = subprocess.run(
         [*pin, *command],
         env=environment,
         stdout=subprocess.PIPE,
         check=True,
         text=True,
     )
-    kept.write_text(result.stdout.splitlines()[-1] + "\n")
+    result = json.loads(process.stdout.splitlines()[-1])
+    keep(job, folder, result)
     print(f"done: {job['arm']}, seed {job['seed']}", flush=True)
-    return json.loads(kept.read_text())
+    return result
 
 
 # --- The comparison ---------------------------------------------------------

@@ -75,14 +75,11 @@ WARM_UP = 8
 
 def work(job: dict) -> dict:
     """Be one run: train and evaluate one arm with one seed."""
-    arm, _, factor = job["arm"].partition(" x")
+    arm = job["arm"].partition(" x")[0]
     data = _study.load_playground(job["split"])
     batches = job["steps"] // len(TASKS)
-    factor = float(factor or RATES[_like(arm)])
-    found = [
-        train(data, arm, objectives, batches, job["seed"], factor)
-        for objectives in ARMS[arm]
-    ]
+    options = (batches, job["seed"], job["factor"], job["more_updates"])
+    found = [train(data, arm, objectives, *options) for objectives in ARMS[arm]]
     return {
         "scores": {k: v for scores, *_ in found for k, v in scores.items()},
         "updates": sum(updates for _, updates, _ in found),
@@ -98,6 +95,7 @@ def train(
     batches: int,
     seed: int,
     factor: float,
+    more_updates: float,
 ) -> tuple[dict[str, float], int, float]:
     """Train one model; its scores, updates and processor time of training.
 
@@ -108,6 +106,7 @@ def train(
         batches: Batches of each task, where the arm takes no more.
         seed: Of weights, order and augmentation.
         factor: Of the recipe's learning rate.
+        more_updates: Updates over those that the batches give.
     """
     import keras
 
@@ -124,7 +123,7 @@ def train(
     )
     if _like(arm) == SUMMED:
         options = {"make_model": keras_imp.CombinedModel}
-        updates = round(batches * (MORE_UPDATES if arm == EQUAL_TIME else 1))
+        updates = round(batches * more_updates)
         mixture = keras_imp.TaskMixture.together(sources)
     else:
         options, updates = {}, batches * len(sources)
@@ -139,6 +138,19 @@ def train(
     )
     seconds = clock.seconds_per_update * updates
     return _study.scores(model, held_out, tokenizer), updates, seconds
+
+
+def settings(arms: list[str]) -> dict[str, dict]:
+    """What decides the runs of each arm, beside its name."""
+    found = {}
+    for named in arms:
+        arm, _, factor = named.partition(" x")
+        found[named] = {
+            "factor": float(factor or RATES[_like(arm)]),
+            "more_updates": MORE_UPDATES if arm == EQUAL_TIME else 1,
+            "views": _study.views(),
+        }
+    return found
 
 
 def _like(arm: str) -> str:
@@ -176,7 +188,12 @@ def compare_rates(arguments) -> None:
     arguments.seeds = RATE_SEEDS
     arms = [f"{arm} x{factor:g}" for arm in CHOSEN for factor in FACTORS]
     results = _study.run_all(
-        __file__, "objectives_rates", arms, arguments, split="validation"
+        __file__,
+        "objectives_rates",
+        arms,
+        arguments,
+        settings(arms),
+        split="validation",
     )
     _study.print_scores("Validation split, by learning rate", results, {})
     means = {
@@ -210,7 +227,12 @@ def main() -> None:
         compare_rates(arguments)
         return
     results = _study.run_all(
-        __file__, "objectives_study", list(ARMS), arguments, split="test"
+        __file__,
+        "objectives_study",
+        list(ARMS),
+        arguments,
+        settings(list(ARMS)),
+        split="test",
     )
     batches = results[ALTERNATING][0]["batches_per_task"]
     _study.print_scores(

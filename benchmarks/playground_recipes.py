@@ -115,6 +115,7 @@ def work(job: dict) -> dict:
 
     fold = job["seed"]
     keras.utils.set_random_seed(fold)
+    # From the script: what went through JSON has lists in place of tuples.
     changes = dict((OF_SOUNDS if job["sounds"] else ARMS)[job["arm"]])
     steps = round(job["steps"] * changes.pop("steps", 1.0))
     make_optimizer = make_optimizer_of(changes)
@@ -201,6 +202,8 @@ def shuffle_answers(split: Any, seed: int) -> Any:
 
 
 def main() -> None:
+    from keras_imp.evaluation.playground.views import ONE_VIEW
+
     parser = _study.make_parser(__doc__, steps=1800)
     add = parser.add_argument
     add("--arms", nargs="+", help="default: all")
@@ -214,7 +217,13 @@ def main() -> None:
         arguments.steps = round(arguments.steps * sounds_part())
     arms = list(dict.fromkeys([plain, *(arguments.arms or known)]))
     results = _study.run_all(
-        __file__, file, arms, arguments, sounds=arguments.sounds
+        __file__,
+        file,
+        arms,
+        arguments,
+        {arm: {"changes": known[arm]} for arm in arms},
+        sounds=arguments.sounds,
+        views=repr(ONE_VIEW),
     )
     of_arms = [set(runs[0]["scores"]) for runs in results.values()]
     names = tuple(

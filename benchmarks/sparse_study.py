@@ -60,7 +60,12 @@ def main() -> None:
         return
     preset = arguments.preset
     results = _study.run_all(
-        __file__, f"sparse_study_{preset}", list(ARMS), arguments, preset=preset
+        __file__,
+        f"sparse_study_{preset}",
+        list(ARMS),
+        arguments,
+        preset=preset,
+        views=_study.views(),
     )
     active = [f"{runs[0]['active_parameters']:,}" for runs in results.values()]
     _study.print_scores(
