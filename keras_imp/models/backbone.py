@@ -315,7 +315,8 @@ class EncoderBackbone(
         """Write the encoder into a folder that `from_preset` reads.
 
         Args:
-            preset_dir: The folder. A preset that it holds is replaced.
+            preset_dir: The folder. A preset that it holds is replaced; if it
+                has a preprocessor or a tokenizer, the new one must too.
             max_shard_size: Largest size in GB of a file of weights, before
                 they are rounded; None for one file, whatever its size.
             tokenizer: `data.Tokenizer` to write beside the encoder, for
@@ -333,8 +334,9 @@ class EncoderBackbone(
         Raises:
             TypeError: If `tokenizer`, `preprocessor` or `card` is something
                 else.
-            ValueError: If the encoder does not take what these make, or a
-                weight is too large for float16.
+            ValueError: If the encoder does not take what these make, the
+                folder has those of an older encoder, or a weight is too large
+                for float16.
 
         Example:
             >>> import keras_imp

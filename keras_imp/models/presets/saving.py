@@ -24,6 +24,7 @@ from keras_imp.models.presets.files import (
     CONFIG_FILE,
     FORMAT,
     METADATA_FILE,
+    PREPROCESSOR_FILE,
     SHARDS_FILE,
     TASK_FILE,
     TASK_WEIGHTS_FILE,
@@ -35,6 +36,8 @@ from keras_imp.models.presets.rounding import round_to_float16
 
 # What Keras calls the shards of `SHARDS_FILE`.
 _SHARDS = "model_*.weights.h5"
+# What makes the inputs of an encoder.
+_INPUT_FILES = (PREPROCESSOR_FILE, TOKENIZER_FILE)
 
 
 def save_encoder(
@@ -62,11 +65,15 @@ def save_encoder(
     Raises:
         TypeError: If the tokenizer, the preprocessor or the card is something
             else.
-        ValueError: If one of them does not fit.
+        ValueError: If one of them does not fit, or neither is given where the
+            folder has a preset with one.
     """
     check_choice((None, "float16"), weights_dtype=weights_dtype)
     check_card(card)
     _check_inputs(encoder, tokenizer, preprocessor)
+    has_inputs = tokenizer is not None or preprocessor is not None
+    if not has_inputs:
+        _check_no_inputs(folder)
     folder.mkdir(parents=True, exist_ok=True)
     card = card_for(encoder, folder) if card is None else card
     # Everything is written before the first file of an older preset is gone.
@@ -85,7 +92,23 @@ def save_encoder(
         metadata = _metadata(encoder, stated, weights_dtype)
         _write_json(written / METADATA_FILE, metadata)
         _write_json(written / CONFIG_FILE, _config(encoder))
-        _replace(folder, written)
+        _replace(folder, written, _INPUT_FILES if has_inputs else ())
+
+
+def _check_no_inputs(folder: Path) -> None:
+    """Raise if an encoder would meet what makes the inputs of an older one."""
+    old = [name for name in _INPUT_FILES if (folder / name).exists()]
+    if old and (folder / CONFIG_FILE).exists():
+        raise ValueError(
+            message(
+                "A preset with a preprocessor or a tokenizer must be replaced "
+                "by one with its own: they would be of the older encoder.",
+                "Give `preprocessor` or `tokenizer`, the old one if it fits, "
+                "or remove the files.",
+                folder=str(folder),
+                files=old,
+            )
+        )
 
 
 def _check_inputs(encoder: Any, tokenizer: Any, preprocessor: Any) -> None:
@@ -180,11 +203,16 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=4) + "\n")
 
 
-def _replace(folder: Path, written: Path) -> None:
+def _replace(folder: Path, written: Path, more: tuple[str, ...]) -> None:
     """Let new files take the place of old ones; the config comes last.
 
     Without the config, a folder is no preset: if this is interrupted, old
     weights never meet a new config.
+
+    Args:
+        folder: Of the preset.
+        written: Folder of its new files.
+        more: Further files that go, new or not.
     """
     old = [
         CONFIG_FILE,
@@ -193,6 +221,7 @@ def _replace(folder: Path, written: Path) -> None:
         SHARDS_FILE,
         TASK_FILE,
         TASK_WEIGHTS_FILE,
+        *more,
     ]
     for path in [*(folder / name for name in old), *folder.glob(_SHARDS)]:
         path.unlink(missing_ok=True)

@@ -197,6 +197,35 @@ def test_weights_of_an_older_preset_are_gone(tmp_path):
 
 
 @pytest.mark.one_backend
+def test_an_encoder_does_not_meet_the_inputs_of_an_older_one(tmp_path):
+    tokenizer = Tokenizer.train(["a red heart", "a bird"], 60, length=4)
+    size = tokenizer.vocabulary_size
+    encoder = make_encoder(vocabulary_size=size, max_sequence_length=4)
+    preprocessor = keras_imp.IMPPreprocessor(tokenizer=tokenizer)
+    # In a folder that has no encoder yet, they are of the one to come.
+    preprocessor.save_to_preset(tmp_path)
+    encoder.save_to_preset(tmp_path)
+    text = (
+        "A preset with a preprocessor or a tokenizer must be replaced by one "
+        "with its own: they would be of the older encoder. Received: "
+        f"folder={str(tmp_path)!r}, files=['preprocessor.json', "
+        "'tokenizer.json']. Give `preprocessor` or `tokenizer`, the old one if "
+        "it fits, or remove the files."
+    )
+    before = names(tmp_path)
+    with refused(text):
+        make_encoder().save_to_preset(tmp_path)
+    assert names(tmp_path) == before
+    encoder.save_to_preset(tmp_path, tokenizer=tokenizer)
+    assert names(tmp_path) == before - {"preprocessor.json"}
+    other = keras_imp.IMPEncoder(8, 16, 1, 2, modalities=("image",))
+    images = keras_imp.IMPPreprocessor(image=(16, 16))
+    other.save_to_preset(tmp_path, preprocessor=images)
+    expected = before - {"tokenizer.json"}
+    assert names(tmp_path) == expected
+
+
+@pytest.mark.one_backend
 @pytest.mark.parametrize("fault", ["shards", "rounding"])
 def test_an_older_preset_stays_if_a_new_one_cannot_be_written(tmp_path, fault):
     make_encoder().save_to_preset(tmp_path)
