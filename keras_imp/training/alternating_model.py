@@ -58,7 +58,7 @@ class AlternatingModel(PredictingModel):
         update: `"touched"` updates only the variables that the step's loss
             reaches; `"all"` gives the others a zero gradient, so that they are
             decayed and their optimizer state shrinks, as the first
-            implementation does.
+            implementation does; `keras.optimizers.MultiOptimizer` needs it.
         hidden_dim: Width of the encoder's pooled output. Defaults to
             `encoder.hidden_dim`.
         **kwargs: Of `keras.Model`, such as `name`. `dtype`: the encoder's.

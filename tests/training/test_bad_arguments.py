@@ -99,10 +99,13 @@ def test_a_loss_in_compile_is_refused(refusing):
         refusing.compile(optimizer="sgd", loss="mse")
 
 
-@pytest.mark.parametrize(
+WRAPPED = pytest.mark.parametrize(
     "wrap", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer],
     ids=["float32", "mixed float16"],
 )  # fmt: skip
+
+
+@WRAPPED
 def test_accumulated_gradients_need_all_updates(wrap):
     text = (
         "Gradient accumulation needs `update='all'`: a head whose task is not "
@@ -111,6 +114,21 @@ def test_accumulated_gradients_need_all_updates(wrap):
     )
     optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
     fresh = models.make_model(optimizer=wrap(optimizer))
+    with exactly(ValueError, text):
+        fresh.fit(models.in_turn(), steps_per_epoch=1)
+
+
+@WRAPPED
+def test_several_optimizers_need_all_updates(wrap):
+    text = (
+        "keras.optimizers.MultiOptimizer needs `update='all'`: it takes a "
+        "gradient of each weight, and in a step each of its optimizers must "
+        "have one. Received: update='touched'. For rates and decay by weight, "
+        "use keras_imp.optimizers.AdamW, or Muon."
+    )
+    sgd = keras.optimizers.SGD()
+    several = keras.optimizers.MultiOptimizer(lambda variable: sgd)
+    fresh = models.make_model(optimizer=wrap(several))
     with exactly(ValueError, text):
         fresh.fit(models.in_turn(), steps_per_epoch=1)
 

@@ -18,8 +18,9 @@ def build_optimizer(model: Any) -> None:
 
     Raises:
         ValueError: If the model is not compiled, its trainable weights have
-            changed since, or the optimizer accumulates gradients while
-            `update="touched"`, or accumulates and clips what it cannot.
+            changed since, or the optimizer is one of several or accumulates
+            gradients while `update="touched"`, or accumulates and clips what
+            it cannot.
     """
     if getattr(model, "optimizer", None) is None:
         raise ValueError(
@@ -44,6 +45,18 @@ def build_optimizer(model: Any) -> None:
             )
         )
     applied = keras_private.applied_optimizer(model.optimizer)
+    several = isinstance(applied, keras.optimizers.MultiOptimizer)
+    if several and model.update == "touched":
+        raise ValueError(
+            message(
+                "keras.optimizers.MultiOptimizer needs `update='all'`: it "
+                "takes a gradient of each weight, and in a step each of its "
+                "optimizers must have one.",
+                "For rates and decay by weight, use "
+                "keras_imp.optimizers.AdamW, or Muon.",
+                update=model.update,
+            )
+        )
     accumulates = getattr(applied, "gradient_accumulation_steps", None)
     if accumulates and model.update == "touched" and len(model.task_list) > 1:
         raise ValueError(
