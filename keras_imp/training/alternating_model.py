@@ -24,6 +24,7 @@ from keras_imp.training.input.checks import (
     check_tasks,
 )
 from keras_imp.training.input.open_reader import (
+    is_reading,
     open_reader,
     open_validation,
     reading,
@@ -259,6 +260,9 @@ class AlternatingModel(PredictingModel):
     ) -> dict[str, float] | list[float]:
         """Loss and metrics of the tasks of a mixture.
 
+        A callback may call it: the `fit` or the evaluation that it is called
+        in keeps its own.
+
         Args:
             x: The mixture, such as `TaskMixture.sequential`.
             y: Refused: a mixture has the targets.
@@ -284,7 +288,9 @@ class AlternatingModel(PredictingModel):
 
         def run() -> dict[str, float]:
             reader = open_reader(self, x, "x")
+            metrics = self.run_state.metrics_put_back()
             with (
+                metrics if is_reading(self) else contextlib.nullcontext(),
                 contextlib.closing(reader),
                 reading(self, testing_mixture=reader),
                 shown(callbacks, verbose) as all_callbacks,

@@ -277,6 +277,35 @@ def test_an_evaluation_in_a_callback_leaves_the_outer_one_as_it_is(hook):
     assert histories[0] == histories[1]
 
 
+@pytest.mark.parametrize(
+    ("call", "hook"),
+    [
+        ("evaluate", "on_test_batch_begin"),
+        ("evaluate", "on_test_batch_end"),
+        ("fit", "on_test_batch_end"),
+        ("fit", "on_train_batch_end"),
+    ],
+)
+def test_an_evaluation_between_batches_leaves_the_outer_figures(call, hook):
+    data = models.data_of("objects", "sounds")
+
+    def look(batch, logs):
+        other = models.all_once({"objects": data["objects"][:1]})
+        trained.evaluate(other, verbose=0)
+
+    look_at = keras.callbacks.LambdaCallback(**{hook: look})
+    results = []
+    for callbacks in ([], [look_at]):
+        trained = models.make_model(two_tasks, **models.few_steps())
+        if call == "evaluate":
+            results.append(evaluate(trained, callbacks))
+        else:
+            recorded = keras.callbacks.History()
+            fit(trained, [*callbacks, recorded])
+            results.append(recorded.history)
+    assert results[0] == results[1]
+
+
 # Threads --------------------------------------------------------------------
 
 

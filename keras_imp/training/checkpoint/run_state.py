@@ -174,6 +174,19 @@ class RunState:
         finally:
             self._kept_metrics = ()
 
+    @contextlib.contextmanager
+    def metrics_put_back(self) -> Iterator[None]:
+        """Put the metrics of now back, whatever an evaluation does to them."""
+        variables = self._epoch_variables()
+        values = self._metric_values()
+        try:
+            yield
+        finally:
+            # Those that the evaluation has made have no values of before.
+            self._model.reset_metrics()
+            for variable, value in zip(variables, values):
+                variable.assign(value)
+
     def save(self, store: Any) -> None:
         """Save random states, metrics and the run, which Keras leaves out.
 

@@ -64,6 +64,21 @@ def open_validation(model: Any, mixture: Any) -> MixtureReader | None:
     return open_reader(model, mixture, "validation_data")
 
 
+def is_reading(model: Any) -> bool:
+    """Whether a `fit` or an evaluation of a model goes on.
+
+    What its user calls then, a callback calls.
+
+    Args:
+        model: An `AlternatingModel`.
+
+    Returns:
+        Whether it reads a mixture.
+    """
+    names = ("training_mixture", "testing_mixture")
+    return any(getattr(model, name, None) is not None for name in names)
+
+
 @contextlib.contextmanager
 def reading(model: Any, **readers: MixtureReader) -> Iterator[None]:
     """Where a step on several devices finds its batches, while it runs.
