@@ -209,18 +209,21 @@ class StreamSource:
     def _count(self) -> int:
         batches = self._iterable()
         if _is_endless(batches):
-            raise ValueError(
-                message(
-                    f"The source of task {self.task!r} must end, to be read "
-                    "once.",
-                    "Leave out `repeat()`, or give `take(count)` of it.",
-                    type=type(batches).__name__,
-                )
-            )
+            raise ValueError(self._endless(batches))
         # A DataLoader may start its one iterator again, an iterator may not.
         if hasattr(batches, "__next__") and batches is self._iterable():
             raise ValueError(self._cannot_be_counted())
         return sum(1 for _ in batches)
+
+    def _endless(self, batches: Any) -> str:
+        of_keras = isinstance(batches, keras.utils.PyDataset)
+        return message(
+            f"The source of task {self.task!r} must end, to be read once.",
+            "Give it the property `num_batches`, of a number."
+            if of_keras
+            else "Leave out `repeat()`, or give `take(count)` of it.",
+            type=type(batches).__name__,
+        )
 
     def _cannot_be_counted(self) -> str:
         return (
@@ -256,7 +259,9 @@ class StreamSource:
 
 
 def _is_endless(data: Any) -> bool:
-    """Whether it is a `tf.data.Dataset` that is known to have no end."""
+    """Whether it is a PyDataset or a `tf.data.Dataset` without an end."""
+    if isinstance(data, keras.utils.PyDataset):
+        return _length_of(data) is None
     if not (hasattr(data, "element_spec") and hasattr(data, "cardinality")):
         return False
     return int(data.cardinality()) == ENDLESS

@@ -121,6 +121,32 @@ def test_a_generator_that_cannot_restart_is_not_counted(wrap):
     assert source.batch(0) == ("x0",)
 
 
+class OfOnes(keras.utils.PyDataset):
+    """A PyDataset without an end."""
+
+    def __getitem__(self, index):
+        return (np.ones(1),)
+
+
+class ToldEndless(OfOnes):
+    num_batches = None
+
+
+@pytest.mark.parametrize("kind", [OfOnes, ToldEndless])
+@pytest.mark.parametrize("wrap", [False, True], ids=["itself", "function"])
+def test_a_pydataset_without_an_end_is_not_counted(kind, wrap):
+    data = kind()
+    source = open_source("a", (lambda: data) if wrap else data)
+    text = (
+        "The source of task 'a' must end, to be read once. Received: "
+        f"type={kind.__name__!r}. Give it the property `num_batches`, of a "
+        "number."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        len(source)
+    source.batch(5)
+
+
 def test_an_empty_stream_is_refused_when_it_is_counted():
     text = (
         "Task 'a' has an empty source: its iterator gave no batch. Give it "
