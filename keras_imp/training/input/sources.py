@@ -11,6 +11,7 @@ by what can be known of any data without reading it.
 """
 
 from collections.abc import Callable, Iterator
+from types import GeneratorType
 from typing import Any, Protocol
 
 import keras
@@ -180,7 +181,7 @@ class StreamSource:
     def batch(self, index: int) -> Any:
         if index < self._position:
             again = self._iterable()
-            if again is self._iterator:
+            if again is self._iterator and not self._may_start_again():
                 raise ValueError(self._cannot_go_back(index))
             self._iterator, self._position = iter(again), 0
         while self._position < index:
@@ -210,10 +211,17 @@ class StreamSource:
         batches = self._iterable()
         if _is_endless(batches):
             raise ValueError(self._endless(batches))
-        # A DataLoader may start its one iterator again, an iterator may not.
-        if hasattr(batches, "__next__") and batches is self._iterable():
+        # Another iterator may start again, as that of a DataLoader does. It
+        # costs nothing to make a generator that is not read.
+        if isinstance(batches, GeneratorType) and batches is self._iterable():
             raise ValueError(self._cannot_be_counted())
         return sum(1 for _ in batches)
+
+    def _may_start_again(self) -> bool:
+        """Whether the one iterator of the data is where a pass ends."""
+        length = self.num_batches or self._counted
+        is_generator = isinstance(self._iterator, GeneratorType)
+        return bool(length and not is_generator and not self._position % length)
 
     def _endless(self, batches: Any) -> str:
         of_keras = isinstance(batches, keras.utils.PyDataset)
@@ -229,8 +237,8 @@ class StreamSource:
         return (
             f"The source of task {self.task!r} must tell its number of "
             "batches, or be read twice: to count them, and to use them. "
-            f"Received: {type(self.data).__name__}. Give the function that "
-            "makes the generator, not the generator itself."
+            f"Received: {type(self.data).__name__}. Give it `__len__`, or give "
+            "the function that makes the generator, not the generator itself."
         )
 
     def _cannot_go_back(self, index: int) -> str:
@@ -243,7 +251,8 @@ class StreamSource:
 
     def _exhausted(self) -> str:
         if self._position == 0:
-            return self._empty()
+            counted = self._counted
+            return self._cannot_be_counted() if counted else self._empty()
         return (
             f"The source of task {self.task!r} is exhausted after "
             f"{self._position} batches and cannot be started again. Received: "

@@ -112,13 +112,69 @@ def test_a_generator_that_cannot_restart_is_not_counted(wrap):
     kind = "function" if wrap else "generator"
     text = (
         "The source of task 'a' must tell its number of batches, or be read "
-        f"twice: to count them, and to use them. Received: {kind}. Give the "
-        "function that makes the generator, not the generator itself."
+        f"twice: to count them, and to use them. Received: {kind}. Give it "
+        "`__len__`, or give the function that makes the generator, not the "
+        "generator itself."
     )
     for _ in range(2):
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             len(source)
     assert source.batch(0) == ("x0",)
+
+
+class Restarting:
+    """Its own iterator, which starts again, as that of some loaders."""
+
+    def __init__(self):
+        self.starts = 0
+
+    def __iter__(self):
+        self.starts += 1
+        self.rest = list(BATCHES)
+        return self
+
+    def __next__(self):
+        if not self.rest:
+            raise StopIteration
+        return self.rest.pop(0)
+
+
+@pytest.mark.parametrize("wrap", [False, True], ids=["itself", "function"])
+def test_a_loader_that_starts_again_is_counted_and_read(wrap):
+    data = Restarting()
+    source = open_source("a", (lambda: data) if wrap else data)
+    assert len(source) == 3
+    for _ in range(2):
+        assert [source.batch(i)[0] for i in range(3)] == ["x0", "x1", "x2"]
+    assert data.starts == 3
+    # Within a pass it would give the batches that follow.
+    source.batch(4)
+    with pytest.raises(ValueError, match="cannot go back to batch 1"):
+        source.batch(1)
+
+
+def test_a_function_is_called_once_to_count():
+    calls = []
+
+    def make():
+        calls.append(None)
+        return iter(BATCHES)
+
+    assert len(open_source("a", make)) == 3
+    assert len(calls) == 1
+
+
+def test_an_iterator_that_does_not_start_again_is_refused_when_it_is_read():
+    source = open_source("a", iter(BATCHES))
+    assert len(source) == 3
+    text = (
+        "The source of task 'a' must tell its number of batches, or be read "
+        "twice: to count them, and to use them. Received: list_iterator. Give "
+        "it `__len__`, or give the function that makes the generator, not the "
+        "generator itself."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        source.batch(0)
 
 
 class OfOnes(keras.utils.PyDataset):
