@@ -217,6 +217,44 @@ def test_a_wav_file_of_a_stream_does_not_know_its_size():
     assert decode_audio(bytes(data), RATE).notes == ()
 
 
+def with_more_samples(data, count):
+    """An Ogg file whose last page says that so many samples more end there."""
+    place = data.rindex(b"OggS")
+    page = bytearray(data[place:])
+    samples = int.from_bytes(page[6:14], "little") + count
+    page[6:14] = samples.to_bytes(8, "little")
+    page[22:26] = bytes(4)
+    page[22:26] = ogg_checksum(page).to_bytes(4, "little")
+    return data[:place] + bytes(page)
+
+
+def ogg_checksum(page):
+    value = 0
+    for byte in page:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & (
+                (1 << 32) - 1
+            )
+    return value
+
+
+def test_an_ogg_file_may_lack_its_last_packets():
+    data = encoded(tone(10, RATE), RATE, "OGG")
+    assert with_more_samples(data, 0) == data
+    longer = with_more_samples(data, RATE // 20)
+    found = decode_audio(longer, RATE)
+    assert found.notes == ("truncated",)
+    np.testing.assert_array_equal(
+        found.values[: 10 * RATE], decode_audio(data, RATE).values
+    )
+    # Whoever asks for a length gets it.
+    found = decode_audio(longer, RATE, seconds=10.04)
+    assert found.values.shape == (RATE * 251 // 25,)
+    assert found.notes == ("truncated",)
+    assert reason(with_more_samples(data, RATE)) == "truncated"
+
+
 @pytest.mark.parametrize("rate", [999, 768_001])
 def test_a_rate_that_no_recording_has_is_refused(rate):
     assert reason(encoded(np.zeros(100), rate)) == "not_audio"
