@@ -8,10 +8,10 @@ images, uint8, on white, in the order of `keras_imp.data.playground.load`: from
 the npm package emoji-datasource-google (Apache-2.0).
 
 `music_<split>.npz` are excerpts of 8.2 seconds from 32 pieces of music of the
-game Battle for Wesnoth, as log-mel spectrograms, with the number of the piece:
-from the Debian package wesnoth-1.16-music (GPL-2+ and CC-BY-SA-4.0), which stays
-out of this repository. The first three quarters of a piece are for training, by
-excerpts that overlap by half; the last fifth is for testing.
+game Battle for Wesnoth, as log-mel spectrograms, with the number of the piece.
+The first three quarters of a piece are for training, by excerpts that overlap
+by half; the last fifth is for testing. They are from the Debian package
+wesnoth-1.16-music (GPL-2+ and CC-BY-SA-4.0) and stay out of this repository.
 
 Needs `apt-get`, `dpkg-deb` and `npm`, 200 MB of packages and the extra `data`.
 """

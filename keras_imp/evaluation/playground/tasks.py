@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_imp.data import Arrays, ResizedArrays, Tokenizer, playground
+from keras_imp.data import Arrays, Tokenizer, playground
 from keras_imp.data.preprocessor import IMPPreprocessor
-from keras_imp.data.shapes.plan import Plan
 from keras_imp.evaluation.playground.recipe import (
     OBJECTIVES,
     RECIPE,
@@ -164,36 +163,6 @@ def training_mixture(
     sources = training_sources(split, tokenizer, recipe, seed, objectives)
     weights = {name: recipe.weights[name] for name in sources}
     return TaskMixture(sources, schedule=Weighted(weights), seed=seed)
-
-
-def resized_mixture(
-    split: Split,
-    tokenizer: Tokenizer,
-    plan: Plan,
-    seed: int,
-    recipe: Recipe = RECIPE,
-) -> TaskMixture:
-    """Batches of all tasks in the shapes and sizes of a plan, not augmented.
-
-    Args:
-        split: The training data.
-        tokenizer: From captions to ids.
-        plan: Shapes of all tasks.
-        seed: Seed of the schedule, the order, the shapes and the dropped
-            tokens.
-        recipe: For the weights.
-
-    Returns:
-        The mixture.
-    """
-    return TaskMixture(
-        {
-            name: ResizedArrays(x, y, shapes=plan[name], seed=seed)
-            for name, (x, y) in arrays_by_task(split, tokenizer, recipe).items()
-        },
-        schedule=Weighted(dict(recipe.weights)),
-        seed=seed,
-    )
 
 
 def evaluation_mixture(
