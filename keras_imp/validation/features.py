@@ -15,6 +15,12 @@ from keras_imp.data.decoding import (
     decode_video,
 )
 from keras_imp.validation.audio_sketches import RATE, audio_sketch_of
+from keras_imp.validation.signals import (
+    background_of,
+    bandwidth_of,
+    direction_of,
+    pause_of,
+)
 from keras_imp.validation.sketches import sketch_of
 
 # Of a video: frames, spread evenly, and their height and width. A video of any
@@ -48,6 +54,7 @@ KINDS: dict[str, str] = {
     "image_red_blue": "level",
     "image_format": "category",
     "image_mode": "category",
+    "image_background": "category",
     "video_height": "scale",
     "video_width": "scale",
     "video_aspect": "scale",
@@ -60,6 +67,7 @@ KINDS: dict[str, str] = {
     "video_red_blue": "level",
     "video_motion": "level",
     "video_moves": "category",
+    "video_direction": "category",
     "video_format": "category",
     "video_has_audio": "category",
     "audio_bytes": "scale",
@@ -68,6 +76,8 @@ KINDS: dict[str, str] = {
     "audio_channels": "category",
     "audio_level": "level",
     "audio_offset": "category",
+    "audio_bandwidth": "scale",
+    "audio_pause": "level",
     "audio_format": "category",
     "text_words": "scale",
     "text_characters": "scale",
@@ -123,7 +133,7 @@ def features_of(
     try:
         if column == "image":
             image = decode_image(source, image_size, name=name)
-            found = _told("image", image, _look)
+            found = _told("image", image, _see)
         elif column == "audio":
             found = _audio(source, start, end, name)
         else:
@@ -205,7 +215,7 @@ def _told(
         if kind == "category":
             # Never numerals alone: TFDV would take them for numbers.
             features[name] = _WORDS.get(fact, "{}").format(value)
-        elif kind is not None:
+        elif kind is not None and value is not None:
             features[name] = _number(value)
     digest = _digest(
         repr((values.shape, str(values.dtype))).encode(),
@@ -219,6 +229,10 @@ def _told(
     draw = audio_sketch_of if column == "audio" else sketch_of
     found["sketch"] = draw(values)
     return found
+
+
+def _see(image: np.ndarray) -> dict[str, Any]:
+    return {**_look(image), "background": background_of(image)}
 
 
 def _look(image: np.ndarray) -> dict[str, float]:
@@ -242,6 +256,7 @@ def _watch(video: np.ndarray) -> dict[str, Any]:
         **_look(video),
         "motion": motion,
         "moves": "moves" if motion > _STILL else "still",
+        "direction": direction_of(video),
     }
 
 
@@ -251,6 +266,8 @@ def _listen(audio: np.ndarray) -> dict[str, Any]:
     return {
         "level": _decibels(power**0.5),
         "offset": "offset" if is_offset else "centered",
+        "bandwidth": bandwidth_of(audio, RATE) or None,
+        "pause": pause_of(audio, RATE),
     }
 
 

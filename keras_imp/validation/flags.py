@@ -9,16 +9,24 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from keras_imp.data.manifest import Manifest
 from keras_imp.data.reading.aliases import MEDIA, SPLITS
 from keras_imp.validation.findings import ERROR, WARNING, Finding
 from keras_imp.validation.flags_of_features import unusual_features
-from keras_imp.validation.flags_of_texts import repeated_texts
+from keras_imp.validation.flags_of_neighbors import unlike_labels
+from keras_imp.validation.flags_of_texts import (
+    contradicted_labels,
+    cut_texts,
+    repeated_texts,
+    texts_of_groups,
+)
 from keras_imp.validation.flags_of_values import (
     are_numbers,
     gaps,
     missing_labels,
     odd_labels,
 )
+from keras_imp.validation.flags_of_words import unlikely_texts
 from keras_imp.validation.rows import AGAINST, ALL, RowKeys
 from keras_imp.validation.sketches import near_copies
 
@@ -37,6 +45,10 @@ FLAGS: dict[str, tuple[str, str]] = {
     "near_video": (WARNING, "The video is nearly one of another split."),
     "near_audio": (WARNING, "The audio is nearly one of another split."),
     "label_conflict": (WARNING, "The same content has another label, too."),
+    "label_unlike": (
+        WARNING,
+        "It looks like the rows of one other label, not like its own.",
+    ),
     "label_missing": (
         WARNING,
         "Rows with the label are missing in a split that should have some.",
@@ -58,6 +70,11 @@ FLAGS: dict[str, tuple[str, str]] = {
     "text_markup": (WARNING, "A text with markup of a web page."),
     "text_placeholder": (WARNING, "A word that stands for a missing text."),
     "text_label": (WARNING, "The text names another label than the row's."),
+    "text_unlike": (
+        WARNING,
+        "The words are those of another label, or of another folder.",
+    ),
+    "text_group": (WARNING, "Most rows with the text are of another group."),
     "text_cut": (WARNING, "A text of a length at which texts were cut."),
     "text_repeated": (WARNING, "A text of many rows, where most have others."),
     "unusual": (WARNING, "Not made as nearly all others are."),
@@ -143,12 +160,39 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from _unseen_labels(keys)
     yield from missing_labels(keys)
     yield from _conflicts(keys)
+    yield from unlike_labels(keys)
     yield from odd_labels(keys)
     yield from _of_groups(keys)
     yield from _rare_splits(keys)
     yield from gaps(keys)
     yield from repeated_texts(keys)
+    yield from texts_of_groups(keys)
     yield from unusual_features(keys)
+
+
+def flags_of_words(manifest: Manifest, offset: int) -> Iterator[Finding]:
+    """The flags that need the texts themselves, not what identifies them.
+
+    Args:
+        manifest: The rows.
+        offset: Number of the first one.
+
+    Yields:
+        The flags.
+
+    Example:
+        >>> import keras_imp
+        >>> from keras_imp.validation.flags import flags_of_words
+        >>> labels = ["cat", "dog"] * 30
+        >>> texts = [f"a {label}" for label in labels]
+        >>> texts[7] = "a cat"
+        >>> manifest = keras_imp.data.Manifest({"text": texts, "label": labels})
+        >>> [finding.flag for finding in flags_of_words(manifest, 0)]
+        ['text_label']
+    """
+    yield from cut_texts(manifest, offset)
+    yield from contradicted_labels(manifest, offset)
+    yield from unlikely_texts(manifest, offset)
 
 
 def text_severity(keys: RowKeys) -> str:
@@ -190,10 +234,8 @@ def _of_notes(row: int, notes: Sequence[str]) -> Iterator[Finding]:
 def _leaks(keys: RowKeys) -> Iterator[Finding]:
     part = keys.array_of("part")
     for name in MEDIA:
-        # All that is blank or silent is alike, and nothing leaks by it.
-        empty = keys.array_of("empty", name) != 0
         for values in (
-            np.where(empty, 0, keys.array_of("media", name)),
+            _content(keys, name),
             keys.array_of("recordings", name),
         ):
             yield from _shared(f"leak_{name}", values, part, column=name)
@@ -206,6 +248,15 @@ def _leaks(keys: RowKeys) -> Iterator[Finding]:
             other=int(rows[finding.other]),
             severity=severity,
         )
+
+
+def _content(keys: RowKeys, name: str) -> np.ndarray:
+    """What rows show: all that is blank or silent is alike, and tells nothing.
+
+    It has a flag of its own.
+    """
+    empty = keys.array_of("empty", name) != 0
+    return np.where(empty, 0, keys.array_of("media", name))
 
 
 def _shared(
@@ -237,7 +288,7 @@ def _duplicates(keys: RowKeys) -> Iterator[Finding]:
     """Files that show what another file of their part shows."""
     part = keys.array_of("part").astype("uint64")
     for name in MEDIA:
-        content = keys.array_of("media", name)
+        content = _content(keys, name)
         files = keys.array_of("files", name)
         # Equal content in one part; a file with several rows is no copy.
         mixed = np.where(content, content * np.uint64(31) + part, 0)
@@ -277,7 +328,7 @@ def _conflicts(keys: RowKeys) -> Iterator[Finding]:
     single, names = keys.single_labels(), list(keys.label_names)
     for name in MEDIA:
         labeled = single >= 0
-        content = np.where(labeled, keys.array_of("media", name), 0)
+        content = np.where(labeled, _content(keys, name), 0)
         first = _first_of(content, np.zeros(len(content), "int64"))
         for row in np.flatnonzero(content):
             other = int(first[row])

@@ -12,12 +12,18 @@ import numpy as np
 
 from keras_imp.validation.findings import WARNING, Finding
 from keras_imp.validation.rows import OF_LABELS, RowKeys
+from keras_imp.validation.signals import MIXED, NOWHERE
 
 # Fraction of the rows that have one value, above which others are unusual; and
 # of the rows with one label.
 _NEARLY_ALL = 0.9
+# The same of one label, where so many values are those of nearly all rows of
+# some label: there, labels tell the value.
+_TOLD, _TELLING = 0.6, 2
 # Fewer rows tell of nothing usual.
 _FEWEST = 30
+# Values that are like no other one, and neither usual nor odd.
+_ANY = frozenset({MIXED, NOWHERE})
 
 
 def unusual_features(keys: RowKeys) -> Iterator[Finding]:
@@ -36,25 +42,52 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
         if name not in OF_LABELS:
             yield from _unusual(keys, name, rows, values, "")
             continue
-        for label in np.unique(single[rows]):
-            own = single[rows] == label
-            if label >= 0:
-                among = f" with the label {names[label]!r}"
-                yield from _unusual(keys, name, rows[own], values[own], among)
+        own = list(_of_labels(single[rows]))
+        telling = {_usual_of(values[places]) for _, places in own} - {None}
+        written = list(keys.feature_values[name])
+        telling = {each for each in telling if written[each] not in _ANY}
+        least = _TOLD if len(telling) >= _TELLING else _NEARLY_ALL
+        for label, places in own:
+            among = f" with the label {names[label]!r}"
+            yield from _unusual(
+                keys, name, rows[places], values[places], among, least
+            )
+
+
+def _of_labels(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each label that enough rows have, and their places."""
+    order = np.argsort(labels, kind="stable")
+    found, starts = np.unique(labels[order], return_index=True)
+    for label, places in zip(found, np.split(order, starts[1:])):
+        if label >= 0 and len(places) >= _FEWEST:
+            yield int(label), places
+
+
+def _usual_of(values: np.ndarray, least: float = _NEARLY_ALL) -> int | None:
+    """The value that nearly all of some rows have, if there is one."""
+    if len(values) < _FEWEST:
+        return None
+    counts = np.bincount(values)
+    usual = int(counts.argmax())
+    return usual if counts[usual] >= least * len(values) else None
 
 
 def _unusual(
-    keys: RowKeys, name: str, rows: np.ndarray, values: np.ndarray, among: str
+    keys: RowKeys,
+    name: str,
+    rows: np.ndarray,
+    values: np.ndarray,
+    among: str,
+    least: float = _NEARLY_ALL,
 ) -> Iterator[Finding]:
     """Those of some rows that have another value than nearly all of them."""
-    if len(rows) < _FEWEST:
-        return
-    counts = np.bincount(values)
-    usual = int(counts.argmax())
-    if counts[usual] < _NEARLY_ALL * len(rows):
-        return
     written = list(keys.feature_values[name])
+    usual = _usual_of(values, least)
+    if usual is None or written[usual] in _ANY:
+        return
     for place in np.flatnonzero(values != usual):
         value = written[values[place]]
+        if value in _ANY:
+            continue
         detail = f"{value}, where others{among} have {written[usual]}"
         yield Finding(int(rows[place]), "unusual", WARNING, name, detail)

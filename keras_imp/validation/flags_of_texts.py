@@ -13,6 +13,9 @@ from keras_imp.validation.rows import RowKeys
 
 # A text of so many rows, and so many times those of a usual one.
 _OFTEN, _TIMES = 20, 20
+# A text of so many rows, such a fraction of them of one group, is of this one,
+# if such a fraction of these texts is.
+_SHARED, _MOSTLY, _MOST_TOLD = 4, 0.7, 0.9
 # Texts are cut where so many have one length, and so many times those of a
 # length nearby, which a few must have.
 _CUT, _CUT_TIMES, _NEARBY = 20, 6.0, 3
@@ -55,6 +58,48 @@ def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
         yield Finding(
             int(rows[place]), "text_repeated", WARNING, "text", detail
         )
+
+
+def texts_of_groups(keys: RowKeys) -> Iterator[Finding]:
+    """Rows with a text that other rows have, nearly all of another group.
+
+    Where the rows of a group share their texts, as several images of one thing
+    do, a text of another group has slipped there.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `text_group`, of each row.
+    """
+    rows, texts = map(np.asarray, keys.texts)
+    group = keys.array_of("group")[rows]
+    kept = group != 0
+    rows, texts, group = rows[kept], texts[kept], group[kept]
+    if not len(rows):
+        return
+    _, which = np.unique(texts, return_inverse=True)
+    which = which.reshape(-1)
+    _, own = np.unique(group, return_inverse=True)
+    pairs, place, counts = np.unique(
+        np.stack([which, own.reshape(-1)]),
+        axis=1,
+        return_inverse=True,
+        return_counts=True,
+    )
+    place = place.reshape(-1)
+    sizes = np.bincount(which)
+    # The most frequent group of each text: the last of its pairs, by count.
+    order = np.lexsort((counts, pairs[0]))
+    best = order[np.cumsum(np.bincount(pairs[0])) - 1]
+    is_shared = sizes >= _SHARED
+    is_told = is_shared & (counts[best] >= _MOSTLY * sizes)
+    # One in ten of such texts may belong to several groups.
+    if is_told.sum() < _MOST_TOLD * max(1, is_shared.sum()):
+        return
+    is_odd = is_told[which] & (place != best[which])
+    for found in np.unique(rows[is_odd]):
+        yield Finding(int(found), "text_group", WARNING, "text")
 
 
 def cut_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ AGAINST = "against"
 SHARED = (
     "image_format",
     "image_mode",
+    "image_background",
     "video_rate",
     "video_format",
     "video_has_audio",
@@ -32,7 +33,7 @@ SHARED = (
 # The note of a file that shows or plays nothing, by column.
 EMPTY = {"image": "blank", "video": "blank", "audio": "silent"}
 # Features that rows of a label share.
-OF_LABELS = ("video_moves",)
+OF_LABELS = ("video_moves", "video_direction")
 
 
 class Part(NamedTuple):
@@ -100,7 +101,8 @@ class RowKeys:
         label_names: Labels by number.
         group: A hash of the group of each row, 0 for none.
         numbers: By column: whether a row has it.
-        sketches: By column: what rows nearly show.
+        images: By column: what rows nearly show.
+        sketches: The same, and what they nearly play.
         features: By kind of row and name: rows with a feature, and numbers of
             its values.
         feature_values: By name: its values, by number.
@@ -124,11 +126,8 @@ class RowKeys:
         self.label_names: dict[str, int] = {}
         self.group = array("Q")
         self.numbers = {name: array("b") for name in ("start", "end", "weight")}
-        self.sketches = {
-            "image": ImageSketches(),
-            "video": ImageSketches(),
-            "audio": AudioSketches(),
-        }
+        self.images = {"image": ImageSketches(), "video": ImageSketches()}
+        self.sketches = {**self.images, "audio": AudioSketches()}
         self.features: dict[tuple[str, str], tuple[array, array]] = {}
         self.feature_values: dict[str, dict[Any, int]] = {
             name: {} for name in (*SHARED, *OF_LABELS)

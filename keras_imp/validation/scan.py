@@ -16,8 +16,12 @@ from keras_imp.data.manifest import Manifest
 from keras_imp.data.manifest.numbers import as_number
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import Finding, Findings
-from keras_imp.validation.flags import FLAGS, flags_across_rows, flags_of_row
-from keras_imp.validation.flags_of_texts import contradicted_labels, cut_texts
+from keras_imp.validation.flags import (
+    FLAGS,
+    flags_across_rows,
+    flags_of_row,
+    flags_of_words,
+)
 from keras_imp.validation.flags_of_values import are_numbers
 from keras_imp.validation.isolated import Answer, Call, call_isolated
 from keras_imp.validation.rows import AGAINST, Part, RowKeys, parts_of
@@ -54,7 +58,7 @@ class Scan(NamedTuple):
         >>> scan = keras_imp.validation.scan_and_flag(
         ...     keras_imp.data.Manifest({"image": ["a.png", "b.png"]}), ".")
         >>> scan.counts()
-        {'duplicate': 1, 'blank': 2}
+        {'blank': 2}
     """
 
     path: Path
@@ -148,8 +152,7 @@ def scan_and_flag(
                 findings.add(own, skipped)
                 file.write(json.dumps(record) + "\n")
     findings.add(flags_across_rows(keys), skipped)
-    for told in (cut_texts, contradicted_labels):
-        findings.add(told(manifest, skipped), skipped)
+    findings.add(flags_of_words(manifest, skipped), skipped)
     path = folder / FILE
     numbers = bool(keys.label_names) and are_numbers(keys)
     _write_with_flags(scanned, path, findings, numbers)

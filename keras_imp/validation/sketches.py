@@ -177,6 +177,25 @@ class ImageSketches(Sketches):
                     every,
                 )
 
+    def vectors(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Some of the sketches, as they are compared.
+
+        Args:
+            most: How many; the first ones are taken.
+
+        Returns:
+            Their rows, and the colors of their fields, float32, shape
+            `(rows, fields * 3)`.
+        """
+        count = len(self._rows)
+        if not count:
+            return np.zeros(0, "int64"), np.zeros((0, 0), "float32")
+        size = len(self._bytes) // count
+        kept = min(count, most)
+        data = bytes(self._bytes[: kept * size])
+        vectors = np.frombuffer(data, "uint8").reshape(kept, size)
+        return np.asarray(self._rows[:kept]), vectors.astype("float32")
+
     def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and colors of sketches that are not flat, by brightness."""
         rows = np.asarray(self._rows)

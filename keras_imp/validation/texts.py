@@ -35,7 +35,8 @@ _ENDINGS = "|".join(suffix[1:] for kind in MEDIA for suffix in SUFFIXES[kind])
 _PLACEHOLDER = re.compile(
     r"[-.]+|#(n/a|name\?|null!|ref!|value!)|<na>"
     r"|\(?(n/a|nan|null|undefined|not available)\)?|\((none|nil|blank)\)"
-    r"|tba|tbd|to ?do|xxx+|lorem ipsum|no (caption|description|text|title)"
+    r"|tba|tbd|to ?do(:.*)?|xxx+|lorem ipsum"
+    r"|no (caption|description|text|title)"
     # What a program or a person writes who could not tell.
     r"|[\[(<](inaudible|unintelligible|unclear|crosstalk|noise|music|silence"
     r"|no speech|unknown|redacted|missing|deleted|removed)[\])>]"
@@ -95,7 +96,7 @@ def is_garbled(text: str) -> bool:
 
     Returns:
         True if characters were lost, or are question marks only, or the text
-        is UTF-8 that was read as Windows-1252 or Latin-1.
+        is UTF-8 that was read as Windows-1252, Latin-1 or Windows-1251.
 
     Example:
         >>> from keras_imp.validation.texts import is_garbled
@@ -163,9 +164,11 @@ def _script(letter: str) -> str:
 
 
 def _is_utf8(run: str) -> bool:
-    """Whether characters, as bytes of Windows-1252, are valid UTF-8."""
-    try:
-        run.encode("cp1252").decode("utf-8")
-    except UnicodeError:
-        return False
-    return True
+    """Whether characters, as bytes of another encoding, are valid UTF-8."""
+    for encoding in ("cp1252", "cp1251"):
+        try:
+            run.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+        return True
+    return False

@@ -72,16 +72,15 @@ def test_audio_with_an_offset_is_told_where_others_are_centered(tmp_path):
     assert finding.detail == "offset, where others have centered"
 
 
-def test_a_video_stands_still_where_those_of_its_label_move():
+def keys_with(name, values, labels):
+    """Rows with a feature and a label."""
     keys = RowKeys()
-    for row in range(80):
-        label = "turning" if row % 2 else "standing"
-        moves = "moves" if row % 2 and row != 41 else "still"
+    for value, label in zip(values, labels, strict=True):
         keys.add(
             0,
             {
-                "kind": "video",
-                "features": {"video_moves": moves},
+                "kind": name.partition("_")[0],
+                "features": {name: value},
                 "places": {},
                 "is_segment": False,
                 "hashes": {},
@@ -89,8 +88,52 @@ def test_a_video_stands_still_where_those_of_its_label_move():
                 "labels": [label],
             },
         )
-    (finding,) = unusual_features(keys)
+    return keys
+
+
+def test_a_video_stands_still_where_those_of_its_label_move():
+    labels = ["standing", "turning"] * 40
+    moves = ["still", "moves"] * 40
+    moves[41] = "still"
+    (finding,) = unusual_features(keys_with("video_moves", moves, labels))
     assert (finding.row, finding.column) == (41, "video_moves")
     assert finding.detail == (
         "still, where others with the label 'turning' have moves"
     )
+
+
+def test_videos_move_another_way_where_labels_tell_the_way():
+    ways = ["left", "right", "up", "nowhere"]
+    labels = [f"to {way}" for way in ways] * 40
+    moved = ways * 40
+    assert (
+        list(unusual_features(keys_with("video_direction", moved, labels)))
+        == []
+    )
+    # A quarter of one label was flipped; of what goes nowhere, nothing is told.
+    moved[1:40:4] = ["left"] * 10
+    moved[3:60:4] = ["up"] * 15
+    found = list(unusual_features(keys_with("video_direction", moved, labels)))
+    assert [finding.row for finding in found] == [*range(1, 40, 4)]
+    assert found[0].detail == (
+        "left, where others with the label 'to right' have right"
+    )
+
+
+def test_ways_of_one_label_are_usual_where_labels_do_not_tell_them():
+    labels = ["walking"] * 60 + ["running"] * 60
+    moved = ["right"] * 45 + ["left"] * 15 + ["left"] * 30 + ["right"] * 30
+    assert (
+        list(unusual_features(keys_with("video_direction", moved, labels)))
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("usual", "other", "count"),
+    [("dark", "bright", 3), ("dark", "mixed", 0), ("mixed", "dark", 0)],
+)
+def test_images_before_another_background_are_told(usual, other, count):
+    values = [usual] * 40 + [other] * 3
+    keys = keys_with("image_background", values, ["a"] * 43)
+    assert len(list(unusual_features(keys))) == count

@@ -33,6 +33,11 @@ pytestmark = pytest.mark.one_backend
         ("see IMG_2041.JPG", []),
         ("none of them", []),
         ("to do list", []),
+        ("TODO: transcribe", ["text_placeholder"]),
+        # UTF-8 that was read as Windows-1251, and what is none.
+        ("РџСЂРёРІРµС‚", ["text_encoding"]),
+        ("Привет, «Ёлка» № 5", []),
+        ("Ґанок і їжак", []),
     ],
 )
 def test_what_shows_in_a_text_alone(text, flags):
@@ -113,3 +118,35 @@ def test_texts_of_one_template_were_not_cut(tmp_path):
         "label": [f"label {k}" for k in range(400)],
     }
     assert flags_of(tmp_path, columns) == []
+
+
+def shared_texts(*changes):
+    """Three images of each of thirty things, with two texts each."""
+    texts = [[f"thing {k // 3}", "a thing"] for k in range(90)]
+    for row, text in changes:
+        texts[row] = [text, "a thing"]
+    return {
+        "image": [f"{row}.png" for row in range(90)] * 2,
+        "text": texts * 2,
+        "group": [f"group {k // 3}" for k in range(90)] * 2,
+    }
+
+
+def found_by(flag, columns, tmp_path):
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    findings = scan_and_flag(manifest, tmp_path, workers=1).findings
+    return [finding.row for finding in findings if finding.flag == flag]
+
+
+def test_a_text_of_another_group_is_told(tmp_path):
+    columns = shared_texts()
+    assert found_by("text_group", columns, tmp_path) == []
+    columns["text"] = [*columns["text"]]
+    columns["text"][7] = ["thing 20", "a thing"]
+    assert found_by("text_group", columns, tmp_path) == [7]
+
+
+def test_texts_of_several_groups_are_of_none(tmp_path):
+    columns = shared_texts()
+    columns["text"] = [f"a thing of form {k % 4}" for k in range(180)]
+    assert found_by("text_group", columns, tmp_path) == []

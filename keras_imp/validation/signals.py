@@ -1,0 +1,135 @@
+"""What images, videos and audio are like, beside their means.
+
+Each of these is alike for all rows of most data sets, or for all of a label:
+what differs was drawn, filmed or recorded in another way.
+"""
+
+import numpy as np
+
+# Levels of 255 from black and from white that are still a plain background, and
+# the fraction of the border that must be.
+_PLAIN, _MOST_OF_BORDER = 16, 0.95
+# Difference of a pixel from its mean over time, of 255, that is movement.
+_MOVED = 24
+# Fraction of the width or the height that a thing must move by.
+_FAR = 0.08
+# Fraction of the energy of audio that its bandwidth holds.
+_ENERGY = 0.99
+# Samples of a window whose spectrum is taken.
+_WINDOW = 512
+# Amplitude of silence, of the loudest sample.
+_QUIET = 1e-3
+
+MIXED, NOWHERE = "mixed", "nowhere"
+
+
+def background_of(image: np.ndarray) -> str:
+    """What an image stands on, as its border shows.
+
+    Args:
+        image: uint8, shape `(height, width, 3)`.
+
+    Returns:
+        `"dark"`, `"bright"`, or `"mixed"` for any other.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.signals import background_of
+        >>> background_of(np.full((8, 8, 3), 255, "uint8"))
+        'bright'
+    """
+    edges = (image[0], image[-1], image[:, 0], image[:, -1])
+    border = np.concatenate(edges).astype("int16")
+    if np.mean(border.max(axis=-1) <= _PLAIN) >= _MOST_OF_BORDER:
+        return "dark"
+    if np.mean(border.min(axis=-1) >= 255 - _PLAIN) >= _MOST_OF_BORDER:
+        return "bright"
+    return MIXED
+
+
+def direction_of(video: np.ndarray) -> str:
+    """Where to a thing moves before a background that stands still.
+
+    Args:
+        video: uint8, shape `(frames, height, width, 3)`.
+
+    Returns:
+        `"left"`, `"right"`, `"up"`, `"down"`, or `"nowhere"`.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.signals import direction_of
+        >>> video = np.zeros((8, 32, 32, 3), "uint8")
+        >>> for frame in range(8):
+        ...     video[frame, 12:20, 2 + 3 * frame : 10 + 3 * frame] = 255
+        >>> direction_of(video)
+        'right'
+    """
+    gray = video.mean(axis=-1)
+    apart = np.abs(gray - np.median(gray, axis=0)) >= _MOVED
+    seen = np.flatnonzero(apart.any(axis=(1, 2)))
+    if len(seen) < 2:
+        return NOWHERE
+    first, last = (_center(apart[frame]) for frame in (seen[0], seen[-1]))
+    down, right = (last - first) / video.shape[1:3]
+    if max(abs(down), abs(right)) < _FAR:
+        return NOWHERE
+    if abs(right) >= abs(down):
+        return "right" if right > 0 else "left"
+    return "down" if down > 0 else "up"
+
+
+def bandwidth_of(audio: np.ndarray, rate: int) -> float:
+    """The frequency below which nearly all energy of audio is.
+
+    Args:
+        audio: float32, shape `(samples,)`.
+        rate: Samples of a second.
+
+    Returns:
+        In Hz; 0 of silence.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.signals import bandwidth_of
+        >>> tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
+        >>> round(bandwidth_of(tone.astype("float32"), 16000), -2)
+        1000.0
+    """
+    count = max(1, len(audio) // _WINDOW)
+    padded = np.pad(audio, (0, max(0, _WINDOW - len(audio))))
+    windows = padded[: count * _WINDOW].reshape(count, _WINDOW)
+    spectra = np.fft.rfft(windows * np.hanning(_WINDOW), axis=1)
+    energy = np.cumsum(np.square(np.abs(spectra)).sum(axis=0))
+    if energy[-1] <= 0:
+        return 0.0
+    place = int(np.searchsorted(energy, _ENERGY * energy[-1]))
+    return place * rate / _WINDOW
+
+
+def pause_of(audio: np.ndarray, rate: int) -> float:
+    """How long audio is silent at its start or its end, whichever is longer.
+
+    Args:
+        audio: float32, shape `(samples,)`.
+        rate: Samples of a second.
+
+    Returns:
+        Seconds; 0 of what is silent all over, which has a flag of its own.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.signals import pause_of
+        >>> pause_of(np.float32([0, 0, 1, 0]), 2)
+        1.0
+    """
+    loud = np.abs(audio)
+    heard = np.flatnonzero(loud > _QUIET * loud.max(initial=0.0))
+    if not len(heard):
+        return 0.0
+    longest = max(int(heard[0]), len(audio) - 1 - int(heard[-1]))
+    return longest / rate
+
+
+def _center(mask: np.ndarray) -> np.ndarray:
+    return np.argwhere(mask).mean(axis=0)
