@@ -16,9 +16,12 @@ from keras_imp.data.ordered_batches import Augment, OrderedBatches, batch_of
 class Arrays(OrderedBatches):
     """Batches of arrays, shuffled anew in each pass.
 
-    Batch `i` is a pure function of (seed, i): a resumed run reads the very
-    batches that come next. Works as a source of a `TaskMixture`, and alone as
-    a Keras `PyDataset`, whose epochs are then the passes, one after the other.
+    Batch `i` is a pure function of (seed, i): as a source of a `TaskMixture`,
+    a resumed run reads the very batches that come next. Works alone, too, as a
+    Keras `PyDataset`, whose epochs are then the passes, one after the other,
+    from the first one on in each process. Each `evaluate` or `predict` is a
+    pass as well: give `shuffle=False` for data that is not trained on, so that
+    every one has all rows in the same order.
 
     Args:
         x: Inputs by modality, arrays with one row per example; columns of a
@@ -41,7 +44,8 @@ class Arrays(OrderedBatches):
             are of. In shuffled passes, two examples of a group are not in one
             batch, where that can be avoided: to a contrastive loss one would
             be a wrong answer for the other. Defaults to no groups.
-        **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`.
+        **kwargs: Arguments of `keras.utils.PyDataset`, such as `workers`; see
+            `OrderedBatches` for several.
 
     Raises:
         TypeError: If `x` is no dict, or `augment` no function.

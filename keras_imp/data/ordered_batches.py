@@ -1,5 +1,7 @@
 """What all data with rows in an order have in common, arrays and files."""
 
+import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +25,19 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
 
     A subclass sets `order` and has `batch_at(index)`, the batch of any number
     over all passes. Keras only asks for the batches of one pass, by
-    `data[index]`: where a model of Keras reads the data itself, each epoch has
-    the batches of the next pass, and so has each `evaluate` or `predict`.
+    `data[index]`, and does not say of which, nor for what. So where a model of
+    Keras reads the data itself:
+
+    - Each epoch has the batches of the next pass, and so has each `evaluate`
+      or `predict`: give `shuffle=False` for these, so that all have the same
+      rows in the same order. After one, `data[index]` is what it has read.
+    - An epoch with fewer steps than a pass has goes on where the last one
+      stopped, in the same pass.
+    - A new process begins with the first pass, also with `initial_epoch`. A
+      `TaskMixture` continues.
+    - With several `workers`, Keras reads ahead, and on JAX it mixes what was
+      read before it has built a model into its first epoch or `predict`, out
+      of order: build the model before, or keep to one worker.
 
     Args:
         augment: As for `Arrays`.
@@ -48,12 +61,11 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
 
     order: Order
     batch_at: Callable[[int], tuple]
-    # Passes that a model of Keras began and ended, a `TaskMixture` none.
-    _begun = 0
-    _ended = 0
 
     def __init__(self, augment: Augment | None = None, **kwargs: Any):
         super().__init__(**kwargs)
+        # Of a model of Keras: a `TaskMixture` does not ask for passes.
+        self._passes = _Passes()
         if augment is not None and not callable(augment):
             raise TypeError(
                 message(
@@ -92,26 +104,19 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
         return len(self.order)
 
     def __getitem__(self, index: int) -> tuple:
-        return self.batch_at(self._pass * len(self) + index)
+        reads_ahead = self.workers > 1 or (
+            self.workers and self.use_multiprocessing
+        )
+        number = self._passes.of(index, len(self), bool(reads_ahead))
+        return self.batch_at(number * len(self) + index)
 
     def on_epoch_begin(self) -> None:
         """Begin the next pass; Keras calls it."""
-        self._begun += 1
+        self._passes.begin()
 
     def on_epoch_end(self) -> None:
         """End the pass; Keras calls it, once more before the first one."""
-        self._ended = self._begun
-
-    @property
-    def _pass(self) -> int:
-        """The pass that indices mean: after one, still that one.
-
-        So what `predict` has seen can be read once more, for its targets. But
-        workers of Keras begin to read before a pass is said to begin.
-        """
-        if self.workers > 1 or (self.workers and self.use_multiprocessing):
-            return self._ended
-        return max(0, self._begun - 1)
+        self._passes.end()
 
     def _describe_order(self) -> dict[str, Any]:
         """What decides the rows of all batches, and what is done to them."""
@@ -131,6 +136,57 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
             draws = Draws(self.seed, index, rows)
             return self.augment.augment_rows(batch, draws)
         return self.augment(batch, self.order.generator(_AUGMENT, index))
+
+
+class _Passes:
+    """Which pass is meant where Keras asks for a batch of one."""
+
+    def __init__(self) -> None:
+        self._begun = 0
+        self._ended = 0
+        # What was read of the pass of the last epoch.
+        self._read: set[int] = set()
+        # The epoch of the last batch that was read.
+        self._epoch = 0
+        # Who begins and ends epochs. Workers of Keras do not.
+        self._caller: tuple[int, int] | None = None
+
+    def begin(self) -> None:
+        self._begun += 1
+        self._caller = _here()
+
+    def end(self) -> None:
+        self._ended = self._begun
+        self._caller = _here()
+
+    def of(self, index: int, length: int, reads_ahead: bool) -> int:
+        """The pass of a batch: after an epoch, still that of the epoch.
+
+        So what `predict` has seen can be read once more, for its targets.
+
+        Args:
+            index: Of the batch, in its pass.
+            length: Batches of a pass.
+            reads_ahead: Whether workers of Keras read; they begin before an
+                epoch is said to begin.
+        """
+        if reads_ahead:
+            is_worker = self._caller != _here()
+            return self._ended if is_worker else max(0, self._begun - 1)
+        if self._epoch != self._begun:
+            # Fewer steps than a pass has: the next epoch goes on with it.
+            if self._epoch and 0 < len(self._read) < length:
+                self._begun = self._epoch
+            else:
+                self._read.clear()
+            self._epoch = self._begun
+        self._read.add(index)
+        return max(0, self._begun - 1)
+
+
+def _here() -> tuple[int, int]:
+    """The process and the thread that this is."""
+    return os.getpid(), threading.get_ident()
 
 
 def batch_of(x: dict[str, Any], y: Any, sample_weight: Any) -> tuple:

@@ -103,14 +103,31 @@ def test_each_epoch_of_a_plain_model_is_the_next_pass(workers):
     assert [*itertools.chain(*epochs)] == [*range(first, first + 9)]
 
 
-def test_what_a_plain_model_predicted_can_be_read_once_more():
-    data, model = make(), plain_model()
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_plain_model_predicted_can_be_read_once_more(workers):
+    data, model = make(workers=workers), plain_model()
     model.fit(data, epochs=2, verbose=0)
     for _ in range(2):
         found = model.predict(data, verbose=0)
         x = np.concatenate([x["audio"] for x, _ in data])
         expected = keras.ops.convert_to_numpy(model({"audio": x}))
         np.testing.assert_allclose(expected, found, rtol=1e-5)
+
+
+def test_epochs_of_fewer_steps_than_a_pass_share_it():
+    data = Noted({"audio": np.arange(30)[:, None]}, np.arange(30), batch_size=3)
+    # Ten batches: five epochs make two passes, and no batch comes twice.
+    plain_model().fit(data, epochs=10, steps_per_epoch=2, verbose=0)
+    read = [*dict.fromkeys(data.read)]
+    first, second = ({i // 10 for i in read[at : at + 10]} for at in (0, 10))
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_unshuffled_data_is_evaluated_alike_each_time():
+    data, model = make(shuffle=False), plain_model()
+    found = [model.evaluate(data, verbose=0) for _ in range(2)]
+    assert found[0] == found[1]
 
 
 def test_a_copy_for_another_process_reads_the_same_pass():

@@ -36,10 +36,12 @@ _DROP, _REPLACE = 2, 4
 class Records(OrderedBatches):
     """Batches of the rows of a manifest, decoded when they are asked for.
 
-    Batch `i` is a pure function of (seed, i): a resumed run reads the very
-    batches that come next, without reading those before. How a row is cut
-    depends on the seed, `i` and the row. The files of a batch are decoded by
-    threads, in any order; the batch does not depend on it.
+    Batch `i` is a pure function of (seed, i): as a source of a `TaskMixture`,
+    a resumed run reads the very batches that come next, without reading those
+    before. How a row is cut depends on the seed, `i` and the row. The files of
+    a batch are decoded by threads, in any order; the batch does not depend on
+    it. A model of Keras may read the data alone, pass by pass, as for
+    `Arrays`: give `shuffle=False` for what is not trained on.
 
     A row whose file cannot be used goes to the quarantine, and another one,
     which follows from the seed, `i` and the row, takes its place; never an
