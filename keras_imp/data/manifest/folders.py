@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from keras_imp.data.reading.scan import join
 TRIED = 50
 # Folders that are tried.
 FOLDERS = 200
+# What stands between the words of a folder's name: "train_images".
+_BETWEEN = re.compile(r"[_\-. ]")
 
 
 def find_folders(found: Found, root: Path, names: Sequence[str]) -> None:
@@ -77,15 +80,22 @@ def _in_order(folders: Sequence[str], table: Path) -> list[str]:
     """Folders in the order in which they are tried.
 
     Files may be numbered alike in the folders of two splits: the one that is
-    named as the table, or for its split, comes first.
+    named as the table, or for its split, comes first; those that are named for
+    another split come last.
     """
     split = split_of(table.name) or split_named(table.parent.name)
 
-    def is_named_alike(folder: str) -> bool:
-        alike = split is not None and split_named(folder) == split
-        return alike or folder == table.stem
+    def distance(folder: str) -> int:
+        if folder == table.stem:
+            return 0
+        if split is None:
+            return 3
+        if split_named(folder) == split:
+            return 1
+        named = {*map(split_of, _BETWEEN.split(folder))} - {None}
+        return 2 if split in named else 4 if named else 3
 
-    return sorted(folders, key=is_named_alike, reverse=True)
+    return sorted(folders, key=distance)
 
 
 def _folder(

@@ -236,6 +236,23 @@ def test_files_of_one_name_in_two_splits_are_those_of_their_tables(tmp_path):
     assert manifest.source(0, "image") == tmp_path / "training/0.jpg"
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train_images", "test_images"),
+        ("images.train2017", "images.test2017"),
+        # The folder of another split comes last.
+        ("photos", "dev-and-test"),
+        ("training set", "a photos"),
+    ],
+)
+def test_a_folder_may_have_a_split_in_its_name(tmp_path, train, test):
+    tables_of_splits(tmp_path, ["0.jpg", "1.jpg"], ["0.jpg"])
+    touch(tmp_path, *[f"{s}/{n}.jpg" for s in (train, test) for n in "01"])
+    names = list(read(tmp_path).column("image"))
+    assert names == [f"{test}/0.jpg", f"{train}/0.jpg", f"{train}/1.jpg"]
+
+
 def test_a_folder_is_looked_for_in_the_root_that_is_given(tmp_path):
     tables_of_splits(tmp_path / "tables", ["a.jpg"], ["b.jpg"])
     touch(tmp_path / "data", "train/a.jpg", "test/b.jpg")
