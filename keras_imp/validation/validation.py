@@ -17,6 +17,8 @@ from keras_imp.validation.places import Place, describe, places_of
 from keras_imp.validation.report import write_report
 from keras_imp.validation.rows import AGAINST
 from keras_imp.validation.scan import Scan, scan_and_flag
+from keras_imp.validation.tfdv.tfdv_worker import KINDS as ROW_KINDS
+from keras_imp.validation.tfdv.tfdv_worker import SCHEMA
 from keras_imp.validation.worker import Beam, WorkerError, run_tfdv
 
 CLEAN, ERRORS, NOT_CHECKED = 0, 1, 3
@@ -138,14 +140,9 @@ def validate(
     other = against
     if against is not None and not isinstance(against, Manifest):
         other = read(against, columns=columns)
-    if schema is not None and not Path(schema).exists():
-        raise ValueError(
-            message(
-                "`schema` must be a file, or the folder of a validation.",
-                schema=str(schema),
-            )
-        )
     # Before hours of decoding.
+    if schema is not None:
+        _check_schema(Path(schema))
     found = find_tfdv(tfdv_python)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,6 +189,32 @@ def validate(
         report,
         _first_rows(manifests, scan.findings),
     )
+
+
+def _check_schema(place: Path) -> None:
+    """Raise unless there is a schema, of some kind of row at least."""
+    if not place.exists():
+        raise ValueError(
+            message(
+                "`schema` must be a file, or the folder of a validation.",
+                schema=str(place),
+            )
+        )
+    kinds = (each.parent.name for each in place.glob(f"*/{SCHEMA}"))
+    if (
+        place.is_dir()
+        and not (place / SCHEMA).exists()
+        and not any({*kind.split("+")} <= ROW_KINDS for kind in kinds)
+    ):
+        raise ValueError(
+            message(
+                f"The folder of `schema` must have a {SCHEMA}, or one in a "
+                "folder for each kind of row, as a validation by TensorFlow "
+                "Data Validation writes them.",
+                "Name the folder of its report.",
+                schema=str(place),
+            )
+        )
 
 
 def _allowing(scan: Scan, max_bad: float) -> Scan:

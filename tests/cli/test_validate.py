@@ -56,6 +56,24 @@ def test_errors_in_the_data_end_with_1(tmp_path):
     assert "1 error, 0 warnings" in output
 
 
+@pytest.mark.parametrize("folder", ["runs", "runs/validation-1"])
+def test_a_folder_without_a_schema_is_refused_before_the_scan(tmp_path, folder):
+    """Such as the one that all runs are in, or a run without TFDV."""
+    other = tmp_path / "runs/validation-2"
+    other.mkdir(parents=True)
+    (other / "schema.pbtxt").write_text("")
+    (tmp_path / "runs/validation-1").mkdir()
+    code, output = run("photos", "--schema", folder, "--out", "report")
+    assert code == 2
+    assert (
+        "The folder of `schema` must have a schema.pbtxt, or one in a folder "
+        "for each kind of row, as a validation by TensorFlow Data Validation "
+        f"writes them. Received: schema={folder!r}. Name the folder of its "
+        "report."
+    ) in output
+    assert not (tmp_path / "report").exists()
+
+
 def test_other_data_is_compared_with(tmp_path):
     code, output = run(
         "photos/validation", "--against", "photos/train", "--workers", "1"

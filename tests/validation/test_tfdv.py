@@ -224,10 +224,11 @@ def test_a_schema_is_that_of_the_rows_that_are_there(tfdv_python, tmp_path):
     validate(kinds, out, tfdv_python=tfdv_python)
     assert (out / "schema.pbtxt").exists()
     assert not [*out.glob("*/schema.pbtxt")]
-    empty = tmp_path / "empty"
-    empty.mkdir()
+    other = tmp_path / "other"
+    (other / "image").mkdir(parents=True)
+    shutil.copy(out / "schema.pbtxt", other / "image")
     found = validate(
-        kinds, tmp_path / "again", schema=empty, tfdv_python=tfdv_python
+        kinds, tmp_path / "again", schema=other, tfdv_python=tfdv_python
     )
     assert found.missing == ""
     assert any("has none for such rows" in note for note in found.notes)
