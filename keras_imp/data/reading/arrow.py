@@ -48,6 +48,9 @@ class Rows(Protocol):
     def value(self, row: int, column: str) -> Any:
         """One value."""
 
+    def bytes_of_row(self, column: str) -> float:
+        """Bytes of a value of a column of bytes, in the mean of the first."""
+
 
 def read_rows(rows: Rows, path: Path, options: Options, layout: str) -> Found:
     """Read the columns of a manifest from a table of Arrow.
@@ -67,7 +70,9 @@ def read_rows(rows: Rows, path: Path, options: Options, layout: str) -> Found:
     """
     names = list(rows.schema.names)
     stored = {name: _bytes_in(rows.schema.field(name)) for name in names}
-    looked_at = [n for n in names if stored[n] is None or _may_name(n, stored)]
+    looked_at = [
+        n for n in names if stored[n] is None or _may_name(n, stored, rows)
+    ]
     first = next(rows.batches(looked_at, SAMPLE), {})
 
     def sample(name: str) -> list[str]:
@@ -146,13 +151,16 @@ def _bytes_in(field: Any) -> str | None:
     return None
 
 
-def _may_name(name: str, stored: Mapping[str, str | None]) -> bool:
-    """Whether a column of bytes may hold names of files, by its own name.
+def _may_name(name: str, stored: Mapping[str, str | None], rows: Rows) -> bool:
+    """Whether a column of bytes may hold names of files.
 
-    Others are not looked at: to read one of images takes long.
+    By its own name, and by the size of what it holds. Others are not looked
+    at: to read one of images takes long.
     """
-    return stored[name] == "" and any(
-        part in canonical(name) for part in _NAMES
+    return (
+        stored[name] == ""
+        and any(part in canonical(name) for part in _NAMES)
+        and rows.bytes_of_row(name) <= _LONGEST_NAME
     )
 
 

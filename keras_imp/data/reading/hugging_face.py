@@ -13,7 +13,13 @@ from keras_imp._optional import require
 from keras_imp.data import paths
 from keras_imp.data.manifest.columns import Strings
 from keras_imp.data.reading.aliases import split_named
-from keras_imp.data.reading.arrow import BATCH, lists, open_arrow, read_rows
+from keras_imp.data.reading.arrow import (
+    BATCH,
+    SAMPLE,
+    lists,
+    open_arrow,
+    read_rows,
+)
 from keras_imp.data.reading.delimited import Options
 from keras_imp.data.reading.errors import ReadError
 from keras_imp.data.reading.found import Found, join
@@ -115,6 +121,10 @@ class _Mapped:
 
     def value(self, row: int, column: str) -> Any:
         return self._table.column(column)[row].as_py()
+
+    def bytes_of_row(self, column: str) -> float:
+        first = self._table.column(column).slice(0, SAMPLE)
+        return first.nbytes / max(1, len(first))
 
 
 def _paths(column: Any) -> Any:

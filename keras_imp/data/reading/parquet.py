@@ -75,6 +75,18 @@ class _Parquet:
             values = self._group(group, column)
         return values[row - self._starts[group]].as_py()
 
+    def bytes_of_row(self, column: str) -> float:
+        if not self._file.metadata.num_row_groups:
+            return 0.0
+        group = self._file.metadata.row_group(0)
+        chunks = map(group.column, range(group.num_columns))
+        size = sum(
+            chunk.total_uncompressed_size
+            for chunk in chunks
+            if chunk.path_in_schema == column
+        )
+        return size / max(1, group.num_rows)
+
     def _group(self, group: int, column: str) -> Any:
         """Values of a group of rows: of the last ones, from memory."""
         key = (group, column)

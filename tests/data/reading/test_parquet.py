@@ -7,7 +7,7 @@ import pytest
 
 from keras_imp.data import read
 from keras_imp.data.decoding.errors import BadFile
-from keras_imp.data.reading import ReadError
+from keras_imp.data.reading import ReadError, hugging_face, parquet
 from tests.helpers.files import png, touch, write
 
 pytestmark = pytest.mark.one_backend
@@ -121,6 +121,29 @@ def test_names_of_files_may_lack_the_mark_of_utf_8(tmp_path, name):
     manifest = read(store(tmp_path / "t.parquet", columns))
     assert manifest.row(0) == {"image": "a.jpg", "text": "one"}
     assert manifest.source(1, "image") == tmp_path / "b.jpg"
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_bytes_of_files_are_not_read_for_a_name_in_their_columns(
+    tmp_path, monkeypatch, is_saved
+):
+    """A group of rows of a Parquet file may have gigabytes of them."""
+    one = hugging_face._Mapped if is_saved else parquet._Parquet
+    read_batches, names = one.batches, []
+
+    def noted(self, columns, *size):
+        names.extend(columns)
+        return read_batches(self, columns, *size)
+
+    monkeypatch.setattr(one, "batches", noted)
+    noise = np.random.default_rng(0).bytes
+    columns = {"audio_file": [noise(9000), noise(9000)], "label": ["a", "b"]}
+    if is_saved:
+        manifest = read(save_to_disk(tmp_path / "saved", columns))
+    else:
+        manifest = read(store(tmp_path / "t.parquet", columns))
+    assert manifest.source(1, "audio") == columns["audio_file"][1]
+    assert set(names) == {"label"}
 
 
 def test_a_text_without_the_mark_that_is_no_utf_8_is_named(tmp_path):
