@@ -166,7 +166,8 @@ def are_numbers(keys: RowKeys) -> bool:
 
     Returns:
         True if those of nine of ten rows are finite numbers, which are targets
-        as `keras-imp train` takes them.
+        as `keras-imp train` takes them. Of several labels of a row, each names
+        a class.
 
     Example:
         >>> from keras_imp.validation.flags_of_values import are_numbers
@@ -178,6 +179,10 @@ def are_numbers(keys: RowKeys) -> bool:
         >>> are_numbers(keys)
         True
     """
+    of_rows = np.asarray(keys.labels[0])
+    # Those of a row follow each other.
+    if (of_rows[1:] == of_rows[:-1]).any():
+        return False
     counts = np.bincount(np.asarray(keys.labels[1], "int64"))
     total = int(counts.sum())
     numbers = []

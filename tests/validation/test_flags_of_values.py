@@ -260,6 +260,15 @@ def test_many_whole_numbers_are_targets_as_in_training(tmp_path):
     assert flags_of(tmp_path, columns) == []
 
 
+def test_several_numbers_of_a_row_are_classes(tmp_path):
+    """As the ids of tags, of which there are many."""
+    ids = np.random.default_rng(0).integers(0, 90, (200, 3))
+    columns = with_labels(*([*map(str, row)] for row in ids))
+    columns["label"][199] = ["7", "99"]
+    columns["split"] = ["train"] * 199 + ["test"]
+    assert ("label_unseen", 199) in flags_of(tmp_path, columns)
+
+
 def test_classes_with_a_decimal_point_are_classes(tmp_path):
     """As a table writes whole numbers with a gap among them."""
     columns = with_labels(*["0.0", "1.0", "2.0"] * 10, "3.0")
