@@ -37,6 +37,8 @@ _ENOUGH = 50
 # absence is meant, as where classes are to be new.
 _NO_CHANCE = 1e-3
 _MEANT = 0.2
+# Labels that are named of those that a split has not.
+_MOST_NAMED = 10
 # What stands between the words of a label.
 _BETWEEN = re.compile(r"(?<=\D)[\s_-]+|[\s_-]+(?=\D|$)")
 # A number that is so many times the next smaller one is far from it.
@@ -85,7 +87,7 @@ def missing_labels(keys: RowKeys) -> Iterator[Finding]:
         keys: What identifies the rows.
 
     Yields:
-        `label_missing`, of the first row with the label.
+        `label_missing`, of the first row with a label of each such split.
     """
     reference = keys.references
     if len(reference) != 1 or not keys.label_names or are_numbers(keys):
@@ -98,7 +100,8 @@ def missing_labels(keys: RowKeys) -> Iterator[Finding]:
         np.where(group == 0, alone, group)[rows], return_inverse=True
     )
     trained = part[rows] == reference[0]
-    names = list(keys.label_names)
+    names, trained_name = list(keys.label_names), keys.names[reference[0]]
+    counts = np.bincount(labels[trained], minlength=len(names))
     # The groups of each label: one pass, since there may be many labels.
     pairs = np.unique(np.stack([labels[trained], one[trained]]), axis=1)
     groups = np.bincount(pairs[0], minlength=len(names))
@@ -114,15 +117,17 @@ def missing_labels(keys: RowKeys) -> Iterator[Finding]:
         if is_missing.sum() > max(1.0, _MEANT * np.count_nonzero(groups)):
             continue
         by_chance = (1.0 - fraction) ** groups
-        for label in np.flatnonzero(is_missing & (by_chance < _NO_CHANCE)):
-            of_label = rows[trained & (labels == label)]
-            detail = (
-                f"{names[label]!r}: no row of {name!r}, {len(of_label)} of "
-                f"{keys.names[reference[0]]!r}"
-            )
-            yield Finding(
-                int(of_label[0]), "label_missing", WARNING, "label", detail
-            )
+        told = np.flatnonzero(is_missing & (by_chance < _NO_CHANCE))
+        if told.size:
+            most = [
+                f"{names[label]!r} ({counts[label]} of {trained_name!r})"
+                for label in told[:_MOST_NAMED]
+            ]
+            if len(told) > _MOST_NAMED:
+                most.append(f"{len(told) - _MOST_NAMED} more")
+            detail = f"no row of {name!r} has {', '.join(most)}"
+            first = int(rows[own][0])
+            yield Finding(first, "label_missing", WARNING, "label", detail)
 
 
 def odd_labels(keys: RowKeys) -> Iterator[Finding]:

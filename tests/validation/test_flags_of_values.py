@@ -235,13 +235,55 @@ def test_a_split_without_a_label_that_it_should_have_is_told(tmp_path):
         row for row in range(300) if row < 240 or columns["label"][row] != "fox"
     ]
     columns = {name: [v[row] for row in kept] for name, v in columns.items()}
-    assert flags_of(tmp_path, columns) == [("label_missing", 2)]
+    assert flags_of(tmp_path, columns) == [("label_missing", 240)]
     # Of one group, one draw would have left them out.
     columns["group"] = [
         "foxes" if label == "fox" else f"group {row}"
         for row, label in enumerate(columns["label"])
     ]
     assert flags_of(tmp_path, columns) == []
+
+
+def without_a_label(*splits):
+    """Two labels of 12, in rows of these splits only where it is `train`."""
+    names = [f"class {letter}" for letter in "abcdefghijkl"]
+    rows = [
+        (label, split)
+        for split, times in splits
+        for label in names * times
+        if split == "train" or label not in names[:2]
+    ]
+    columns = with_labels(*(label for label, _ in rows))
+    columns["split"] = [split for _, split in rows]
+    return columns
+
+
+def test_each_split_tells_all_labels_that_it_has_not(tmp_path):
+    columns = without_a_label(("train", 60), ("validation", 30), ("test", 30))
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    first, second = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (first.row, second.row) == (720, 720 + 300)
+    assert first.detail == (
+        "no row of 'validation' has 'class a' (60 of 'train'), 'class b' (60 "
+        "of 'train')"
+    )
+    assert "no row of 'test' has" in second.detail
+
+
+def test_other_data_tells_the_labels_that_it_has_not(tmp_path):
+    trained = without_a_label(("train", 60))
+    own = without_a_label(("test", 30))
+    del trained["split"], own["split"]
+    scan = scan_and_flag(
+        keras_imp.data.Manifest(own, root=tmp_path),
+        tmp_path,
+        against=keras_imp.data.Manifest(trained, root=tmp_path),
+        workers=1,
+    )
+    (finding,) = [f for f in scan.findings if f.flag == "label_missing"]
+    assert finding.row == 720
+    assert scan.counts()["label_missing"] == 1
+    assert "no row of 'all' has 'class a' (60 of 'against')" in finding.detail
 
 
 def test_classes_that_are_meant_to_be_new_are_not_missing(tmp_path):
