@@ -169,7 +169,7 @@ class RowKeys:
         for name in MEDIA:
             digest = record["hashes"].get(name)
             self.media[name].append(int(digest[:16], 16) if digest else 0)
-            self.empty[name].append(EMPTY[name] in record.get("notes", ()))
+            self.empty[name].append(name in record.get("empty", ()))
             place = record["places"].get(name)
             file = hash(place) & (2**64 - 1) if place else 0
             self.files[name].append(file)

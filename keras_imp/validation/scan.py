@@ -24,7 +24,13 @@ from keras_imp.validation.flags import (
 )
 from keras_imp.validation.flags_of_values import are_numbers
 from keras_imp.validation.isolated import Answer, Call, call_isolated
-from keras_imp.validation.rows import AGAINST, Part, RowKeys, parts_of
+from keras_imp.validation.rows import (
+    AGAINST,
+    EMPTY,
+    Part,
+    RowKeys,
+    parts_of,
+)
 from keras_imp.validation.texts import (
     features_of_text,
     hash_of_text,
@@ -281,6 +287,7 @@ def _record(
         "texts": [],
         "labels": [],
         "notes": [],
+        "empty": [],
         "faults": [],
         "details": {},
         "audio_fault": "no_audio",
@@ -319,6 +326,8 @@ def _take(record: dict[str, Any], column: str, answer: Answer) -> None:
     # Audio of a video gives way to a file of its own.
     record["features"] = {**record["features"], **found["features"]}
     record["notes"] += found["notes"]
+    if EMPTY[column] in found["notes"]:
+        record["empty"].append(column)
     record["hashes"][column] = found["hash"]
     record["sketches"][column] = found.get("sketch", "")
 

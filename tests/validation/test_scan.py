@@ -1,4 +1,5 @@
 import json
+import shutil
 import tarfile
 
 import numpy as np
@@ -119,6 +120,25 @@ def test_a_video_tells_of_its_images_and_its_audio(odd_files, tmp_path):
     assert both["video_motion"] > 1
     assert images["video_has_audio"] == "audio: 0"
     assert "audio_seconds" not in images
+
+
+def test_a_blank_image_hides_no_leak_of_a_video_beside_it(odd_files, tmp_path):
+    """Such as a thumbnail of a first frame that is black."""
+    Image.new("RGB", (16, 16), "black").save(tmp_path / "black.png")
+    for name in ("a.mp4", "b.mp4"):
+        source = odd_files.root / "data/video/good.mp4"
+        shutil.copy(source, tmp_path / name)
+    manifest = keras_imp.data.Manifest(
+        {
+            "image": ["black.png"] * 2,
+            "video": ["a.mp4", "b.mp4"],
+            "split": ["train", "test"],
+        },
+        root=tmp_path,
+    )
+    counts = scan_and_flag(manifest, tmp_path, workers=1).counts()
+    assert counts["leak_video"] == 1
+    assert "leak_image" not in counts
 
 
 def test_labels_that_are_numbers_are_one_feature(tmp_path):
