@@ -56,6 +56,7 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
 
 def _of_labels(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Each label that enough rows have, and their places."""
+    # One pass, since there may be as many labels as rows.
     order = np.argsort(labels, kind="stable")
     found, starts = np.unique(labels[order], return_index=True)
     for label, places in zip(found, np.split(order, starts[1:])):

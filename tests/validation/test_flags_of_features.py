@@ -1,3 +1,4 @@
+
 import numpy as np
 import pytest
 import soundfile
@@ -85,7 +86,7 @@ def keys_with(name, values, labels):
                 "is_segment": False,
                 "hashes": {},
                 "texts": [],
-                "labels": [label],
+                "labels": [label] if label else [],
             },
         )
     return keys
@@ -95,6 +96,9 @@ def test_a_video_stands_still_where_those_of_its_label_move():
     labels = ["standing", "turning"] * 40
     moves = ["still", "moves"] * 40
     moves[41] = "still"
+    # A label of few rows tells of nothing usual, and one that is none neither.
+    labels += ["rare", None] * 10
+    moves += ["still"] * 20
     (finding,) = unusual_features(keys_with("video_moves", moves, labels))
     assert (finding.row, finding.column) == (41, "video_moves")
     assert finding.detail == (
