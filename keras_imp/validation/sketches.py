@@ -26,7 +26,8 @@ _GRAY, _COLOR = 4.0, 9.0
 _RELATIVE = 0.2
 # Standard deviation below which images have nothing to compare.
 _FLAT = 6.0
-_BLOCK = 512
+# Rows that are compared at once with how many others: 100 MB.
+_BLOCK, _OTHERS = 512, 8192
 # Rows of a column and a part that are compared: 200 MB of sketches of videos.
 MOST_ROWS = 250_000
 _LUMA = np.array([0.299, 0.587, 0.114], "float32")
@@ -153,11 +154,7 @@ class ImageSketches(Sketches):
         brightness = gray.mean(axis=1)
         gray -= brightness[:, None]
         squares = np.square(gray).mean(axis=1)
-        for start in range(0, len(rows), _BLOCK):
-            some = slice(start, start + _BLOCK)
-            # Sorted by brightness: what is nearly equal is not far away.
-            last = np.searchsorted(brightness, brightness[some][-1] + _GRAY)
-            others = slice(start, int(last))
+        for some, others in _blocks(brightness):
             products = gray[some] @ gray[others].T / gray.shape[1]
             apart = brightness[some, None] - brightness[None, others]
             distance = squares[some, None] + squares[None, others]
@@ -166,8 +163,8 @@ class ImageSketches(Sketches):
             is_near = distance <= np.minimum(_GRAY**2, _RELATIVE**2 * least)
             left, right = rows[some], rows[others]
             is_near &= part[left][:, None] != part[right][None]
-            # Both sides begin at one row: each pair once.
-            is_near = np.triu(is_near, 1)
+            # Each pair once.
+            is_near = np.triu(is_near, 1 + some.start - others.start)
             if is_near.any():
                 yield from _near_in_color(
                     (left, right),
@@ -205,6 +202,19 @@ class ImageSketches(Sketches):
         kept = np.flatnonzero(gray.std(axis=1) >= _FLAT)
         order = kept[np.argsort(gray[kept].mean(axis=1), kind="stable")]
         return rows[order], colors[order]
+
+
+def _blocks(brightness: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Rows that are compared with others: themselves, and those after them.
+
+    What is nearly equal is not far away in the order of brightness. But nearly
+    all rows may be near: then there are several blocks of others.
+    """
+    for start in range(0, len(brightness), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        last = np.searchsorted(brightness, brightness[some][-1] + _GRAY)
+        for first in range(start, int(last), _OTHERS):
+            yield some, slice(first, min(first + _OTHERS, int(last)))
 
 
 def _near_in_color(

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -82,6 +83,8 @@ def test_pairs_are_those_of_all_comparisons(emoji, monkeypatch):
     whole = near([train, copies])
     monkeypatch.setattr("keras_imp.validation.sketches._BLOCK", 7)
     assert near([train, copies]) == whole
+    monkeypatch.setattr("keras_imp.validation.sketches._OTHERS", 5)
+    assert near([train, copies]) == whole
     assert len(whole) > 290
 
 
@@ -107,6 +110,19 @@ def test_of_many_equal_images_each_has_one_copy(emoji):
     found = near([[image] * 1000, [changed(image, "x2")] * 1000])
     assert len(found) == 1000
     assert {row for row, _ in found} == {*range(1000, 2000)}
+
+
+def test_many_equal_images_are_compared_in_little_memory(emoji):
+    sketch = sketch_of(emoji["train"][0])
+    sketches = ImageSketches()
+    for row in range(40_000):
+        sketches.add(row, sketch, row % 2)
+    pairs = sketches.near(np.arange(40_000) % 2)
+    tracemalloc.start()
+    next(pairs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400e6
 
 
 def test_each_part_has_room_for_its_rows(emoji, monkeypatch):
