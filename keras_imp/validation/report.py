@@ -89,6 +89,8 @@ def write_report(
         tfdv=result["tfdv"],
         missing=result["missing"],
     )
+    # Half of a character, as of a text that was cut, cannot be written.
+    text = text.encode("utf-8", "backslashreplace").decode()
     write_text(folder / FILE, text)
     return folder / FILE
 

@@ -114,6 +114,22 @@ def test_columns_may_be_named(tmp_path):
     assert "label_unseen" in output
 
 
+def test_half_a_character_is_shown_by_its_number(tmp_path):
+    """As of an emoji that was cut; JSON can hold it, UTF-8 cannot."""
+    half = r"cut \ud83d"
+    rows = [
+        *(f'"text": "{n}", "label": "a", "split": "train"' for n in range(99)),
+        rf'"text": "of {half}", "label": "{half}", "split": "{half}"',
+    ]
+    lines = "\n".join(f"{{{row}}}" for row in rows)
+    (tmp_path / "data.jsonl").write_text(lines)
+    code, output = run("data.jsonl", "--out", "report")
+    assert code == 1
+    assert "label_unseen" in output
+    assert f"Rows: train 99, {half} 1" in output
+    assert half in (tmp_path / "report/report.html").read_text("utf-8")
+
+
 def test_install_alone_installs(monkeypatch):
     monkeypatch.setattr(
         environment, "install_tfdv", lambda say: say("uv ...") or "python"
