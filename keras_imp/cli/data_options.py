@@ -52,14 +52,16 @@ class DataOptions:
         """What to type beside a recipe for a run with the same options.
 
         Args:
-            given: Backend and tensorboard, None where not given.
+            given: Backend, steps and tensorboard, None where not given.
 
         Returns:
-            Options and their values: those that a recipe does not hold.
+            Options and their values: those that a recipe does not hold, and
+            the steps of `--overfit`, which are not those of its run.
         """
         values = {
             "--backend": given["backend"],
             "--overfit": self.overfit,
+            "--steps": None if self.overfit is None else given["steps"],
             "--max-bad": self.max_bad,
             "--scan-rows": self.scan_rows,
             "--cache": self.cache,

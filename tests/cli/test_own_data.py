@@ -297,13 +297,13 @@ def test_a_dry_run_writes_a_recipe_that_can_be_followed(recipe, tmp_path):
 
 
 def test_what_a_dry_run_says_to_type_keeps_the_options(recipe, tmp_path):
-    options = ("--overfit", 8, "--max-bad", 0.2, "--strict")
+    options = ("--overfit", 8, "--steps", 50, "--max-bad", 0.2, "--strict")
     out = tmp_path / "dry"
     found = trained("--recipe", recipe, *options, "--dry-run", "--out", out)
     said = "".join(found.output.split("To train: ")[1].split())
-    assert said.endswith(f"--backend{BACKEND}--overfit8--max-bad0.2--strict")
-    steps = tomllib.loads((out / "recipe.toml").read_text())["steps"]
-    assert steps == tomllib.loads(recipe.read_text())["steps"]
+    assert said.endswith(
+        f"--backend{BACKEND}--overfit8--steps50--max-bad0.2--strict"
+    )
 
 
 def test_a_few_examples_are_learned_by_heart(recipe, tmp_path):
