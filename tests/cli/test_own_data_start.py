@@ -9,8 +9,12 @@ import pytest
 import keras_imp
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation.own_data.inference import RowsOfTasks, add_paths
-from keras_imp.evaluation.own_data.recipe import DataRecipe
+from keras_imp.evaluation.own_data.recipe import (
+    DataRecipe,
+    RecipeError,
+)
 from keras_imp.evaluation.own_data.run import OwnDataRun, understand
+from keras_imp.evaluation.own_data.start import resolve, start_of
 from tests.helpers import own_files
 from tests.helpers.own_data_command import (
     BACKEND,
@@ -114,6 +118,55 @@ def test_a_modality_without_weights_is_refused(first, tmp_path):
     text = refused(1, "--data", data, *options)
     assert "The recipe cannot be followed." in text
     assert "audio" in text
+
+
+@pytest.mark.one_backend
+def test_weights_for_images_do_not_say_how_far_apart_frames_are(tmp_path):
+    made(tmp_path / "preset")
+    start = start_of(str(tmp_path / "preset"))
+    preprocessor = keras_imp.IMPPreprocessor(image=(32, 32))
+    sizes = start._replace(preprocessor=preprocessor).sizes
+    assert sizes["image"] == (32, 32)
+    assert "video_stride" not in sizes
+
+
+@pytest.mark.one_backend
+def test_images_are_distorted_as_those_of_the_weights(photos, tmp_path):
+    tokenizer = Tokenizer.train(["a red circle"], 60, length=8)
+    preprocessor = keras_imp.IMPPreprocessor(
+        image=(32, 32), tokenizer=tokenizer, crop_to_aspect_ratio=False
+    )
+    made(tmp_path / "preset", with_tokenizer=False, preprocessor=preprocessor)
+    rows_of = RowsOfTasks()
+    recipe = DataRecipe(encoder=str(tmp_path / "preset"))
+    recipe = add_paths(recipe, [photos], {}, rows_of)
+    recipe, manifests = understand(recipe, rows_of)
+    (tmp_path / "run").mkdir()
+    run = OwnDataRun(tmp_path / "run", recipe, manifests)
+    assert not run.preprocessor.crop_to_aspect_ratio
+
+
+@pytest.mark.one_backend
+def test_a_preset_of_version_0_1_0_is_found_without_metadata(tmp_path):
+    made(tmp_path / "preset")
+    (tmp_path / "preset" / "metadata.json").unlink()
+    assert resolve("preset", tmp_path) == str((tmp_path / "preset").resolve())
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("folder", [PRESET, "imp_tiny", f"{PRESET}/encoder"])
+def test_a_name_of_a_preset_and_a_folder_is_refused(tmp_path, folder):
+    made(tmp_path / folder)
+    name = folder.partition("/")[0]
+    with pytest.raises(RecipeError) as error:
+        resolve(name, tmp_path)
+    assert str(error.value) == (
+        "`encoder` must stand for one preset only. A folder has the name, too. "
+        f"Received: encoder={name!r}, folder="
+        f"{str((tmp_path / folder).resolve())!r}. Use './{name}' for the "
+        "folder; for the preset, give the folder another name."
+    )
+    assert resolve(f"./{name}", tmp_path) == str((tmp_path / folder).resolve())
 
 
 def made(folder, words=(), spare=0, **arguments):

@@ -40,7 +40,7 @@ def build_model(
     """
     try:
         encoder = _encoder(recipe, tasks, tokenizer)
-        preprocessor = _preprocessor(recipe.sizes, tasks, tokenizer, encoder)
+        preprocessor = _preprocessor(recipe, tasks, tokenizer, encoder)
         model = AlternatingModel(
             encoder, [_task(rows, recipe) for rows in tasks.values()]
         )
@@ -156,12 +156,12 @@ def _audio_buckets(
 
 
 def _preprocessor(
-    sizes: Sizes,
+    recipe: DataRecipe,
     tasks: Mapping[str, TaskRows],
     tokenizer: Tokenizer | None,
     encoder: IMPEncoder,
 ) -> IMPPreprocessor:
-    read = modalities_of(tasks)
+    read, sizes = modalities_of(tasks), recipe.sizes
     given = dataclasses.asdict(sizes)
     arguments: dict[str, Any] = {
         n: given[n] for n in ("image", "video") if n in read
@@ -172,6 +172,9 @@ def _preprocessor(
         arguments["audio_seconds"] = sizes.audio_seconds
     if "text" in read:
         arguments["tokenizer"] = tokenizer
+    trained = start_of(recipe.encoder).preprocessor
+    if trained is not None:
+        arguments["crop_to_aspect_ratio"] = trained.crop_to_aspect_ratio
     return IMPPreprocessor.for_encoder(encoder, **arguments)
 
 

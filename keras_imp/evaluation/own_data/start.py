@@ -13,13 +13,19 @@ from keras_imp.models.presets.files import (
     CONFIG_FILE,
     METADATA_FILE,
     PREPROCESSOR_FILE,
+    SHARDS_FILE,
     TOKENIZER_FILE,
+    WEIGHTS_FILE,
 )
 from keras_imp.models.presets.finding import find_files
+from keras_imp.models.presets.installed import installed
 from keras_imp.models.warm_start.names import names_backbone
 
 # Of a run: its encoder, as a preset.
 OF_RUN = "encoder"
+# One of these is in each preset with weights. The folder of a run has a
+# config.json, too, and presets of version 0.1.0 have no metadata.
+_OF_WEIGHTS = (METADATA_FILE, WEIGHTS_FILE, SHARDS_FILE)
 
 
 class Start(NamedTuple):
@@ -51,8 +57,10 @@ class Start(NamedTuple):
         """Sizes that its weights were trained with, by name in `Sizes`."""
         found: dict[str, Any] = {}
         if self.preprocessor is not None:
-            for name in ("image", "video", "video_stride", "audio_seconds"):
+            for name in ("image", "video", "audio_seconds"):
                 found[name] = getattr(self.preprocessor, name)
+            if self.preprocessor.video is not None:
+                found["video_stride"] = self.preprocessor.video_stride
         if self.tokenizer is not None:
             found["text"] = self.tokenizer.length
         if self.has_weights:
@@ -136,7 +144,7 @@ def resolve(encoder: str, folder: Path) -> str:
         The name, or the absolute path of the preset's folder.
 
     Raises:
-        RecipeError: If there is none.
+        RecipeError: If there is none, or a preset and a folder have the name.
 
     Example:
         >>> from pathlib import Path
@@ -144,22 +152,48 @@ def resolve(encoder: str, folder: Path) -> str:
         >>> resolve("imp_tiny", Path("."))
         'imp_tiny'
     """
-    if encoder in PRESETS:
-        return encoder
     place = folder / Path(encoder).expanduser()
     for each in (place, place / OF_RUN):
-        # The folder of a run has a config.json, too.
-        if (each / METADATA_FILE).is_file():
+        if (each / CONFIG_FILE).is_file() and any(
+            (each / name).is_file() for name in _OF_WEIGHTS
+        ):
+            if _is_named(encoder):
+                raise _ambiguous(encoder, each)
             return str(each.resolve())
+    if encoder in PRESETS:
+        return encoder
     try:
-        found = find_files(encoder).get(METADATA_FILE)
+        files = find_files(encoder)
+        has_weights = any(files.get(name) is not None for name in _OF_WEIGHTS)
     except (ValueError, OSError) as error:
         hint = nearest(encoder, [*PRESETS, *BUILT_IN_FOLDERS])
+        if _is_named(encoder):
+            hint = str(error)
         raise _refused(encoder, hint) from error
-    if found is None:
+    if not has_weights:
         hint = "The folder has none. That of a run has one when it has ended."
         raise _refused(encoder, hint)
     return encoder
+
+
+def _is_named(encoder: str) -> bool:
+    """Whether a size or a preset of some package has the name."""
+    return encoder in (*PRESETS, *BUILT_IN_FOLDERS) or any(
+        encoder in (preset.name, preset.preset) for preset in installed()
+    )
+
+
+def _ambiguous(encoder: str, folder: Path) -> RecipeError:
+    return RecipeError(
+        message(
+            "`encoder` must stand for one preset only. A folder has the name, "
+            "too.",
+            f"Use './{encoder}' for the folder; for the preset, give the "
+            "folder another name.",
+            encoder=encoder,
+            folder=str(folder.resolve()),
+        )
+    )
 
 
 def _refused(encoder: str, why: str) -> RecipeError:
