@@ -134,6 +134,7 @@ def _understood(
 ) -> tuple["DataRecipe", dict[str, "Manifest"]]:
     from keras_imp.data.reading.errors import ReadError
     from keras_imp.evaluation.own_data import inference
+    from keras_imp.evaluation.own_data.lacking import check_start
     from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
     from keras_imp.evaluation.own_data.run import understand
     from keras_imp.evaluation.own_data.start import resolve, start_of
@@ -158,6 +159,7 @@ def _understood(
         recipe = dataclasses.replace(recipe, **chosen)
         start_of(recipe.encoder).check(recipe.sizes)
         recipe, manifests = understand(recipe, rows_of)
+        check_start(recipe)
     except (RecipeError, ReadError) as error:
         raise UsageError(str(error)) from error
     return recipe, manifests

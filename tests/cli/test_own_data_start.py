@@ -1,5 +1,6 @@
 """Runs on own data whose encoder starts from trained weights."""
 
+import dataclasses
 import tomllib
 
 import keras
@@ -9,9 +10,11 @@ import pytest
 import keras_imp
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation.own_data.inference import RowsOfTasks, add_paths
+from keras_imp.evaluation.own_data.lacking import check_start
 from keras_imp.evaluation.own_data.recipe import (
     DataRecipe,
     RecipeError,
+    TaskRecipe,
 )
 from keras_imp.evaluation.own_data.run import OwnDataRun, understand
 from keras_imp.evaluation.own_data.start import resolve, start_of
@@ -112,18 +115,33 @@ def test_what_does_not_fit_is_refused(photos, tmp_path, lines, told):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_modality_without_weights_is_refused(first, tmp_path):
+@pytest.mark.one_backend
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry"])
+def test_a_modality_without_weights_is_refused(tmp_path, more):
+    """Before the files are looked at."""
     data = own_files.esc_50(tmp_path / "esc")
-    options = ("--encoder", first, "--out", tmp_path / "run")
-    text = refused(1, "--data", data, *options)
-    assert "The recipe cannot be followed." in text
-    assert "audio" in text
+    made(tmp_path / "preset")
+    options = ("--encoder", tmp_path / "preset", "--out", tmp_path / "run")
+    text = refused(2, "--data", data, *options, *more)
+    assert (
+        "Task 'esc': the encoder's weights must be of all modalities that it "
+        "reads. Received: missing=['audio'], encoder="
+    ) in text
+    assert (
+        "Start from others, or from a size such as 'imp_tiny'; or say in a "
+        "recipe what the task reads: inputs."
+    ) in text
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.one_backend
-def test_weights_for_images_do_not_say_how_far_apart_frames_are(tmp_path):
+def test_weights_for_images_are_those_for_videos(tmp_path):
     made(tmp_path / "preset")
-    start = start_of(str(tmp_path / "preset"))
+    task = TaskRecipe("clips", inputs=("video", "text"))
+    recipe = DataRecipe({"clips": task}, str(tmp_path / "preset"))
+    check_start(recipe)
+    # But not how far apart their frames are.
+    start = start_of(recipe.encoder)
     preprocessor = keras_imp.IMPPreprocessor(image=(32, 32))
     sizes = start._replace(preprocessor=preprocessor).sizes
     assert sizes["image"] == (32, 32)
@@ -212,8 +230,39 @@ def test_presets_of_all_kinds_are_trained_on(photos, tmp_path, options):
 def test_weights_of_an_unknown_tokenizer_are_refused(photos, tmp_path):
     made(tmp_path / "preset", with_tokenizer=False)
     words = ("--encoder", tmp_path / "preset", "--out", tmp_path / "run")
-    text = refused(1, "--data", photos, *words)
-    assert "The tokenizer that the encoder's weights were trained with" in text
+    text = refused(2, "--data", photos, *words)
+    assert (
+        "The tokenizer that the encoder's weights were trained with must be "
+        "known: the ids of another one mean other words."
+    ) in text
+    assert (
+        "Name its file in a recipe: tokenizer. Or start from a size such as "
+        "'imp_tiny'."
+    ) in text
+
+
+@pytest.mark.one_backend
+def test_another_tokenizer_than_that_of_the_weights_is_refused(tmp_path):
+    own = made(tmp_path / "preset")
+    for name, tokenizer in {
+        "own.json": Tokenizer(own.tokenizer, 4),
+        "other.json": Tokenizer.train(["one blue square"], 60, length=8),
+    }.items():
+        tokenizer.save(tmp_path / name)
+    recipe = DataRecipe(
+        {"photos": TaskRecipe("photos", inputs=("image", "text"))},
+        str(tmp_path / "preset"),
+        tokenizer=str(tmp_path / "own.json"),
+    )
+    check_start(recipe)
+    other = str(tmp_path / "other.json")
+    with pytest.raises(RecipeError) as error:
+        check_start(dataclasses.replace(recipe, tokenizer=other))
+    assert str(error.value) == (
+        "`tokenizer` must be that of the encoder's weights: the ids of another "
+        f"one mean other words. Received: tokenizer={other!r}, "
+        f"encoder={recipe.encoder!r}. Leave it out."
+    )
 
 
 @pytest.mark.one_backend

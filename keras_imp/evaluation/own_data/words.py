@@ -70,8 +70,8 @@ def tokenizer_of(
             message(
                 "The tokenizer that the encoder's weights were trained with "
                 "must be known: the ids of another one mean other words.",
-                "Save the encoder with its preprocessor or tokenizer, or name "
-                "the file in the recipe: tokenizer.",
+                "Name its file in a recipe: tokenizer. Or start from a size "
+                "such as 'imp_tiny'.",
                 encoder=recipe.encoder,
             )
         )
