@@ -138,8 +138,7 @@ def unused_note(unused: Sequence[str]) -> list[str]:
 
 def _separator(file: TextIO, path: Path) -> str:
     """The sign that the header has most of, outside of quotes."""
-    line = file.readline(LONGEST)
-    file.seek(0)
+    line = _first_line(file)
     plain = "".join(line.split('"')[::2])
     counts = {sign: plain.count(sign) for sign in SEPARATORS}
     if not any(counts.values()):
@@ -151,11 +150,30 @@ def _has_plain_quotes(file: TextIO, separator: str) -> bool:
     """Whether quotes are signs as any other, not around values.
 
     Decided by the whole file, line by line: such a quote may be anywhere, and
-    two of them can make one row of all that is between.
+    two of them can make one row of all that is between. Where they enclose all
+    values of the first line, they do so in all lines, of which one is damaged.
     """
-    if separator in QUOTED or not _fits_without_quotes(file, separator):
+    if separator in QUOTED or _encloses(_first_line(file), separator):
+        return False
+    if not _fits_without_quotes(file, separator):
         return False
     return not _fits_with_quotes(file, separator)
+
+
+def _first_line(file: TextIO) -> str:
+    line = file.readline(LONGEST)
+    file.seek(0)
+    return line.rstrip("\r\n")
+
+
+def _encloses(line: str, separator: str) -> bool:
+    """Whether quotes are around each value of a line."""
+    return all(
+        len(value) > 1
+        and value[0] == value[-1] == '"'
+        and '"' not in value[1:-1].replace('""', "")
+        for value in line.split(separator)
+    )
 
 
 def _fits_without_quotes(file: TextIO, separator: str) -> bool:

@@ -204,6 +204,22 @@ def test_an_open_quote_of_a_table_that_quotes_is_named_by_its_line(table):
     assert (error.reason, "line=4" in str(error)) == ("syntax", True)
 
 
+@pytest.mark.parametrize("line", ['"one\t"x"', '"say "one""\t"x"'])
+def test_a_bad_row_of_a_table_of_quotes_is_named_by_its_line(table, line):
+    """Where all names of columns are in quotes, quotes enclose."""
+    content = f'"text"\t"label"\n"b"\t"y"\n{line}\n"d"\t"z"\n'
+    error = refusal(table, content, "a.tsv")
+    assert error.reason in ("syntax", "columns")
+    assert "line" in str(error)
+    assert "needs a column" not in str(error)
+
+
+def test_a_first_line_of_plain_quotes_encloses_nothing(table):
+    content = '"one" and "two"\tx\n"three\ty\n'
+    manifest = table(content, "a.tsv", columns=["text", "label"])
+    assert list(manifest.column("text")) == ['"one" and "two"', '"three']
+
+
 @pytest.mark.parametrize("sign", [",", ";"])
 def test_tables_with_commas_or_semicolons_always_quote(table, sign):
     content = f'text{sign}label\n"Hello" he said.{sign}x\n'
