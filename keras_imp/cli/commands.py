@@ -77,8 +77,8 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Training steps over all tasks. Default: 1800 on the "
-            "playground, 2000 on your own data.",
+            help="Training steps over all tasks, up to nine more for whole "
+            "epochs. Default: 1800 on the playground, 2000 on your own data.",
         ),
     ] = None,
     seed: Annotated[

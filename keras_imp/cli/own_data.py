@@ -13,6 +13,7 @@ from rich.text import Text
 
 import keras_imp
 from keras_imp._files import write_text
+from keras_imp._run_length import whole_epochs
 from keras_imp.cli import data_options, run_options
 from keras_imp.cli.data_options import RECIPE, DataOptions
 from keras_imp.cli.run_options import UsageError
@@ -157,6 +158,9 @@ def _understood(
             chosen["encoder"] = resolve(recipe.encoder, folder)
         recipe = inference.add_paths(recipe, options.data, columns, rows_of)
         recipe = dataclasses.replace(recipe, **chosen)
+        if options.overfit is None:
+            steps = whole_epochs(recipe.steps)
+            recipe = dataclasses.replace(recipe, steps=steps)
         start_of(recipe.encoder).check(recipe.sizes)
         recipe, manifests = understand(recipe, rows_of)
         check_start(recipe)
@@ -180,8 +184,9 @@ def _resumed(
             saved, asked = getattr(recipe, name), given[name]
             if name == "encoder" and asked is not None:
                 asked = resolve(asked, Path())
-            if asked not in (None, saved):
-                run_options.refuse_other(name, given, {name: saved})
+            if asked is None or run_options.is_kept(name, asked, saved):
+                continue
+            run_options.refuse_other(name, given, {name: saved})
         return understand(recipe, RowsOfTasks())
     except (RecipeError, ReadError) as error:
         raise UsageError(str(error)) from error

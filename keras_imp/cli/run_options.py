@@ -16,6 +16,7 @@ from rich.console import Console
 
 from keras_imp._errors import message
 from keras_imp._files import write_text
+from keras_imp._run_length import whole_epochs
 from keras_imp.cli.native_notes import load_tensorflow
 from keras_imp.models.presets import PRESETS
 
@@ -47,7 +48,7 @@ class RunOptions:
     """What decides what a run does; the content of its `config.json`.
 
     Attributes:
-        steps: Training steps over all tasks.
+        steps: Training steps over all tasks, in whole epochs.
         seed: Seed of weights, order, augmentation and dropout.
         backend: Keras backend.
         encoder: Preset of the encoder.
@@ -95,7 +96,7 @@ def of_new_run(given: dict[str, Any]) -> RunOptions:
         given: Values by name, None for one that was not given.
 
     Returns:
-        The options.
+        The options; of the steps, whole epochs.
 
     Raises:
         UsageError: If they cannot be followed.
@@ -108,7 +109,27 @@ def of_new_run(given: dict[str, Any]) -> RunOptions:
         "encoder": "imp_tiny",
         "tensorboard": False,
     }
-    return RunOptions(**{**values, **_not_none(given)})
+    options = RunOptions(**{**values, **_not_none(given)})
+    return dataclasses.replace(options, steps=whole_epochs(options.steps))
+
+
+def is_kept(name: str, asked: Any, saved: Any) -> bool:
+    """Whether a run was started with what is asked for when it is resumed.
+
+    Args:
+        name: Name of the option.
+        asked: Its value.
+        saved: That of the run, whose steps are whole epochs.
+
+    Returns:
+        False if it has another one.
+
+    Example:
+        >>> from keras_imp.cli.run_options import is_kept
+        >>> is_kept("steps", 15, 16), is_kept("seed", 15, 16)
+        (True, False)
+    """
+    return asked == saved or (name == "steps" and whole_epochs(asked) == saved)
 
 
 def of_resumed_run(folder: Path, given: dict[str, Any]) -> RunOptions:
@@ -130,7 +151,7 @@ def of_resumed_run(folder: Path, given: dict[str, Any]) -> RunOptions:
     except (OSError, ValueError, TypeError) as error:
         raise no_run(folder, error) from error
     for name, value in _not_none(given).items():
-        if value != getattr(options, name):
+        if not is_kept(name, value, getattr(options, name)):
             refuse_other(name, given, dataclasses.asdict(options))
     return options
 

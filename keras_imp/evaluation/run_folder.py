@@ -21,23 +21,9 @@ from keras_imp.callbacks import (
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation.routing_plots import RoutingHeatMap
 
-# Epochs of a run: how often it is validated.
-EPOCHS = 10
 BACKUP_SECONDS = 60.0
 # What TensorBoard shows, in the folder of a run.
 LOGS = "logs"
-
-
-def steps_of_epoch(steps: int) -> int:
-    """Steps of each epoch of a run: of all epochs, up to nine more.
-
-    Args:
-        steps: Steps of the whole run.
-
-    Returns:
-        The number.
-    """
-    return -(-steps // EPOCHS)
 
 
 class RunError(ValueError):

@@ -306,6 +306,24 @@ def test_what_a_dry_run_says_to_type_keeps_the_options(recipe, tmp_path):
     )
 
 
+def test_a_run_has_as_many_steps_as_are_told(recipe, tmp_path):
+    """Its epochs are equally long, so 23 steps become 24."""
+    told = {}
+    for out, options in {
+        "own": ("--steps", 23),
+        "kept": (),
+        "heart": ("--steps", 23, "--overfit", 8),
+        "kept heart": ("--overfit", 8),
+    }.items():
+        words = (*options, "--dry-run", "--out", tmp_path / out)
+        trained("--recipe", recipe, *words)
+        written = (tmp_path / out / "recipe.toml").read_text()
+        told[out] = tomllib.loads(written)["steps"]
+    own = tomllib.loads(recipe.read_text())["steps"]
+    # What is learned by heart is one epoch.
+    assert told == {"own": 24, "kept": own, "heart": 23, "kept heart": own}
+
+
 def test_a_few_examples_are_learned_by_heart(recipe, tmp_path):
     data = own_files.class_folders(tmp_path / "classes")
     result = trained(

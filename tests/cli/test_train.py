@@ -23,7 +23,11 @@ from typer.testing import CliRunner
 import keras_imp
 from keras_imp.cli.commands import app
 from keras_imp.cli.native_notes import without_notes
-from keras_imp.cli.run_options import RunOptions
+from keras_imp.cli.run_options import (
+    RunOptions,
+    of_new_run,
+    of_resumed_run,
+)
 from keras_imp.data import Tokenizer, playground
 from keras_imp.evaluation import run_folder, run_report
 from keras_imp.evaluation.playground import measures, splits
@@ -411,6 +415,16 @@ def refused(code, *arguments):
 def test_a_run_with_bad_options_makes_no_folder(tmp_path, option, text):
     assert text in refused(2, "train", *option, "--out", tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_run_has_as_many_steps_as_it_says(tmp_path):
+    """Its epochs are equally long. A run of before may have other steps."""
+    given = {"steps": 23, "backend": BACKEND}
+    options = of_new_run(given)
+    assert options.steps == 24
+    for saved in (options, dataclasses.replace(options, steps=23)):
+        saved.save(tmp_path)
+        assert of_resumed_run(tmp_path, given) == saved
 
 
 def test_an_unknown_backend_of_the_environment_is_refused(monkeypatch):

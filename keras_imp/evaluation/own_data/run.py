@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_imp._run_length import steps_of_epoch
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.records import TooManyBadFilesError
 from keras_imp.data.records.store import write_stores
@@ -35,7 +36,6 @@ from keras_imp.evaluation.run_folder import (
     RunError,
     Stopwatch,
     run_callbacks,
-    steps_of_epoch,
     write_json,
 )
 from keras_imp.evaluation.run_report import settings_of

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_imp._run_length import steps_of_epoch
 from keras_imp.data import Tokenizer
 from keras_imp.evaluation.playground import measures, plots, report, tasks
 from keras_imp.evaluation.playground.captions import train_tokenizer
@@ -18,7 +19,6 @@ from keras_imp.evaluation.run_folder import (
     Stopwatch,
     load_tokenizer,
     run_callbacks,
-    steps_of_epoch,
     write_json,
 )
 from keras_imp.evaluation.run_report import settings_of
