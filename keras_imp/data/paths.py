@@ -29,7 +29,8 @@ def shown(path: str | os.PathLike) -> str:
     r"""A path as text that can be printed and written to JSON.
 
     Args:
-        path: The path. Bytes that are no UTF-8 are shown as `\xe9`.
+        path: The path. Bytes that are no UTF-8 are shown as `\xe9`, and half
+            a character, which no file has in its name, by its number.
 
     Returns:
         The text.
@@ -39,7 +40,11 @@ def shown(path: str | os.PathLike) -> str:
         >>> print(paths.shown("caf\udce9.jpg"))
         caf\xe9.jpg
     """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        text = os.fsdecode(path)
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_hidden(name: str) -> bool:
@@ -233,7 +238,7 @@ def _real(path: str | os.PathLike) -> Path:
 def _refused(error: Exception, path: str | os.PathLike) -> BadFile:
     """What an error of `os.open` or `Path.stat` says of a file."""
     code = getattr(error, "errno", None)
-    # Only a path with a NUL gives a ValueError.
+    # Only a path with a NUL or half a character gives a ValueError.
     if code in _MISSING or isinstance(error, ValueError):
         return BadFile("missing", shown(path))
     # A socket cannot be opened at all.

@@ -351,7 +351,11 @@ def _add_text(record: dict[str, Any], manifest: Manifest, row: int) -> None:
 def _add_labels(record: dict[str, Any], manifest: Manifest, row: int) -> None:
     record["labels"] = labels = list(_several(manifest, row, "label"))
     if labels:
-        record["features"]["label"] = labels
+        # Half of a character, as of one that was cut, is none to TFDV.
+        record["features"]["label"] = [
+            label.encode("utf-8", "backslashreplace").decode()
+            for label in labels
+        ]
     if "weight" in manifest.columns:
         weight = manifest.column("weight")[row]
         if weight is not None and np.isfinite(weight):

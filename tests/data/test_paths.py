@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_imp.data import paths
+from keras_imp.data import Manifest, paths
 from keras_imp.data.decoding import BadFile
 
 pytestmark = pytest.mark.one_backend
@@ -197,3 +197,15 @@ def test_a_name_that_is_no_utf_8_is_shown_by_its_bytes():
     name = os.fsdecode(b"a\xe9.jpg")
     assert paths.shown(name) == "a\\xe9.jpg"
     assert "\\xe9" in str(BadFile("missing", paths.shown(name)))
+
+
+def test_a_name_with_half_a_character_is_missing(tmp_path):
+    """As JSON can hold it, of an emoji that was cut."""
+    name = "cut \ud83d.jpg"
+    assert paths.shown(name) == "cut \\ud83d.jpg"
+    manifest = Manifest({"image": [name], "label": ["a"]}, root=tmp_path)
+    (problem,) = manifest.problems()
+    assert (problem.column, problem.reason) == ("image", "missing")
+    with pytest.raises(BadFile) as error:
+        manifest.source(0, "image")
+    assert error.value.reason == "missing"

@@ -122,6 +122,15 @@ def test_a_video_tells_of_its_images_and_its_audio(odd_files, tmp_path):
     assert "audio_seconds" not in images
 
 
+def test_half_a_character_of_a_label_is_written_by_its_number(tmp_path):
+    """TensorFlow Data Validation refuses what is no UTF-8."""
+    columns = {"text": ["a", "b"], "label": ["x", "cut \ud83d"]}
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    scan_and_flag(manifest, tmp_path, workers=1)
+    _, cut = records(tmp_path)
+    assert cut["features"]["label"] == ["cut \\ud83d"]
+
+
 def test_a_blank_image_hides_no_leak_of_a_video_beside_it(odd_files, tmp_path):
     """Such as a thumbnail of a first frame that is black."""
     Image.new("RGB", (16, 16), "black").save(tmp_path / "black.png")

@@ -354,7 +354,7 @@ def _plain_state(path: str) -> int | None:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return MISSING
-    except OSError:
+    except (OSError, UnicodeEncodeError):
         return None
     if stat.S_ISLNK(mode):
         return None
