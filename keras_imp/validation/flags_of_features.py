@@ -43,9 +43,11 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
             yield from _unusual(keys, name, rows, values, "")
             continue
         own = list(_of_labels(single[rows]))
-        telling = {_usual_of(values[places]) for _, places in own} - {None}
         written = list(keys.feature_values[name])
-        telling = {each for each in telling if written[each] not in _ANY}
+        usual = {_usual_of(values[places]) for _, places in own}
+        telling = {u for u in usual if u is not None} - {
+            place for place, value in enumerate(written) if value in _ANY
+        }
         least = _TOLD if len(telling) >= _TELLING else _NEARLY_ALL
         for label, places in own:
             among = f" with the label {names[label]!r}"
