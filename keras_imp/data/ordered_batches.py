@@ -31,7 +31,7 @@ class OrderedBatches(ShowsArguments, keras.utils.PyDataset):
     - Each epoch has the batches of the next pass, and so has each `evaluate`
       or `predict`: give `shuffle=False` for these, so that all have the same
       rows in the same order. After one, `data[index]` is what it has read.
-    - An epoch with fewer steps than a pass has goes on where the last one
+    - An epoch with fewer steps than a pass has continues where the last one
       stopped, in the same pass.
     - A new process begins with the first pass, also with `initial_epoch`. A
       `TaskMixture` continues.
@@ -174,7 +174,7 @@ class _Passes:
             is_worker = self._caller != _here()
             return self._ended if is_worker else max(0, self._begun - 1)
         if self._epoch != self._begun:
-            # Fewer steps than a pass has: the next epoch goes on with it.
+            # Fewer steps than a pass has: the next epoch continues with it.
             if self._epoch and 0 < len(self._read) < length:
                 self._begun = self._epoch
             else:
