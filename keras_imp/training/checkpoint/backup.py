@@ -105,9 +105,10 @@ class Backup(ShowsArguments, keras.callbacks.Callback):
 
     What callbacks keep for themselves (the patience of `EarlyStopping`) is not
     in it. With Keras' `SwapEMAWeights(swap_on_epoch=True)` on TensorFlow, which
-    exchanges weights and averages by additions, a resumed run differs by how
-    they round. A source that is a stream must give the same batches each time:
-    its number of batches is all that can be compared.
+    exchanges weights and averages by additions, and without a validation, a
+    resumed run differs by how they round. A source that is a stream must give
+    the same batches each time: its number of batches is all that can be
+    compared.
 
     Args:
         folder: Folder of this run's backups alone, locked while it trains. It

@@ -38,18 +38,14 @@ class TrainedWeights(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._kept = []
 
-    def on_test_begin(self, logs: dict | None = None) -> None:
-        # On TensorFlow, what SwapEMAWeights will exchange by additions rounds.
-        if self._swaps and not self._are_exchanged():
-            self._keep()
-
-    def on_test_end(self, logs: dict | None = None) -> None:
-        self._kept = []
-
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         # It may be the last one: Keras overwrites them before `on_train_end`,
         # and SwapEMAWeights the averages.
-        self._keep()
+        self._kept = [
+            (variable, value_of(variable))
+            for pair in averaged(self.model.optimizer)
+            for variable in pair
+        ]
 
     @contextlib.contextmanager
     def in_model(self) -> Iterator[None]:
@@ -62,21 +58,9 @@ class TrainedWeights(keras.callbacks.Callback):
         finally:
             _assign(others)
 
-    def _keep(self) -> None:
-        """Copy weights and averages."""
-        self._kept = [
-            (variable, value_of(variable))
-            for pair in averaged(self.model.optimizer)
-            for variable in pair
-        ]
-
-    def _are_exchanged(self) -> bool:
-        """Whether averages are in the model, and the weights are not."""
-        return any(map(holds_averages, self._swaps))
-
     def _exchanged(self) -> Values:
         """What to undo, where averages are in the model for an evaluation."""
-        if not self._are_exchanged():
+        if not any(map(holds_averages, self._swaps)):
             return []
         # Not by the callback: its additions on TensorFlow round.
         return [
