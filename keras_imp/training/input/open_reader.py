@@ -65,7 +65,7 @@ def open_validation(model: Any, mixture: Any) -> MixtureReader | None:
 
 
 def is_reading(model: Any) -> bool:
-    """Whether a `fit` or an evaluation of a model runs.
+    """Whether a model is in a `fit` or in an evaluation.
 
     What its user calls then, a callback calls.
 
