@@ -1,7 +1,9 @@
-"""Where the rows of findings come from, in words."""
+"""Where rows come from, in their files and in words."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from keras_imp.data import paths
 from keras_imp.data.manifest import Manifest
@@ -30,6 +32,24 @@ class Place(NamedTuple):
         """File and line, from the folder of the data."""
         text = paths.shown(str(self.manifest.where(self.row)))
         return text.removeprefix(f"{paths.shown(self.manifest.root)}/")
+
+
+def span_of(manifest: Manifest, row: int) -> dict[str, float]:
+    """Start and end of a row's segment of its file, where it has them.
+
+    Args:
+        manifest: The rows.
+        row: Number of the row.
+
+    Returns:
+        Seconds by column.
+    """
+    span = {}
+    for name in ("start", "end"):
+        value = manifest.column(name)[row] if name in manifest.columns else None
+        if value is not None and np.isfinite(value):
+            span[name] = float(value)
+    return span
 
 
 def places_of(data: Sequence[Manifest], finding: Finding) -> list[Place]:

@@ -16,8 +16,8 @@ from keras_imp.validation.features import KINDS
 from keras_imp.validation.findings import ERROR, Finding
 from keras_imp.validation.flags import FLAGS
 from keras_imp.validation.isolated import Call, call_isolated
-from keras_imp.validation.places import Place, places_of
-from keras_imp.validation.scan import Scan, span_of
+from keras_imp.validation.places import Place, places_of, span_of
+from keras_imp.validation.scan import Scan
 
 TEMPLATE = "report.html.j2"
 FILE = "report.html"

@@ -24,6 +24,7 @@ from keras_imp.validation.flags import (
 )
 from keras_imp.validation.flags_of_values import are_numbers
 from keras_imp.validation.isolated import Answer, Call, call_isolated
+from keras_imp.validation.places import span_of
 from keras_imp.validation.rows import (
     AGAINST,
     EMPTY,
@@ -375,24 +376,6 @@ def _media(manifest: Manifest, row: int) -> list[str]:
         for name in MEDIA
         if name in manifest.columns and manifest.column(name)[row] is not None
     ]
-
-
-def span_of(manifest: Manifest, row: int) -> dict[str, float]:
-    """Start and end of a row's segment of its file, where it has them.
-
-    Args:
-        manifest: The rows.
-        row: Number of the row.
-
-    Returns:
-        Seconds by column.
-    """
-    span = {}
-    for name in ("start", "end"):
-        value = manifest.column(name)[row] if name in manifest.columns else None
-        if value is not None and np.isfinite(value):
-            span[name] = float(value)
-    return span
 
 
 def _write_with_flags(
