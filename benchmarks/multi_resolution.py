@@ -166,27 +166,17 @@ def work(job: dict) -> dict:
 def build_model(tokenizer, steps: int, train: Split, kinds: int):
     """`imp_tiny` with the three tasks, and the playground's optimizer."""
     import keras_imp
+    from keras_imp.evaluation.playground import tasks as playground_tasks
     from keras_imp.evaluation.playground.recipe import RECIPE
-    from keras_imp.evaluation.playground.splits import LOG_MEL
     from keras_imp.tasks import Classification, Combined, Contrastive
-    from keras_imp.training.optimizers import CosineWithWarmup, Muon
 
-    encoder = keras_imp.IMPEncoder.from_preset(
-        "imp_tiny",
-        modalities=("image", "video", "audio", "text"),
-        vocabulary_size=tokenizer.vocabulary_size,
-        patch_size=(4, 8, 8),
-        audio_patch_size=(16, 16),
-        log_mel=LOG_MEL,
-        scan_layers=False,
-    )
     space = {
         "projection_dim": RECIPE.projection_dim,
         "temperature": RECIPE.temperature,
     }
     texts = Contrastive("texts", ("image", "text"), **space)
     model = keras_imp.AlternatingModel(
-        encoder,
+        playground_tasks.build_encoder(tokenizer),
         [
             Combined(
                 "captions", [texts, Classification("kinds", "image", kinds)]
@@ -195,19 +185,7 @@ def build_model(tokenizer, steps: int, train: Split, kinds: int):
             Classification("music", "audio", 1 + int(train.music[1].max())),
         ],
     )
-    rate = CosineWithWarmup(
-        RECIPE.learning_rate,
-        total_steps=steps,
-        warmup_steps=round(RECIPE.warmup * steps),
-    )
-    model.compile(
-        Muon(
-            rate,
-            update_rms=RECIPE.update_rms,
-            weight_decay=RECIPE.weight_decay,
-            global_clipnorm=RECIPE.clip_norm,
-        )
-    )
+    playground_tasks.compile_model(model, steps)
     return model
 
 

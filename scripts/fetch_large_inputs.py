@@ -25,6 +25,7 @@ from fetch_real_data import unpack as unpack_debian
 from PIL import Image
 from playground_build import emoji_table
 from playground_build.packages import PACKAGES, locate, unpack
+from playground_build.tiles import on_white
 
 from keras_imp.data import LogMel, playground
 from keras_imp.data.decoding.audio import decode_audio
@@ -72,14 +73,8 @@ def emoji_images(root: Path, names: list[str]) -> np.ndarray:
     files: dict[str, list[str]] = {}
     for record in emoji_table.read_records(root):
         files.setdefault(record["name"].lower(), []).append(record["image"])
-    return np.stack([_on_white(folder / files[name].pop(0)) for name in names])
-
-
-def _on_white(path: Path) -> np.ndarray:
-    with Image.open(path) as opened:
-        drawing = opened.convert("RGBA")
-    white = Image.new("RGBA", drawing.size, "white")
-    return np.asarray(Image.alpha_composite(white, drawing).convert("RGB"))
+    drawings = (Image.open(folder / files[name].pop(0)) for name in names)
+    return np.stack([np.asarray(on_white(drawing)) for drawing in drawings])
 
 
 def music(root: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keras_imp._printable import printable
 from keras_imp.cli.data_options import named_columns
 from keras_imp.cli.run_options import fail
 
@@ -193,14 +194,14 @@ def _print(found: "Validation") -> None:
 
     console = Console(soft_wrap=False)
     rows = ", ".join(f"{part} {n}" for part, n in found.scan.rows.items())
-    console.print(Text(_printable(f"Rows: {rows}")))
+    console.print(Text(printable(f"Rows: {rows}")))
     table = Table()
     for name in ("found", "", "rows", "meaning, first row"):
         table.add_column(name, justify="right" if name == "rows" else "left")
     severities = {f.flag: f.severity for f in found.scan.findings}
     for flag, count in found.scan.counts().items():
         # As plain text: a name or a label may hold what looks like markup.
-        meaning = Text(f"{FLAGS[flag][1]}\n{_printable(found.first[flag])}")
+        meaning = Text(f"{FLAGS[flag][1]}\n{printable(found.first[flag])}")
         table.add_row(flag, severities[flag], str(count), meaning)
     for anomaly in found.anomalies[:_MOST_SHOWN]:
         where = f"{anomaly['kind']}, {anomaly['part']}: {anomaly['feature']}"
@@ -209,14 +210,14 @@ def _print(found: "Validation") -> None:
         number = f"≥{named}" if named == MOST_NAMED else str(named or "")
         words = "\n".join([anomaly["long"].strip(), *anomaly["where"][:1]])
         cells = (where, anomaly["severity"], number, words)
-        table.add_row(*map(Text, map(_printable, cells)))
+        table.add_row(*map(Text, map(printable, cells)))
     if table.row_count:
         console.print(table)
     more = len(found.anomalies) - _MOST_SHOWN
     if more > 0:
         typer.echo(f"{more} more anomalies are in the report.")
     for note in found.notes:
-        typer.echo(_printable(note))
+        typer.echo(printable(note))
     typer.echo(
         f"{_number(found.errors, 'error')}, "
         f"{_number(found.warnings, 'warning')}"
@@ -224,11 +225,6 @@ def _print(found: "Validation") -> None:
     if found.missing:
         typer.secho(f"Not checked: {found.missing}", fg="red", err=True)
     typer.echo(f"Report: {found.report}")
-
-
-def _printable(text: str) -> str:
-    """A text without half characters, as those of labels that were cut."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _number(count: int, what: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
+from keras_imp._printable import printable
 from keras_imp.data.decoding.errors import BadFile
 
 # A scheme of two letters or more, since `C:` is a drive.
@@ -43,8 +44,7 @@ def shown(path: str | os.PathLike) -> str:
     try:
         return os.fsencode(path).decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
-        text = os.fsdecode(path)
-        return text.encode("utf-8", "backslashreplace").decode()
+        return printable(os.fsdecode(path))
 
 
 def is_hidden(name: str) -> bool:

@@ -27,6 +27,7 @@ from keras_imp.validation.flags_of_values import (
     odd_labels,
 )
 from keras_imp.validation.flags_of_words import unlikely_texts
+from keras_imp.validation.majority import majority_of
 from keras_imp.validation.rows import AGAINST, ALL, RowKeys
 from keras_imp.validation.sketches import near_copies
 
@@ -170,7 +171,7 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from unusual_features(keys)
 
 
-def flags_of_words(manifest: Manifest, offset: int) -> Iterator[Finding]:
+def flags_from_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """The flags that need the texts themselves, not what identifies them.
 
     Args:
@@ -182,12 +183,12 @@ def flags_of_words(manifest: Manifest, offset: int) -> Iterator[Finding]:
 
     Example:
         >>> import keras_imp
-        >>> from keras_imp.validation.flags import flags_of_words
+        >>> from keras_imp.validation.flags import flags_from_texts
         >>> labels = ["cat", "dog"] * 30
         >>> texts = [f"a {label}" for label in labels]
         >>> texts[7] = "a cat"
         >>> manifest = keras_imp.data.Manifest({"text": texts, "label": labels})
-        >>> [finding.flag for finding in flags_of_words(manifest, 0)]
+        >>> [finding.flag for finding in flags_from_texts(manifest, 0)]
         ['text_label']
     """
     yield from cut_texts(manifest, offset)
@@ -350,14 +351,7 @@ def _of_groups(keys: RowKeys) -> Iterator[Finding]:
         return
     _, own = np.unique(group[rows], return_inverse=True)
     own = own.reshape(-1)
-    pairs, counts = np.unique(
-        np.stack([own, single[rows]]), axis=1, return_counts=True
-    )
-    sizes = np.bincount(own)
-    # The most frequent label of each group: the last of its pairs, by count.
-    order = np.lexsort((counts, pairs[0]))
-    best = order[np.cumsum(np.bincount(pairs[0])) - 1]
-    most, usual = counts[best], pairs[1][best]
+    usual, most, sizes = majority_of(own, single[rows])
     several = sizes > 1
     mixed = np.count_nonzero((most < sizes) & several)
     total = np.count_nonzero(several)

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_imp.data.manifest import Manifest
 from keras_imp.validation.findings import WARNING, Finding
+from keras_imp.validation.majority import majority_of
 from keras_imp.validation.rows import RowKeys
 
 # A text of so many rows, and so many times those of a usual one.
@@ -78,26 +79,17 @@ def texts_of_groups(keys: RowKeys) -> Iterator[Finding]:
     rows, texts, group = rows[kept], texts[kept], group[kept]
     if not len(rows):
         return
-    _, which = np.unique(texts, return_inverse=True)
-    which = which.reshape(-1)
-    _, own = np.unique(group, return_inverse=True)
-    pairs, place, counts = np.unique(
-        np.stack([which, own.reshape(-1)]),
-        axis=1,
-        return_inverse=True,
-        return_counts=True,
+    which, own = (
+        np.unique(each, return_inverse=True)[1].reshape(-1)
+        for each in (texts, group)
     )
-    place = place.reshape(-1)
-    sizes = np.bincount(which)
-    # The most frequent group of each text: the last of its pairs, by count.
-    order = np.lexsort((counts, pairs[0]))
-    best = order[np.cumsum(np.bincount(pairs[0])) - 1]
+    usual, most, sizes = majority_of(which, own)
     is_shared = sizes >= _SHARED
-    is_told = is_shared & (counts[best] >= _MOSTLY * sizes)
+    is_told = is_shared & (most >= _MOSTLY * sizes)
     # One in ten of such texts may belong to several groups.
     if is_told.sum() < _MOST_TOLD * max(1, is_shared.sum()):
         return
-    is_odd = is_told[which] & (place != best[which])
+    is_odd = is_told[which] & (own != usual[which])
     for found in np.unique(rows[is_odd]):
         yield Finding(int(found), "text_group", WARNING, "text")
 

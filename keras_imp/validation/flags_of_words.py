@@ -39,11 +39,11 @@ def unlikely_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """
     if "text" not in manifest.columns:
         return
-    for what, classes in (
-        ("label", _labels(manifest)),
-        ("folder", _folders(manifest)),
-    ):
-        for row, own, other in _unlikely(manifest, classes):
+    by_class = {"label": _labels(manifest), "folder": _folders(manifest)}
+    words = _words(manifest, sorted(set().union(*by_class.values())))
+    for what, classes in by_class.items():
+        known = {row: name for row, name in classes.items() if words[row]}
+        for row, own, other in _unlikely(words, known):
             detail = f"like those of the {what} {other!r}, not {own!r}"
             yield Finding(offset + row, "text_unlike", WARNING, "text", detail)
 
@@ -74,47 +74,69 @@ def _folders(manifest: Manifest) -> dict[int, str]:
     return {row: "/".join(parts[:shared]) for row, parts in found.items()}
 
 
-def _unlikely(
-    manifest: Manifest, classes: dict[int, str]
-) -> Iterator[tuple[int, str, str]]:
-    """Row, class, and the class that its words tell."""
-    words = {
+def _words(manifest: Manifest, rows: list[int]) -> dict[int, set[str]]:
+    """The words of some rows' texts."""
+    return {
         row: {
             word
             for text in manifest.texts_of(row, "text")
             for word in _WORD.findall(text.casefold())
         }
-        for row in classes
+        for row in rows
     }
-    sizes = Counter(name for row, name in classes.items() if words[row])
+
+
+def _unlikely(
+    words: dict[int, set[str]], classes: dict[int, str]
+) -> Iterator[tuple[int, str, str]]:
+    """Row, class, and the class that its words tell."""
+    sizes = Counter(classes.values())
     names = sorted(name for name, size in sizes.items() if size >= _FEWEST)
-    rows = [
-        row for row, name in classes.items() if name in names and words[row]
-    ]
     if not 2 <= len(names) <= _MOST:
         return
     places = {name: place for place, name in enumerate(names)}
-    counts: dict[str, np.ndarray] = {}
-    for row in rows:
-        for word in words[row]:
-            if word not in counts:
-                counts[word] = np.zeros(len(names))
-            counts[word][places[classes[row]]] += 1.0
+    own = {row: places[n] for row, n in classes.items() if n in places}
+    counts = _counts(words, own, len(names))
     total = np.array([sizes[name] for name in names], float)
     odd, told = [], 0
-    for row in rows:
-        own = places[classes[row]]
-        without = np.zeros(len(names))
-        without[own] = 1.0
-        number = total - without
-        seen = np.array([counts[word] for word in words[row]]) - without
-        scores = np.log((seen + 0.5) / (number + 1.0)).sum(axis=0)
-        scores += np.log(number)
-        second, best = np.argsort(scores)[-2:]
-        if scores[best] - scores[second] < np.log(_TIMES):
+    for row, place in own.items():
+        seen = np.array([counts[word] for word in words[row]])
+        best = _told(seen, total, place)
+        if best is None:
             continue
         told += 1
-        if best != own:
-            odd.append((row, names[own], names[best]))
+        if best != place:
+            odd.append((row, names[place], names[best]))
     if len(odd) <= (1.0 - _AGREE) * told:
         yield from odd
+
+
+def _counts(
+    words: dict[int, set[str]], own: dict[int, int], classes: int
+) -> dict[str, np.ndarray]:
+    """In how many rows of each class a word is."""
+    counts: dict[str, np.ndarray] = {}
+    for row, place in own.items():
+        for word in words[row]:
+            if word not in counts:
+                counts[word] = np.zeros(classes)
+            counts[word][place] += 1.0
+    return counts
+
+
+def _told(seen: np.ndarray, total: np.ndarray, own: int) -> int | None:
+    """The class that the words of a row tell, if they tell one.
+
+    Args:
+        seen: How many rows of each class have each word of the row.
+        total: How many rows each class has.
+        own: The class of the row, which is left out.
+    """
+    row = np.zeros(len(total))
+    row[own] = 1.0
+    others = total - row
+    scores = np.log((seen - row + 0.5) / (others + 1.0)).sum(axis=0)
+    scores += np.log(others)
+    second, best = np.argsort(scores)[-2:]
+    is_clear = scores[best] - scores[second] >= np.log(_TIMES)
+    return int(best) if is_clear else None

@@ -7,6 +7,7 @@ from typing import Any
 import keras_imp
 from keras_imp._files import write_text
 from keras_imp._optional import require
+from keras_imp._printable import printable
 from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest import Manifest
@@ -89,9 +90,7 @@ def write_report(
         tfdv=result["tfdv"],
         missing=result["missing"],
     )
-    # Half of a character, as of a text that was cut, cannot be written.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    write_text(folder / FILE, text)
+    write_text(folder / FILE, printable(text))
     return folder / FILE
 
 
@@ -185,7 +184,7 @@ def _values(row: Place) -> list[str]:
             continue
         text = ", ".join(value) if isinstance(value, tuple) else str(value)
         text = paths.shown(text) if name in MEDIA else text
-        text = text.encode("utf-8", "backslashreplace").decode()
+        text = printable(text)
         if len(text) > _LONGEST:
             text = f"{text[:_LONGEST]}… ({len(text)} characters)"
         lines.append(f"{name}: {text}")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_imp._files import commit, unfinished
+from keras_imp._printable import printable
 from keras_imp.data import paths
 from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest import Manifest
@@ -19,8 +20,8 @@ from keras_imp.validation.findings import Finding, Findings
 from keras_imp.validation.flags import (
     FLAGS,
     flags_across_rows,
+    flags_from_texts,
     flags_of_row,
-    flags_of_words,
 )
 from keras_imp.validation.flags_of_values import are_numbers
 from keras_imp.validation.isolated import Answer, Call, call_isolated
@@ -159,7 +160,7 @@ def scan_and_flag(
                 findings.add(own, skipped)
                 file.write(json.dumps(record) + "\n")
     findings.add(flags_across_rows(keys), skipped)
-    findings.add(flags_of_words(manifest, skipped), skipped)
+    findings.add(flags_from_texts(manifest, skipped), skipped)
     path = folder / FILE
     numbers = bool(keys.label_names) and are_numbers(keys)
     _write_with_flags(scanned, path, findings, numbers)
@@ -352,11 +353,8 @@ def _add_text(record: dict[str, Any], manifest: Manifest, row: int) -> None:
 def _add_labels(record: dict[str, Any], manifest: Manifest, row: int) -> None:
     record["labels"] = labels = list(_several(manifest, row, "label"))
     if labels:
-        # Half of a character, as of one that was cut, is none to TFDV.
-        record["features"]["label"] = [
-            label.encode("utf-8", "backslashreplace").decode()
-            for label in labels
-        ]
+        # TFDV reads UTF-8.
+        record["features"]["label"] = [printable(label) for label in labels]
     if "weight" in manifest.columns:
         weight = manifest.column("weight")[row]
         if weight is not None and np.isfinite(weight):

@@ -195,9 +195,8 @@ class ImageSketches(Sketches):
 
     def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and colors of sketches that are not flat, by brightness."""
-        rows = np.asarray(self._rows)
-        colors = np.frombuffer(bytes(self._bytes), "uint8")
-        colors = colors.reshape(len(rows), -1, 3).astype("float32")
+        rows, vectors = self.vectors(len(self))
+        colors = vectors.reshape(len(rows), -1, 3)
         gray = colors @ _LUMA
         kept = np.flatnonzero(gray.std(axis=1) >= _FLAT)
         order = kept[np.argsort(gray[kept].mean(axis=1), kind="stable")]

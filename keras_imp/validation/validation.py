@@ -17,8 +17,7 @@ from keras_imp.validation.places import Place, describe, places_of
 from keras_imp.validation.report import write_report
 from keras_imp.validation.rows import AGAINST
 from keras_imp.validation.scan import Scan, scan_and_flag
-from keras_imp.validation.tfdv.tfdv_worker import KINDS as ROW_KINDS
-from keras_imp.validation.tfdv.tfdv_worker import SCHEMA
+from keras_imp.validation.tfdv.tfdv_worker import SCHEMA, names_kind
 from keras_imp.validation.worker import Beam, WorkerError, run_tfdv
 
 CLEAN, ERRORS, NOT_CHECKED = 0, 1, 3
@@ -204,7 +203,7 @@ def _check_schema(place: Path) -> None:
     if (
         place.is_dir()
         and not (place / SCHEMA).exists()
-        and not any({*kind.split("+")} <= ROW_KINDS for kind in kinds)
+        and not any(map(names_kind, kinds))
     ):
         raise ValueError(
             message(

@@ -9,6 +9,13 @@ SIZE = 32
 SOURCE_SIZE = 64
 
 
+def on_white(image: Image.Image) -> Image.Image:
+    """Return one drawing before a white background, in RGB."""
+    pixels = image.convert("RGBA")
+    white = Image.new("RGBA", pixels.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, pixels).convert("RGB")
+
+
 def tile(image: Image.Image) -> np.ndarray:
     """Return one drawing as (32, 32, 3) uint8 on white.
 
@@ -17,9 +24,6 @@ def tile(image: Image.Image) -> np.ndarray:
     without the ringing that Lanczos leaves on white. Rounding to 64 levels
     moves no value by more than 2 of 255 and makes the file a quarter smaller.
     """
-    pixels = image.convert("RGBA")
-    white = Image.new("RGBA", pixels.size, (255, 255, 255, 255))
-    flat = Image.alpha_composite(white, pixels).convert("RGB")
-    small = flat.resize((SIZE, SIZE), Image.Resampling.HAMMING)
+    small = on_white(image).resize((SIZE, SIZE), Image.Resampling.HAMMING)
     level = (np.asarray(small).astype(np.uint16) * 63 + 127) // 255
     return ((level * 255 + 31) // 63).astype(np.uint8)

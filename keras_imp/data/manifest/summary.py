@@ -3,6 +3,7 @@
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keras_imp._printable import printable
 from keras_imp.data import paths
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _rows(number: int) -> str:
 
 def _short(value: Any) -> str:
     """A value on one line that any terminal can show."""
-    text = str(value).encode("utf-8", "backslashreplace").decode()
+    text = printable(str(value))
     # An escape sequence in a caption must not reach the terminal.
     text = "".join(x if x.isprintable() else " " for x in text[:200])
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

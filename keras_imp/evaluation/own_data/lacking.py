@@ -4,7 +4,11 @@ from pathlib import Path
 
 from keras_imp._errors import message
 from keras_imp.evaluation.own_data.recipe import DataRecipe, RecipeError
-from keras_imp.evaluation.own_data.start import Start, start_of
+from keras_imp.evaluation.own_data.start import (
+    Start,
+    start_of,
+    unknown_tokenizer,
+)
 from keras_imp.evaluation.run_folder import RunError, load_tokenizer
 
 # Modalities that have one embedder, so either has the weights of both.
@@ -64,15 +68,7 @@ def _check_modalities(recipe: DataRecipe, start: Start) -> None:
 
 def _check_tokenizer(recipe: DataRecipe, start: Start) -> None:
     if start.tokenizer is None and recipe.tokenizer is None:
-        raise RecipeError(
-            message(
-                "The tokenizer that the encoder's weights were trained with "
-                "must be known: the ids of another one mean other words.",
-                "Name its file in a recipe: tokenizer. Or start from a size "
-                "such as 'imp_tiny'.",
-                encoder=recipe.encoder,
-            )
-        )
+        raise RecipeError(unknown_tokenizer(recipe.encoder))
     if start.tokenizer is None or recipe.tokenizer is None:
         return
     try:

@@ -176,6 +176,24 @@ def resolve(encoder: str, folder: Path) -> str:
     return encoder
 
 
+def unknown_tokenizer(encoder: str) -> str:
+    """What to say of weights for texts without their tokenizer.
+
+    Args:
+        encoder: The weights that were asked for.
+
+    Returns:
+        The message.
+    """
+    return message(
+        "The tokenizer that the encoder's weights were trained with must be "
+        "known: the ids of another one mean other words.",
+        "Name its file in a recipe: tokenizer. Or start from a size such as "
+        "'imp_tiny'.",
+        encoder=encoder,
+    )
+
+
 def _is_named(encoder: str) -> bool:
     """Whether a size or a preset of some package has the name."""
     return encoder in (*PRESETS, *BUILT_IN_FOLDERS) or any(

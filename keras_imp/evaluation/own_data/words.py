@@ -12,7 +12,7 @@ from keras_imp.data.text import UNKNOWN
 from keras_imp.evaluation.own_data.choices import spread
 from keras_imp.evaluation.own_data.recipe import DataRecipe
 from keras_imp.evaluation.own_data.rows import Part, TaskRows
-from keras_imp.evaluation.own_data.start import start_of
+from keras_imp.evaluation.own_data.start import start_of, unknown_tokenizer
 from keras_imp.evaluation.run_folder import RunError, load_tokenizer
 
 FILE = "tokenizer.json"
@@ -66,15 +66,7 @@ def tokenizer_of(
         start.tokenizer.save(path)
         tokenizer = load_tokenizer(path, recipe.sizes.text)
     elif start.has_weights:
-        raise RunError(
-            message(
-                "The tokenizer that the encoder's weights were trained with "
-                "must be known: the ids of another one mean other words.",
-                "Name its file in a recipe: tokenizer. Or start from a size "
-                "such as 'imp_tiny'.",
-                encoder=recipe.encoder,
-            )
-        )
+        raise RunError(unknown_tokenizer(recipe.encoder))
     else:
         texts = [x for rows in reading for x in texts_of(rows.train, TRAINED)]
         tokenizer = Tokenizer.train(

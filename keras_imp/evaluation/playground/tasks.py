@@ -58,6 +58,31 @@ def build_model(
     Returns:
         The model.
     """
+    encoder = build_encoder(tokenizer, preset, recipe, **options)
+    if dense_twin:
+        encoder = encoder.dense_twin()
+    model = make_model(encoder, make_tasks(recipe, objectives))
+    compile_model(model, steps, recipe, make_optimizer)
+    return model
+
+
+def build_encoder(
+    tokenizer: Tokenizer,
+    preset: str = "imp_tiny",
+    recipe: Recipe = RECIPE,
+    **options,
+) -> IMPEncoder:
+    """A tiny encoder of all modalities, fast on a CPU.
+
+    Args:
+        tokenizer: For the size of the vocabulary.
+        preset: Preset of the encoder.
+        recipe: For the dropout.
+        **options: Arguments of `IMPEncoder` that replace the preset's.
+
+    Returns:
+        The encoder.
+    """
     settings: dict[str, Any] = {
         "vocabulary_size": tokenizer.vocabulary_size,
         # 16 tokens for an image or a sound, 32 for a video: fast on a CPU.
@@ -69,14 +94,27 @@ def build_model(
         # blocks are compiled in the same time.
         "scan_layers": False,
     }
-    encoder = IMPEncoder.from_preset(
+    return IMPEncoder.from_preset(
         preset,
         modalities=("image", "video", "audio", "text"),
         **(settings | options),
     )
-    if dense_twin:
-        encoder = encoder.dense_twin()
-    model = make_model(encoder, make_tasks(recipe, objectives))
+
+
+def compile_model(
+    model: AlternatingModel,
+    steps: int,
+    recipe: Recipe = RECIPE,
+    make_optimizer: Callable[..., Any] | None = None,
+) -> None:
+    """Compile a model with the recipe's optimizer and learning rate.
+
+    Args:
+        model: The model.
+        steps: Steps of the whole training, for the learning rate.
+        recipe: All choices.
+        make_optimizer: As in `build_model`.
+    """
     rate = CosineWithWarmup(
         recipe.learning_rate,
         total_steps=steps,
@@ -92,7 +130,6 @@ def build_model(
             global_clipnorm=recipe.clip_norm,
         )
     )
-    return model
 
 
 def make_tasks(

@@ -341,6 +341,18 @@ def _given_schema(
     return tfdv.load_schema_text(str(place))
 
 
+def names_kind(folder: str) -> bool:
+    """Whether a folder has what was written of one kind of row.
+
+    Args:
+        folder: Its name.
+
+    Returns:
+        True for `"audio"` and `"image+text"`, for example.
+    """
+    return {*folder.split("+")} <= KINDS
+
+
 def _remove_written(folder: Path) -> None:
     """Remove what an earlier validation wrote for each kind of row.
 
@@ -350,7 +362,7 @@ def _remove_written(folder: Path) -> None:
         folder,
         *(each for each in folder.iterdir() if each.is_dir()),
     ):
-        if {*place.name.split("+")} <= KINDS or place == folder:
+        if names_kind(place.name) or place == folder:
             for name in (STATISTICS, SCHEMA):
                 (place / name).unlink(missing_ok=True)
 
