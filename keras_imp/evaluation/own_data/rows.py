@@ -8,14 +8,20 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_imp._errors import message
-from keras_imp.data.manifest import Manifest
+from keras_imp.data.manifest import Manifest, groups
+from keras_imp.data.manifest.origins import Where
 from keras_imp.data.records import Quarantine, TooManyBadFilesError
 from keras_imp.data.records.targets import class_names, targets_of
 from keras_imp.evaluation.own_data import scan as scanning
+from keras_imp.evaluation.own_data.across import (
+    joined_groups,
+    shown_by,
+    trained_on_elsewhere,
+)
 from keras_imp.evaluation.own_data.look import SCANNED, Look, look_at
 from keras_imp.evaluation.own_data.recipe import DataRecipe, TaskRecipe
 from keras_imp.evaluation.own_data.scan import Scan
-from keras_imp.evaluation.own_data.splits import split_rows
+from keras_imp.evaluation.own_data.splits import pairs_of, split_rows
 from keras_imp.evaluation.run_folder import RunError
 
 # What `Records` takes for the targets of each kind.
@@ -53,6 +59,15 @@ class Part(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def where(self, number: int) -> Where:
+        """Where a row comes from, for messages.
+
+        Args:
+            number: Its number in all rows of the data.
+        """
+        place = int(np.flatnonzero(self.numbers == number)[0])
+        return self.manifest.where(place)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,31 +172,67 @@ def fix_rows(
         for name, manifest in manifests.items()
     }
     if scans is None:
-        # Tasks of one data set share its rows, and what was seen of them.
-        looks = {
-            id(manifest): look_at(manifest, limits.scanned)
-            for manifest in {id(m): m for m in manifests.values()}.values()
-        }
-        scans = {
-            name: scan_rows(
-                name,
-                recipe.tasks[name],
-                manifest,
-                looks[id(manifest)],
-                quarantines[name],
-            )
-            for name, manifest in manifests.items()
-        }
+        scans = _scans(recipe, manifests, limits, quarantines)
         scanning.save_scan(folder, scans)
-    tasks = {
+    tasks = _split(recipe, manifests, scans, quarantines)
+    return {
+        name: dataclasses.replace(rows, cache=cache)
+        for name, rows in tasks.items()
+    }
+
+
+def _scans(
+    recipe: DataRecipe,
+    manifests: Mapping[str, Manifest],
+    limits: Limits,
+    quarantines: Mapping[str, Quarantine],
+) -> dict[str, Scan]:
+    """What is in the files of all tasks, and which of them are the same."""
+    # Tasks of one data set share its rows, and what was seen of them.
+    data = {id(manifest): manifest for manifest in manifests.values()}
+    looks = {key: look_at(m, limits.scanned) for key, m in data.items()}
+    scans = {
+        name: scan_rows(
+            name,
+            recipe.tasks[name],
+            manifest,
+            looks[id(manifest)],
+            quarantines[name],
+        )
+        for name, manifest in manifests.items()
+    }
+    if len(data) < 2:
+        return scans
+    shown = {key: shown_by(m, looks[key]) for key, m in data.items()}
+    joined = [
+        pair
+        for name, manifest in manifests.items()
+        for pair in pairs_of(
+            groups.hashes(manifest, salt=str(recipe.seed)), scans[name].copies
+        )
+    ]
+    joined += joined_groups(
+        [(data[key], each) for key, each in shown.items()], recipe.seed
+    )
+    scans = {name: s._replace(joined=joined) for name, s in scans.items()}
+    told = trained_on_elsewhere(
+        _split(recipe, manifests, scans, quarantines),
+        {name: shown[id(manifest)] for name, manifest in manifests.items()},
+    )
+    return {name: s._replace(elsewhere=told[name]) for name, s in scans.items()}
+
+
+def _split(
+    recipe: DataRecipe,
+    manifests: Mapping[str, Manifest],
+    scans: Mapping[str, Scan],
+    quarantines: Mapping[str, Quarantine],
+) -> dict[str, TaskRows]:
+    return {
         name: _rows(
             name, recipe, manifests[name], scans[name], quarantines[name]
         )
         for name in recipe.tasks
-    }
-    return {
-        name: dataclasses.replace(rows, cache=cache)
-        for name, rows in tasks.items()
     }
 
 
@@ -300,6 +351,7 @@ def _rows(
         recipe.seed,
         labeled=task.kind in ("classification", "multi-label"),
         copies=scan.copies,
+        joined=scan.joined,
     )
     train, validation = (
         Part(manifest.select(numbers), numbers)

@@ -39,6 +39,9 @@ class Scan(NamedTuple):
         alike: By flag: how many of the decoded rows repeat others, and a
             sentence for the first of them.
         copies: Numbers of two rows each that show the same.
+        joined: Hashes of two groups each that show the same, of all tasks,
+            where there are several data sets.
+        elsewhere: Sentences on rows held out that another task trains on.
     """
 
     rows: int
@@ -52,6 +55,8 @@ class Scan(NamedTuple):
     soundless: list[int] = []
     alike: dict[str, tuple[int, list[str]]] = {}
     copies: list[tuple[int, int]] = []
+    joined: list[tuple[int, int]] = []
+    elsewhere: list[str] = []
 
     @property
     def unusable(self) -> list[int]:

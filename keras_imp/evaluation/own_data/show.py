@@ -120,6 +120,7 @@ def told_of(rows: TaskRows) -> list[str]:
             f"Task {name!r}: {number:,} of {scan.decoded:,} decoded rows are "
             f"{flag!r}: {FLAGS[flag][1]} {'; '.join(lines)}."
         )
+    told += [f"Task {name!r}: {line}" for line in scan.elsewhere]
     if rows.batch_size < rows.recipe.batch_size:
         told.append(
             f"Task {name!r}: fewer rows to train on than a batch of "

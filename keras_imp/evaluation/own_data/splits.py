@@ -33,6 +33,7 @@ def split_rows(
     seed: int,
     labeled: bool,
     copies: Sequence[tuple[int, int]] = (),
+    joined: Sequence[tuple[int, int]] = (),
 ) -> Split:
     """Split the rows of a task: as its data says, else by group.
 
@@ -44,6 +45,8 @@ def split_rows(
         seed: Seed of that.
         labeled: Whether rows have labels that must occur in training.
         copies: Numbers of two rows each that show the same, and stay together.
+        joined: Hashes of two groups each that stay together, of all tasks, in
+            place of `copies`: so a group is in one part of all of them.
 
     Returns:
         The split.
@@ -59,7 +62,7 @@ def split_rows(
             return split
         rows = split.train
     hashes = groups.hashes(manifest, salt=str(seed))
-    hashes = _joined(hashes, copies)[rows]
+    hashes = _joined(hashes, joined or pairs_of(hashes, copies))[rows]
     return _held_out(name, manifest, rows, hashes, fraction, labeled)
 
 
@@ -126,10 +129,23 @@ def _held_out(
     return Split(rows[~is_out], rows[is_out], told)
 
 
-def _joined(
+def pairs_of(
     hashes: np.ndarray, copies: Sequence[tuple[int, int]]
-) -> np.ndarray:
-    """The same with one hash for groups of which rows are copies."""
+) -> list[tuple[int, int]]:
+    """The groups of rows that show the same.
+
+    Args:
+        hashes: That of the group of each row, uint64.
+        copies: Numbers of two rows each.
+
+    Returns:
+        Hashes of two groups each.
+    """
+    return [(int(hashes[other]), int(hashes[row])) for row, other in copies]
+
+
+def _joined(hashes: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The same with one hash for groups that stay together."""
     above: dict[int, int] = {}
 
     def top(value: int) -> int:
@@ -137,8 +153,8 @@ def _joined(
             value = above[value]
         return value
 
-    for row, other in copies:
-        first, second = (top(int(hashes[each])) for each in (other, row))
+    for pair in pairs:
+        first, second = map(top, pair)
         if first != second:
             above[second] = first
     moved = np.isin(hashes, np.array(list(above), "uint64"))

@@ -1,0 +1,131 @@
+"""Files that several data sets have: held out of one task, held out of all.
+
+One encoder learns all tasks. So rows of two data sets that show the same stay
+together where the splits are drawn, and are told of where the data gives them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from keras_imp.data.manifest import Manifest, groups
+from keras_imp.data.manifest.media import THERE, Files
+from keras_imp.data.reading.aliases import MEDIA
+from keras_imp.evaluation.own_data.look import Look
+
+if TYPE_CHECKING:
+    from keras_imp.evaluation.own_data.rows import TaskRows
+
+
+class Shown(NamedTuple):
+    """What the rows of a data set show.
+
+    Attributes:
+        rows: Their numbers, int64. One with two files is there twice.
+        keys: Equal for one file, and for files that are decoded to the same,
+            uint64, of the shape of `rows`.
+    """
+
+    rows: np.ndarray
+    keys: np.ndarray
+
+
+def shown_by(manifest: Manifest, look: Look) -> Shown:
+    """What tells that rows show the same as those of another data set.
+
+    Args:
+        manifest: The rows.
+        look: What was seen of them.
+
+    Returns:
+        The files of all rows that are not in an archive, and the content of
+        those that were decoded.
+    """
+    found = [*_places(manifest)]
+    found += [(row, key) for row, keys in look.shown.items() for key in keys]
+    rows, keys = zip(*found) if found else ((), ())
+    return Shown(np.array(rows, "int64"), np.array(keys, "uint64"))
+
+
+def joined_groups(
+    shown: Sequence[tuple[Manifest, Shown]], seed: int
+) -> list[tuple[int, int]]:
+    """Groups of several data sets that show the same.
+
+    Args:
+        shown: The data sets, and what their rows show.
+        seed: Seed of the splits.
+
+    Returns:
+        Hashes of two groups each, the lower one first.
+    """
+    own = [groups.hashes(m, salt=str(seed))[s.rows] for m, s in shown]
+    number = np.repeat(np.arange(len(own)), [len(each) for each in own])
+    hashes = np.concatenate(own)
+    keys = np.concatenate([each.keys for _, each in shown])
+    order = np.lexsort((hashes, keys))
+    keys, hashes, number = keys[order], hashes[order], number[order]
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    which = which.reshape(-1)
+    several = np.zeros(len(first), bool)
+    several[which[number != number[first[which]]]] = True
+    pairs = np.stack([hashes[first[which]], hashes], axis=1)
+    apart = several[which] & (pairs[:, 0] != pairs[:, 1])
+    return [
+        (int(low), int(high)) for low, high in np.unique(pairs[apart], axis=0)
+    ]
+
+
+def trained_on_elsewhere(
+    tasks: Mapping[str, "TaskRows"], shown: Mapping[str, Shown]
+) -> dict[str, list[str]]:
+    """Rows that are held out, and show what another task trains on.
+
+    Args:
+        tasks: Rows of all tasks.
+        shown: What the rows of their data sets show, by task.
+
+    Returns:
+        Sentences by task.
+    """
+    told: dict[str, list[str]] = {name: [] for name in tasks}
+    for name, rows in tasks.items():
+        held_out = _of_part(shown[name], rows.validation.numbers)
+        for other, others in tasks.items():
+            if other == name:
+                continue
+            trained = _of_part(shown[other], others.train.numbers)
+            is_both = np.isin(held_out.keys, trained.keys)
+            if not is_both.any():
+                continue
+            place = int(is_both.argmax())
+            as_row = trained.rows[trained.keys == held_out.keys[place]][0]
+            number = len(np.unique(held_out.rows[is_both]))
+            told[name].append(
+                f"{number:,} of {len(rows.validation):,} rows held out show "
+                f"what task {other!r} trains on. The first one: "
+                f"{rows.validation.where(held_out.rows[place])}, as "
+                f"{others.train.where(as_row)}. Give the data of both the same "
+                "`split`, or `group`."
+            )
+    return told
+
+
+def _places(manifest: Manifest) -> Iterator[tuple[int, int]]:
+    """The row and the number of each file that is there, by any path."""
+    for column in MEDIA:
+        if column not in manifest.columns:
+            continue
+        files = manifest.column(column)
+        if not isinstance(files, Files):
+            continue
+        there = files.is_filled() & (files.states == THERE)
+        for row in np.flatnonzero(there).tolist():
+            state = files.source(row).stat()
+            yield row, hash((state.st_dev, state.st_ino)) & (2**64 - 1)
+
+
+def _of_part(shown: Shown, numbers: np.ndarray) -> Shown:
+    kept = np.isin(shown.rows, numbers)
+    return Shown(shown.rows[kept], shown.keys[kept])
