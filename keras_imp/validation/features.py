@@ -18,7 +18,9 @@ from keras_imp.validation.audio_sketches import RATE, audio_sketch_of
 from keras_imp.validation.signals import (
     background_of,
     bandwidth_of,
+    detail_of,
     direction_of,
+    has_hum,
     pause_of,
 )
 from keras_imp.validation.sketches import sketch_of
@@ -55,6 +57,7 @@ KINDS: dict[str, str] = {
     "image_format": "category",
     "image_mode": "category",
     "image_background": "category",
+    "image_detail": "category",
     "video_height": "scale",
     "video_width": "scale",
     "video_aspect": "scale",
@@ -76,6 +79,7 @@ KINDS: dict[str, str] = {
     "audio_channels": "category",
     "audio_level": "level",
     "audio_offset": "category",
+    "audio_hum": "category",
     "audio_bandwidth": "scale",
     "audio_pause": "level",
     "audio_format": "category",
@@ -232,7 +236,11 @@ def _told(
 
 
 def _see(image: np.ndarray) -> dict[str, Any]:
-    return {**_look(image), "background": background_of(image)}
+    return {
+        **_look(image),
+        "background": background_of(image),
+        "detail": detail_of(image),
+    }
 
 
 def _look(image: np.ndarray) -> dict[str, float]:
@@ -266,6 +274,7 @@ def _listen(audio: np.ndarray) -> dict[str, Any]:
     return {
         "level": _decibels(power**0.5),
         "offset": "offset" if is_offset else "centered",
+        "hum": "hum" if has_hum(audio, RATE) else "no hum",
         "bandwidth": bandwidth_of(audio, RATE) or None,
         "pause": pause_of(audio, RATE),
     }

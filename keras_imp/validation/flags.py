@@ -12,7 +12,9 @@ import numpy as np
 from keras_imp.data.manifest import Manifest
 from keras_imp.data.reading.aliases import MEDIA, SPLITS
 from keras_imp.validation.findings import ERROR, WARNING, Finding
-from keras_imp.validation.flags_of_features import unusual_features
+from keras_imp.validation.flags_of_alterations import altered_images
+from keras_imp.validation.flags_of_features import cut_audio, unusual_features
+from keras_imp.validation.flags_of_marks import marked_labels
 from keras_imp.validation.flags_of_neighbors import unlike_labels
 from keras_imp.validation.flags_of_texts import (
     contradicted_labels,
@@ -50,6 +52,18 @@ FLAGS: dict[str, tuple[str, str]] = {
         WARNING,
         "It looks like the rows of one other label, not like its own.",
     ),
+    "label_shifted": (
+        WARNING,
+        "Rows of a block look like the label of the row beside them.",
+    ),
+    "label_run": (
+        WARNING,
+        "Many rows in succession have one label, and do not look like it.",
+    ),
+    "label_mark": (
+        WARNING,
+        "A color at one place that only this label has, and in training only.",
+    ),
     "label_missing": (
         WARNING,
         "Rows with the label are missing in a split that should have some.",
@@ -78,6 +92,14 @@ FLAGS: dict[str, tuple[str, str]] = {
     "text_group": (WARNING, "Most rows with the text are of another group."),
     "text_cut": (WARNING, "A text of a length at which texts were cut."),
     "text_repeated": (WARNING, "A text of many rows, where most have others."),
+    "altered": (
+        WARNING,
+        "Turned, flipped or with red for blue, unlike its group or label.",
+    ),
+    "audio_cut": (
+        WARNING,
+        "Audio of a length at which audio was cut.",
+    ),
     "unusual": (WARNING, "Not made as nearly all others are."),
     "past_end": (WARNING, "The segment ends after its file does."),
     "duplicate": (WARNING, "A copy of another row or file of its split."),
@@ -162,6 +184,8 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from missing_labels(keys)
     yield from _conflicts(keys)
     yield from unlike_labels(keys)
+    yield from altered_images(keys)
+    yield from marked_labels(keys)
     yield from odd_labels(keys)
     yield from _of_groups(keys)
     yield from _rare_splits(keys)
@@ -169,6 +193,7 @@ def flags_across_rows(keys: RowKeys) -> Iterator[Finding]:
     yield from repeated_texts(keys)
     yield from texts_of_groups(keys)
     yield from unusual_features(keys)
+    yield from cut_audio(keys)
 
 
 def flags_from_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:

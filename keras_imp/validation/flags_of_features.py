@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_imp.validation.findings import WARNING, Finding
-from keras_imp.validation.rows import OF_LABELS, RowKeys
+from keras_imp.validation.rows import LENGTHS, OF_LABELS, RowKeys
 from keras_imp.validation.signals import MIXED, NOWHERE
 
 # Fraction of the rows that have one value, above which others are unusual; and
@@ -22,6 +22,9 @@ _NEARLY_ALL = 0.9
 _TOLD, _TELLING = 0.6, 2
 # Fewer rows tell of nothing usual.
 _FEWEST = 30
+# Files are cut where so many have one length, so many times those of any other
+# length, and where lengths vary otherwise.
+_CUT, _CUT_TIMES, _MOST_CUT, _LENGTHS = 20, 6, 0.5, 20
 # Values that are like no other one, and neither usual nor odd.
 _ANY = frozenset({MIXED, NOWHERE})
 
@@ -39,6 +42,8 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
     names = list(keys.label_names)
     for (_, name), (of_rows, of_values) in keys.features.items():
         rows, values = np.asarray(of_rows), np.asarray(of_values)
+        if name in LENGTHS:
+            continue
         if name not in OF_LABELS:
             yield from _unusual(keys, name, rows, values, "")
             continue
@@ -54,6 +59,32 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
             yield from _unusual(
                 keys, name, rows[places], values[places], among, least
             )
+
+
+def cut_audio(keys: RowKeys) -> Iterator[Finding]:
+    """Audio of a length that far more files have than any other length.
+
+    A program reads so many seconds, and the rest is lost.
+
+    Args:
+        keys: What identifies the rows.
+
+    Yields:
+        `audio_cut`, of each row.
+    """
+    for (kind, name), (of_rows, of_values) in keys.features.items():
+        if name != "audio_seconds" or kind != "audio":
+            continue
+        rows, values = np.asarray(of_rows), np.asarray(of_values)
+        counts = np.bincount(values)
+        if np.count_nonzero(counts) < _LENGTHS:
+            continue
+        most, next_most = np.sort(counts)[::-1][:2]
+        if max(_CUT, _CUT_TIMES * next_most) <= most <= _MOST_CUT * len(rows):
+            cut = int(counts.argmax())
+            detail = f"{most} files of {list(keys.feature_values[name])[cut]} s"
+            for row in rows[values == cut]:
+                yield Finding(int(row), "audio_cut", WARNING, "audio", detail)
 
 
 def _of_labels(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -3,9 +3,14 @@
 Where two labels are told apart by what images look like, a row whose nearest
 all have the other label was given the wrong one. Labels that look alike have
 rows between them, whose nearest have both: of these nothing is told.
+
+Labels go wrong in blocks, too: a join that is off by one gives each row the
+label of its neighbor, and a column that was not filled in has one value. There
+no two labels are confused, but the order of the rows tells.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,36 +27,83 @@ _BETWEEN = 3
 # So many rows of a label must have the nearest of one other label, and so many
 # times those between the two.
 _FEWEST, _TIMES = 10, 2
+# A label fits a row if so many of its nearest have it, and does not up to so
+# many.
+_FITS, _UNFIT = 5, 2
+# Of so many rows that either their own label fits or that of the row beside
+# them, so many must be of the second kind.
+_WINDOW, _SHIFTED = 20, 16
+# Rows in succession with one label, and the probability of so many, below which
+# it is no chance; and fraction of the rows that have to be in no order.
+_RUN, _NO_CHANCE, _LEFT = 20, 1e-9, 0.5
+# The same of neighbors with one label: times what chance gives, and beyond.
+_IN_ORDER, _BEYOND = 1.5, 0.05
+
+
+class Votes(NamedTuple):
+    """The labels of the nearest of some rows.
+
+    Attributes:
+        column: What was compared.
+        rows: The rows, in order.
+        labels: The label of each, as a number.
+        counts: How many of its nearest have each label, shape `(rows, labels)`.
+    """
+
+    column: str
+    rows: np.ndarray
+    labels: np.ndarray
+    counts: np.ndarray
+
+    def of(self, labels: np.ndarray) -> np.ndarray:
+        """How many of the nearest of each row have a label, 0 for none (-1)."""
+        own = self.counts[np.arange(len(self.rows)), np.maximum(labels, 0)]
+        return np.where(labels >= 0, own, 0)
 
 
 def unlike_labels(keys: RowKeys) -> Iterator[Finding]:
-    """Rows that look like those of one other label, where labels look apart.
+    """Rows that do not look like those with their label, where labels differ.
 
     Args:
         keys: What identifies the rows.
 
     Yields:
-        `label_unlike`, of each row.
+        `label_unlike`, `label_shifted` and `label_run`, of each row.
     """
     single, names = keys.single_labels(), list(keys.label_names)
     if not 2 <= len(names) <= _MOST_LABELS or are_numbers(keys):
         return
+    for votes in _votes(keys, single, len(names)):
+        for flag, places, others in (
+            ("label_unlike", *_unlike(votes)),
+            ("label_shifted", *_shifted(votes, single)),
+        ):
+            for place, other in zip(places, others):
+                own = names[votes.labels[place]]
+                detail = f"{own!r}, like {names[other]!r}"
+                row = int(votes.rows[place])
+                yield Finding(row, flag, WARNING, votes.column, detail)
+        for run in _runs(votes, keys.array_of("part"), single):
+            detail = (
+                f"{len(run)} rows in succession have {names[single[run[0]]]!r}"
+            )
+            for row in run.tolist():
+                yield Finding(row, "label_run", WARNING, votes.column, detail)
+
+
+def _votes(keys: RowKeys, single: np.ndarray, count: int) -> Iterator[Votes]:
+    """The labels of the nearest rows, by column of images or videos."""
     for column, sketches in keys.images.items():
         rows, vectors = sketches.vectors(MOST_ROWS)
         kept = single[rows] >= 0
         rows, vectors = rows[kept], vectors[kept]
-        if len(rows) <= _NEAREST:
-            continue
-        labels = single[rows]
-        votes = _votes(vectors, labels, len(names))
-        for place, other in _unlike(labels, votes):
-            detail = f"{names[labels[place]]!r}, like {names[other]!r}"
-            yield Finding(
-                int(rows[place]), "label_unlike", WARNING, column, detail
-            )
+        if len(rows) > _NEAREST:
+            labels = single[rows]
+            counts = _counts(vectors, labels, count)
+            yield Votes(column, rows, labels, counts)
 
 
-def _votes(vectors: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+def _counts(vectors: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """How many of the nearest of each row have each label."""
     squares = np.square(vectors).sum(axis=1)
     votes = np.zeros((len(vectors), count), "int16")
@@ -66,29 +118,87 @@ def _votes(vectors: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     return votes
 
 
-def _unlike(labels: np.ndarray, votes: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Places of the rows, and the label that their nearest have."""
-    best = votes.argmax(axis=1)
-    is_odd = (best != labels) & (votes.max(axis=1) >= _AGREE)
+def _unlike(votes: Votes) -> tuple[list[int], list[int]]:
+    """Places of rows, and the one label that their nearest have."""
+    best = votes.counts.argmax(axis=1)
+    is_odd = (best != votes.labels) & (votes.counts.max(axis=1) >= _AGREE)
     pairs, which, counts = np.unique(
-        np.stack([labels[is_odd], best[is_odd]]),
+        np.stack([votes.labels[is_odd], best[is_odd]]),
         axis=1,
         return_inverse=True,
         return_counts=True,
     )
-    places = np.flatnonzero(is_odd)
+    odd = np.flatnonzero(is_odd)
+    found: list[int] = []
     for number in np.flatnonzero(counts >= _FEWEST):
         own, other = pairs[:, number]
-        either = votes[:, own] + votes[:, other]
-        between = np.minimum(votes[:, own], votes[:, other]) >= _BETWEEN
-        between &= (either >= _AGREE) & np.isin(labels, (own, other))
+        of_both = votes.counts[:, [own, other]]
+        between = of_both.min(axis=1) >= _BETWEEN
+        between &= of_both.sum(axis=1) >= _AGREE
+        between &= np.isin(votes.labels, (own, other))
         both = _count(pairs, counts, own, other)
         both += _count(pairs, counts, other, own)
         if both >= _TIMES * np.count_nonzero(between):
-            for place in places[which.reshape(-1) == number]:
-                yield int(place), int(other)
+            found += odd[which.reshape(-1) == number].tolist()
+    return found, best[found].tolist()
 
 
 def _count(pairs: np.ndarray, counts: np.ndarray, own: int, other: int) -> int:
     """How many rows of a label have the nearest of another one."""
     return int(counts[(pairs[0] == own) & (pairs[1] == other)].sum())
+
+
+def _shifted(votes: Votes, single: np.ndarray) -> tuple[list[int], list[int]]:
+    """Places in blocks that fit the label beside theirs, and that label."""
+    found: dict[int, int] = {}
+    beside = np.pad(single, 1, constant_values=-1)
+    for step in (-1, 1):
+        theirs = beside[votes.rows + 1 + step]
+        differs = (theirs >= 0) & (theirs != votes.labels)
+        fits = votes.of(theirs) >= _FITS
+        telling = np.flatnonzero(
+            differs & (fits != (votes.of(votes.labels) >= _FITS))
+        )
+        if len(telling) < _WINDOW or fits[telling].mean() > _LEFT:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(
+            fits[telling], _WINDOW
+        )
+        for start in np.flatnonzero(windows.sum(axis=1) >= _SHIFTED):
+            block = telling[start : start + _WINDOW]
+            block = block[fits[block]]
+            for place in range(block[0], block[-1] + 1):
+                if differs[place]:
+                    found[place] = int(theirs[place])
+    return list(found), list(found.values())
+
+
+def _runs(
+    votes: Votes, part: np.ndarray, single: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Rows in succession with one label that fits few of them.
+
+    Only where rows are in no order of labels otherwise.
+    """
+    unfit = np.full(len(single), np.nan)
+    unfit[votes.rows] = votes.of(votes.labels) <= _UNFIT
+    for number in np.unique(part):
+        rows = np.flatnonzero((part == number) & (single >= 0))
+        runs = np.split(rows, np.flatnonzero(np.diff(single[rows])) + 1)
+        others = [run for run in runs if len(run) < _RUN]
+        rest = single[np.concatenate(others)] if others else rows[:0]
+        if len(rest) < _LEFT * len(rows):
+            continue
+        # Probabilities of the labels, and of one label twice in succession.
+        chance = np.bincount(rest, minlength=single.max() + 1) / len(rest)
+        twice = np.square(chance).sum()
+        pairs = sum(len(run) - 1 for run in others) / len(rest)
+        if pairs > _IN_ORDER * twice + _BEYOND:
+            continue
+        for run in runs:
+            likely = max(chance[single[run[0]]], 1 / len(rest))
+            by_chance = len(rows) * likely ** len(run)
+            if len(run) >= _RUN and by_chance < _NO_CHANCE:
+                seen = unfit[run][~np.isnan(unfit[run])]
+                if len(seen) and seen.mean() > _LEFT:
+                    yield run

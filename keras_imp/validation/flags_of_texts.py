@@ -1,5 +1,6 @@
 """Flags of texts that stand out among those of all rows."""
 
+import bisect
 import re
 from array import array
 from collections import Counter
@@ -24,11 +25,15 @@ _CUT, _CUT_TIMES, _NEARBY = 20, 6.0, 3
 _SHORTEST = 12
 # Texts of fewer lengths are of few forms.
 _LENGTHS = 20
+# Texts are cut within a word where so many of one length end in the start of a
+# word, and are such a fraction of those that do.
+_PARTS, _PARTS_TOLD = 10, 0.5
 # Labels are looked for in texts up to so many, and of so many characters.
 _MOST_LABELS, _SHORTEST_LABEL = 1000, 3
 # Fraction of the texts of a label that name it, above which those are odd that
 # name another one, if there are enough.
 _AGREE, _ENOUGH = 0.6, 20
+_WORD = re.compile(r"[^\W_]+")
 
 
 def repeated_texts(keys: RowKeys) -> Iterator[Finding]:
@@ -98,7 +103,8 @@ def cut_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """Texts of a length that far more texts have than of any nearby.
 
     A field of a table holds so many characters, and the rest is lost. Texts of
-    few forms have equal lengths too, but few of them.
+    few forms have equal lengths too, but few of them. Where many texts are
+    short, those that end in the start of a word tell.
 
     Args:
         manifest: The rows.
@@ -109,6 +115,28 @@ def cut_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
     """
     if "text" not in manifest.columns:
         return
+    cut = _cut_length(manifest)
+    if cut is not None:
+        length, count = cut
+        detail = f"{count} texts of {length} characters"
+        for row, text in _texts(manifest):
+            if len(text) == length:
+                yield Finding(offset + row, "text_cut", WARNING, "text", detail)
+        return
+    parts = _ending_in_part(manifest)
+    lengths = Counter(len(text) for _, text, _ in parts)
+    for length, count in lengths.most_common(1):
+        if count >= max(_PARTS, _PARTS_TOLD * len(parts)):
+            for row, text, word in parts:
+                if len(text) == length:
+                    detail = f"{length} characters, the last ones {word!r}"
+                    yield Finding(
+                        offset + row, "text_cut", WARNING, "text", detail
+                    )
+
+
+def _cut_length(manifest: Manifest) -> tuple[int, int] | None:
+    """The one length that far more texts have than any nearby, and how many."""
     hashes, lengths = array("q"), array("q")
     for _, text in _texts(manifest):
         # Numbered texts of one form are one.
@@ -116,7 +144,7 @@ def cut_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
         lengths.append(len(text))
     _, first = np.unique(np.asarray(hashes), return_index=True)
     if not len(first):
-        return
+        return None
     counts = np.bincount(np.asarray(lengths)[first])
     padded = np.pad(counts, _NEARBY)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEARBY + 1)
@@ -124,12 +152,32 @@ def cut_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
     is_cut = (counts >= _CUT) & (counts >= _CUT_TIMES * nearby) & (nearby >= 1)
     is_cut[:_SHORTEST] = False
     if is_cut.sum() != 1 or np.count_nonzero(counts) < _LENGTHS:
-        return
+        return None
     length = int(is_cut.argmax())
-    detail = f"{counts[length]} texts of {length} characters"
+    return length, int(counts[length])
+
+
+def _ending_in_part(manifest: Manifest) -> list[tuple[int, str, str]]:
+    """Rows, texts, and last words that are only the start of another one."""
+    inner: set[str] = set()
+    last: Counter[str] = Counter()
+    for _, text in _texts(manifest):
+        *words, end = _WORD.findall(text.casefold()) or [""]
+        inner.update(words)
+        last[end] += 1
+    # What several texts end in is a word.
+    known = inner | {word for word, count in last.items() if count > _SHARED}
+    ordered = sorted(known)
+    found = []
     for row, text in _texts(manifest):
-        if len(text) == length:
-            yield Finding(offset + row, "text_cut", WARNING, "text", detail)
+        end = _WORD.findall(text.casefold())[-1:]
+        # A sign after the last word ends a text.
+        if not end or end[0] in known or not text[-1:].isalnum():
+            continue
+        place = bisect.bisect_left(ordered, end[0])
+        if ordered[place : place + 1] and ordered[place].startswith(end[0]):
+            found.append((row, text, end[0]))
+    return found
 
 
 def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:
@@ -204,7 +252,7 @@ def _named(words: list[str], names: set[str], longest: int) -> set[str]:
 
 def _words(text: str) -> str:
     """The words of a text, in lower case and the singular, with one space."""
-    words = re.findall(r"[^\W_]+", text.casefold().replace("&", " and "))
+    words = _WORD.findall(text.casefold().replace("&", " and "))
     return " ".join(
         word[:-1] if len(word) > _SHORTEST_LABEL and word[-1] == "s" else word
         for word in words

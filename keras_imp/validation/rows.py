@@ -21,6 +21,7 @@ SHARED = (
     "image_format",
     "image_mode",
     "image_background",
+    "image_detail",
     "video_rate",
     "video_format",
     "video_has_audio",
@@ -28,12 +29,15 @@ SHARED = (
     "audio_channels",
     "audio_format",
     "audio_offset",
+    "audio_hum",
     "text_script",
 )
 # The note of a file that shows or plays nothing, by column.
 EMPTY = {"image": "blank", "video": "blank", "audio": "silent"}
 # Features that rows of a label share.
 OF_LABELS = ("video_moves", "video_direction")
+# Features whose equal values tell, for themselves.
+LENGTHS = ("audio_seconds",)
 
 
 class Part(NamedTuple):
@@ -130,7 +134,7 @@ class RowKeys:
         self.sketches = {**self.images, "audio": AudioSketches()}
         self.features: dict[tuple[str, str], tuple[array, array]] = {}
         self.feature_values: dict[str, dict[Any, int]] = {
-            name: {} for name in (*SHARED, *OF_LABELS)
+            name: {} for name in (*SHARED, *OF_LABELS, *LENGTHS)
         }
 
     def __len__(self) -> int:

@@ -9,6 +9,9 @@ import numpy as np
 # Levels of 255 from black and from white that are still a plain background, and
 # the fraction of the border that must be.
 _PLAIN, _MOST_OF_BORDER = 16, 0.95
+# Energy of second differences of pixels, of that of first ones, below which an
+# image was scaled up several times: of the bundled images the least is 0.8.
+_BLURRED = 0.25
 # Difference of a pixel from its mean over time, of 255, that is movement.
 _MOVED = 24
 # Fraction of the width or the height that a thing must move by.
@@ -17,6 +20,15 @@ _FAR = 0.08
 _ENERGY = 0.99
 # Samples of a window whose spectrum is taken.
 _WINDOW = 512
+# Samples of a longer one, which tells 50 Hz from 60.
+_LONG_WINDOW = 4096
+# Mains frequencies, and how many multiples of them make a hum; fraction that
+# they have of the quietest energy between two frequencies, and of what they
+# have in the middle: a hum does not fade as a note does. And of the lowest of
+# them: a note may have the others.
+_MAINS, _MULTIPLES, _OF_QUIET, _STEADY = (50.0, 60.0), 5, 0.8, 0.85
+_LOWEST = 0.02
+_HUM_FROM, _HUM_TO, _QUIETEST = 30.0, 1000.0, 10
 # Amplitude of silence, of the loudest sample.
 _QUIET = 1e-3
 
@@ -45,6 +57,35 @@ def background_of(image: np.ndarray) -> str:
     if np.mean(border.min(axis=-1) >= 255 - _PLAIN) >= _MOST_OF_BORDER:
         return "bright"
     return MIXED
+
+
+def detail_of(image: np.ndarray) -> str:
+    """Whether an image has the detail that its size allows.
+
+    Args:
+        image: uint8, shape `(height, width, 3)`.
+
+    Returns:
+        `"blurred"` if pixels change as smoothly as those of a small image that
+        was made large, else `"sharp"`, also of one color.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.signals import detail_of
+        >>> ramp = np.arange(0, 240, 4, "uint8")
+        >>> detail_of(np.broadcast_to(ramp[:, None], (60, 60, 3)))
+        'blurred'
+    """
+    gray = image.mean(axis=-1, dtype="float32")
+    first, second = (
+        sum(
+            float(np.square(np.diff(gray, order, axis=axis)).mean())
+            for axis in (0, 1)
+            if gray.shape[axis] > order
+        )
+        for order in (1, 2)
+    )
+    return "blurred" if second < _BLURRED * first else "sharp"
 
 
 def direction_of(video: np.ndarray) -> str:
@@ -105,6 +146,47 @@ def bandwidth_of(audio: np.ndarray, rate: int) -> float:
         return 0.0
     place = int(np.searchsorted(energy, _ENERGY * energy[-1]))
     return place * rate / _WINDOW
+
+
+def has_hum(audio: np.ndarray, rate: int) -> bool:
+    """Whether audio has the hum of the mains all the time.
+
+    Args:
+        audio: float32, shape `(samples,)`.
+        rate: Samples of a second.
+
+    Returns:
+        True if multiples of 50 or of 60 Hz are nearly all that is there where
+        it is quietest.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.signals import has_hum
+        >>> time = np.arange(32000) / 16000
+        >>> hum = 0.1 * np.sin(2 * np.pi * 50 * time)
+        >>> tone = np.sin(2 * np.pi * 440 * time) * (time < 1)
+        >>> has_hum(tone + hum, 16000), has_hum(tone, 16000)
+        (True, False)
+    """
+    if len(audio) < 3 * _LONG_WINDOW:
+        return False
+    frames = np.lib.stride_tricks.sliding_window_view(audio, _LONG_WINDOW)
+    frames = frames[:: _LONG_WINDOW // 2] * np.hanning(_LONG_WINDOW)
+    power = np.square(np.abs(np.fft.rfft(frames, axis=1)))
+    place = np.arange(power.shape[1]) * rate / _LONG_WINDOW
+    quiet = np.percentile(power, _QUIETEST, axis=0)
+    total = quiet[(place >= _HUM_FROM) & (place < _HUM_TO)].sum()
+    for mains in _MAINS:
+        near = np.zeros(len(place), bool)
+        for multiple in range(1, _MULTIPLES + 1):
+            near |= np.abs(place - multiple * mains) <= rate / _LONG_WINDOW
+        own = power[:, near].sum(axis=1)
+        is_most = quiet[near].sum() > _OF_QUIET * total > 0
+        lowest = np.abs(place - mains) <= rate / _LONG_WINDOW
+        is_most &= quiet[lowest].sum() > _LOWEST * total
+        if is_most and np.percentile(own, _QUIETEST) > _STEADY * np.median(own):
+            return True
+    return False
 
 
 def pause_of(audio: np.ndarray, rate: int) -> float:

@@ -132,6 +132,29 @@ def notes_of_text(text: str) -> list[str]:
     return [flag for flag, has_it in found.items() if has_it]
 
 
+def is_name_of(text: str, file: str) -> bool:
+    """Whether a text is the name of a file, and no words.
+
+    Args:
+        text: The text.
+        file: The file, with or without folders.
+
+    Returns:
+        True if it is the name without its ending, with letters and what words
+        do not have: a digit, a hyphen or a low line.
+
+    Example:
+        >>> from keras_imp.validation.texts import is_name_of
+        >>> is_name_of("vm-goodbye", "en/vm-goodbye.wav")
+        True
+        >>> is_name_of("goodbye", "en/goodbye.wav")
+        False
+    """
+    stem = re.split(r"[/\\]", file)[-1].rpartition(".")[0]
+    is_no_word = re.search(r"[\d_-]", stem) and re.search(r"[^\W\d_]", stem)
+    return text.strip() == stem and bool(is_no_word)
+
+
 def hash_of_text(text: str) -> str:
     """A hash of a text, whatever its case, spaces and last stop.
 

@@ -76,3 +76,56 @@ def test_rows_without_one_label_and_numbers_are_left_out():
 def test_copies_are_neighbors_too():
     labels, kinds = two_kinds()
     assert list(unlike_labels(keys_of(labels, kinds, spread=0.0))) == []
+
+
+def ten_kinds(rows=400):
+    """Rows of ten kinds in no order."""
+    kinds = np.random.default_rng(2).integers(0, 10, rows).tolist()
+    return [f"kind {kind}" for kind in kinds], kinds
+
+
+@pytest.mark.parametrize("step", [-1, 1])
+def test_a_block_with_the_labels_of_the_rows_beside_is_told(step):
+    labels, kinds = ten_kinds()
+    assert list(unlike_labels(keys_of(labels, kinds))) == []
+    given = list(labels)
+    for row in range(100, 160):
+        given[row] = labels[row + step]
+    wrong = {r for r in range(100, 160) if given[r] != labels[r]}
+    found = list(unlike_labels(keys_of(given, kinds)))
+    rows = {f.row for f in found if f.flag == "label_shifted"}
+    assert rows <= wrong
+    assert len(rows) > 0.9 * len(wrong)
+    # The label that was meant is told.
+    meant = {f.row: f.detail for f in found if f.flag == "label_shifted"}
+    row = min(rows)
+    assert meant[row] == f"{given[row]!r}, like {labels[row]!r}"
+
+
+def test_rows_in_the_order_of_their_labels_are_not_shifted():
+    labels, kinds = zip(*sorted(zip(*ten_kinds())))
+    assert list(unlike_labels(keys_of(labels, kinds))) == []
+
+
+def test_a_run_of_one_label_is_told_where_rows_do_not_look_like_it():
+    labels, kinds = ten_kinds()
+    labels[200:240] = ["kind 3"] * 40
+    found = list(unlike_labels(keys_of(labels, kinds)))
+    runs = {f.row for f in found if f.flag == "label_run"}
+    assert runs >= {*range(200, 240)}
+    assert len(runs) <= 42
+    assert "rows in succession have 'kind 3'" in found[-1].detail
+
+
+def test_a_run_of_rows_with_their_label_is_none():
+    labels, kinds = ten_kinds()
+    labels[200:240], kinds[200:240] = ["kind 3"] * 40, [3] * 40
+    assert list(unlike_labels(keys_of(labels, kinds))) == []
+
+
+def test_rows_in_the_order_of_wrong_labels_have_no_run():
+    """Sorted rows tell nothing by their order."""
+    labels, _ = zip(*sorted(zip(*ten_kinds())))
+    _, kinds = ten_kinds()
+    found = list(unlike_labels(keys_of(labels, kinds)))
+    assert [f for f in found if f.flag == "label_run"] == []

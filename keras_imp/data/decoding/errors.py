@@ -40,7 +40,8 @@ NOTES = {
     "extension": "The name ends as that of another format.",
     "pages": "Several pages, of which the first is taken.",
     "short": "Less than a tenth of a second.",
-    "silent": "No sample is above the least step of 16 bits.",
+    "silent": "No sample of the mean of the channels is above 3 of the 32,768 "
+    "steps of 16 bits.",
     "tiny": "Less than 8 pixels on each side.",
     "truncated": "The file is cut short, and what is there is taken.",
 }

@@ -11,7 +11,8 @@ MAX_SAMPLES = 1 << 26
 # The largest sample of 16 bits is 32767 / 32768.
 _FULL_SCALE = 32766.5 / 32768
 _CLIPPED_PART = 0.01
-_LEAST_STEP = 1 / 32768
+# What a converter without a microphone adds.
+_NOISE = 3 / 32768
 
 
 class Mono:
@@ -81,7 +82,6 @@ class Mono:
         top = max(block.max(), -block.min())
         if not np.isfinite(top) or not np.isfinite(block.min()):
             raise BadFile("not_finite", self._name)
-        self._peak = max(self._peak, float(top))
         if top >= _FULL_SCALE:
             # A loud tone touches full scale once; cut off, it stays there.
             full = np.abs(block) >= _FULL_SCALE
@@ -92,6 +92,8 @@ class Mono:
         for channel in range(1, block.shape[1]):
             mixed += block[:, channel]
         mixed *= 1 / block.shape[1]
+        # Of one channel that is another one turned around, nothing is left.
+        self._peak = max(self._peak, float(mixed.max()), -float(mixed.min()))
         self._blocks.append(mixed)
         self.length += len(mixed)
 
@@ -99,7 +101,7 @@ class Mono:
     def notes(self) -> list[str]:
         """Warnings about the samples."""
         notes = []
-        if self._peak <= _LEAST_STEP:
+        if self._peak <= _NOISE:
             notes.append("silent")
         if self._at_full_scale > _CLIPPED_PART * self._num_values:
             notes.append("clipped")

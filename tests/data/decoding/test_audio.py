@@ -158,8 +158,9 @@ def test_many_channels_are_read_in_blocks():
     ("samples", "notes"),
     [
         (np.zeros(RATE), ("silent",)),
-        (np.full(RATE, 1 / 32768), ("silent",)),
-        (np.full(RATE, 2 / 32768), ()),
+        (np.full(RATE, 3 / 32768), ("silent",)),
+        (np.full(RATE, 4 / 32768), ()),
+        (np.stack([tone(1, RATE), -tone(1, RATE)], 1), ("silent",)),
         (tone(0.09, RATE), ("short",)),
         (tone(1, RATE, loudness=32767 / 32768), ()),
         (tone(1, 44_100, 50, 32767 / 32768), ()),
@@ -168,8 +169,9 @@ def test_many_channels_are_read_in_blocks():
     ],
     ids=[
         "silence",
-        "least step",
-        "two steps",
+        "three steps",
+        "four steps",
+        "channels that cancel out",
         "short",
         "full scale",
         "full scale of a low tone",
