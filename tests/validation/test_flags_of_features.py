@@ -140,3 +140,41 @@ def test_images_before_another_background_are_told(usual, other, count):
     values = [usual] * 40 + [other] * 3
     keys = keys_with("image_background", values, ["a"] * 43)
     assert len(list(unusual_features(keys))) == count
+
+
+def test_audio_that_was_cut_at_a_length_is_told(tmp_path):
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(4000, 20000, 80).tolist()
+    columns = {"audio": [], "text": []}
+    for number, length in enumerate(lengths + [8000] * 24):
+        name = f"{number}.wav"
+        samples = generator.uniform(-0.5, 0.5, length)
+        soundfile.write(tmp_path / name, samples, 16000)
+        columns["audio"].append(name)
+        columns["text"].append(f"text {number}")
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    findings = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert {f.flag for f in findings} == {"audio_cut"}
+    assert [f.row for f in findings] == [*range(80, 104)]
+    assert findings[0].detail == "24 files of 0.5 s"
+
+
+def test_audio_of_one_length_was_meant_so(tmp_path):
+    columns = write_audio(tmp_path, [16000] * 60)
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    assert scan_and_flag(manifest, tmp_path, workers=1).findings == []
+
+
+def test_small_images_made_large_are_told_among_others(tmp_path):
+    generator = np.random.default_rng(0)
+    for number in range(40):
+        side = 6 if number == 7 else 32
+        pixels = generator.integers(0, 255, (side, side, 3), "uint8")
+        image = Image.fromarray(pixels).resize((32, 32))
+        image.save(tmp_path / f"{number}.png")
+    manifest = keras_imp.data.Manifest(
+        {"image": [f"{number}.png" for number in range(40)]}, root=tmp_path
+    )
+    (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (finding.flag, finding.row) == ("unusual", 7)
+    assert finding.detail == "blurred, where others have sharp"

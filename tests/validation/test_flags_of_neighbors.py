@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_imp.validation.flags_of_neighbors import unlike_labels
-from keras_imp.validation.rows import RowKeys
+from tests.helpers import sketched
 
 pytestmark = pytest.mark.one_backend
 
@@ -11,22 +11,10 @@ def keys_of(labels, centers, spread=12.0):
     """Rows whose sketches lie around those of a kind each."""
     generator = np.random.default_rng(0)
     means = generator.uniform(60, 190, (max(centers) + 1, 192))
-    keys = RowKeys()
-    for label, center in zip(labels, centers):
-        drawn = means[center] + generator.normal(0, spread, 192)
-        keys.add(
-            0,
-            {
-                "kind": "image",
-                "places": {},
-                "is_segment": False,
-                "hashes": {},
-                "sketches": {"image": drawn.astype("uint8").tobytes().hex()},
-                "texts": [],
-                "labels": [label] if label else [],
-            },
-        )
-    return keys
+    drawn = [
+        means[center] + generator.normal(0, spread, 192) for center in centers
+    ]
+    return sketched.keys_of(drawn[: len(labels)], labels)
 
 
 def two_kinds():

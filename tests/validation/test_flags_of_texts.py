@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import soundfile
 
 import keras_imp
 from keras_imp.validation import scan_and_flag
@@ -102,6 +103,34 @@ def test_texts_that_were_cut_at_a_length_are_told(tmp_path):
     cut = {row for row, text in enumerate(texts) if row % 2 and len(text) > 24}
     of_that_length = {k for k, t in enumerate(columns["text"]) if len(t) == 24}
     assert cut <= found == of_that_length
+
+
+def test_short_texts_that_end_in_the_start_of_a_word_are_told(tmp_path):
+    """Too few of too many short ones for their length to tell."""
+    generator = np.random.default_rng(1)
+    texts = [
+        " ".join(generator.choice(SENTENCE.split(), size))
+        for size in generator.integers(2, 6, 900)
+    ]
+    columns = {"text": list(texts), "label": [f"label {k}" for k in range(900)]}
+    assert flags_of(tmp_path, columns) == []
+    cut = {row for row in range(100, 160) if len(texts[row]) > 20}
+    for row in cut:
+        columns["text"][row] = texts[row][:20]
+    found = {
+        row for flag, row in flags_of(tmp_path, columns) if flag == "text_cut"
+    }
+    assert found <= cut
+    assert len(found) > len(cut) / 3
+
+
+def test_the_name_of_the_file_stands_for_a_text(tmp_path):
+    names = ["vm-goodbye", "goodbye", "3"]
+    for name in names:
+        noise = np.random.default_rng(len(name)).uniform(-0.5, 0.5, 8000)
+        soundfile.write(tmp_path / f"{name}.wav", noise, 16000)
+    columns = {"audio": [f"{name}.wav" for name in names], "text": names}
+    assert flags_of(tmp_path, columns) == [("text_placeholder", 0)]
 
 
 def test_texts_of_one_template_were_not_cut(tmp_path):

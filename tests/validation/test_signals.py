@@ -5,6 +5,7 @@ from keras_imp.validation.signals import (
     background_of,
     bandwidth_of,
     direction_of,
+    has_hum,
     pause_of,
 )
 
@@ -83,3 +84,17 @@ def test_silence_at_either_end_is_a_pause():
     both = np.concatenate([noise, silence, noise])
     assert pause_of(both, RATE) < 0.01
     assert pause_of(silence, RATE) == 0.0
+
+
+def test_a_steady_note_is_no_hum():
+    """A note has multiples of its own frequency, and fades."""
+    time = np.arange(48_000) / 16_000
+    note = sum(np.sin(2 * np.pi * 98 * k * time) / k for k in range(1, 6))
+    assert not has_hum(note.astype("float32"), 16_000)
+    hum = sum(np.sin(2 * np.pi * 60 * k * time) / k for k in range(1, 6))
+    assert has_hum(hum.astype("float32"), 16_000)
+    assert not has_hum((hum * np.exp(-2 * time)).astype("float32"), 16_000)
+
+
+def test_short_audio_has_no_hum_that_could_be_told():
+    assert not has_hum(np.ones(100, "float32"), 16_000)

@@ -57,6 +57,33 @@ def test_changed_copies_are_found(emoji, how):
     assert np.mean(right) >= 0.97
 
 
+@pytest.mark.parametrize("how", ["darker", "paler", "mirrored"])
+def test_copies_that_were_altered_are_found(emoji, how):
+    train = emoji["train"]
+    rows = np.random.default_rng(0).permutation(len(train))[:100]
+    alter = {
+        "darker": lambda image: 0.8 * image,
+        "paler": lambda image: 0.75 * image + 50,
+        "mirrored": lambda image: image[:, ::-1],
+    }[how]
+    copies = [
+        np.clip(alter(train[row].astype("float32")), 0, 255).astype("uint8")
+        for row in rows
+    ]
+    found = dict(near([train, copies]))
+    right = [found.get(len(train) + k) == row for k, row in enumerate(rows)]
+    assert np.mean(right) >= 0.97
+
+
+def test_what_was_altered_is_told(emoji):
+    image = emoji["train"][5]
+    sketches = ImageSketches()
+    sketches.add(0, sketch_of(image), 0)
+    sketches.add(1, sketch_of(np.ascontiguousarray(image[:, ::-1])), 1)
+    (finding,) = near_copies({"image": sketches}, np.array([0, 1]), set())
+    assert finding.detail == "differs by 0.0 of 255, mirrored"
+
+
 def test_images_that_are_only_alike_are_not(emoji):
     """1,700 emoji of one style: yellow faces, flags, clocks."""
     assert near(emoji.values()) == []
