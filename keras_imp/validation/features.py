@@ -40,6 +40,9 @@ _STILL = 0.05
 _COLOR_SIDE = 64
 # Mean of samples, of full scale, that no microphone gives.
 _OFFSET = 0.2
+# Level that hardly a recording has, but numbers that were read as samples do;
+# and the fraction of a video's audio that silence at one end seldom is.
+_LOUD, _MOSTLY = -6.0, 0.5
 # A segment may end so much after its file: times are rounded.
 _PAST_RATIO, _PAST_SECONDS = 1.1, 0.1
 
@@ -73,6 +76,7 @@ KINDS: dict[str, str] = {
     "video_direction": "category",
     "video_format": "category",
     "video_has_audio": "category",
+    "video_silence": "category",
     "audio_bytes": "scale",
     "audio_seconds": "scale",
     "audio_rate": "category",
@@ -80,12 +84,14 @@ KINDS: dict[str, str] = {
     "audio_level": "level",
     "audio_offset": "category",
     "audio_hum": "category",
+    "audio_loudness": "category",
     "audio_bandwidth": "scale",
     "audio_pause": "level",
     "audio_format": "category",
     "text_words": "scale",
     "text_characters": "scale",
     "text_rate": "scale",
+    "text_capitals": "level",
     "text_script": "category",
     "label": "label",
     "label_number": "level",
@@ -193,12 +199,19 @@ def _video(
             found["notes"].append(f"audio_{error.reason}")
         else:
             found["features"].update(heard["features"])
+            found["features"]["video_silence"] = _silence(heard["features"])
             found["notes"] += [
                 f"audio_{note}"
                 for note in heard["notes"]
                 if note not in ("extension", "truncated")
             ]
     return found
+
+
+def _silence(heard: dict[str, Any]) -> str:
+    """Whether the audio of a video comes late, or ends early."""
+    pause, seconds = heard["audio_pause"], heard["audio_seconds"]
+    return "mostly silent" if pause > _MOSTLY * seconds else "mostly heard"
 
 
 def _is_past(end: float, seconds: float) -> bool:
@@ -271,8 +284,10 @@ def _watch(video: np.ndarray) -> dict[str, Any]:
 def _listen(audio: np.ndarray) -> dict[str, Any]:
     power = float(np.mean(np.square(audio, dtype="float64")))
     is_offset = abs(float(audio.mean(dtype="float64"))) > _OFFSET
+    is_loud = _decibels(float(audio.std(dtype="float64"))) > _LOUD
     return {
         "level": _decibels(power**0.5),
+        "loudness": "as loud as noise" if is_loud else "quieter",
         "offset": "offset" if is_offset else "centered",
         "hum": "hum" if has_hum(audio, RATE) else "no hum",
         "bandwidth": bandwidth_of(audio, RATE) or None,

@@ -82,7 +82,7 @@ FLAGS: dict[str, tuple[str, str]] = {
         "null are none.",
     ),
     "text_encoding": (WARNING, "A text was read with a wrong encoding."),
-    "text_markup": (WARNING, "A text with markup of a web page."),
+    "text_markup": (WARNING, "A text with markup, or that is a written list."),
     "text_placeholder": (WARNING, "A word that stands for a missing text."),
     "text_label": (WARNING, "The text names another label than the row's."),
     "text_unlike": (

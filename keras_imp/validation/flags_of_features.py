@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_imp.validation.findings import WARNING, Finding
-from keras_imp.validation.rows import LENGTHS, OF_LABELS, RowKeys
+from keras_imp.validation.rows import OF_LABELS, RowKeys
 from keras_imp.validation.signals import MIXED, NOWHERE
 
 # Fraction of the rows that have one value, above which others are unusual; and
@@ -42,8 +42,6 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
     names = list(keys.label_names)
     for (_, name), (of_rows, of_values) in keys.features.items():
         rows, values = np.asarray(of_rows), np.asarray(of_values)
-        if name in LENGTHS:
-            continue
         if name not in OF_LABELS:
             yield from _unusual(keys, name, rows, values, "")
             continue
@@ -72,19 +70,18 @@ def cut_audio(keys: RowKeys) -> Iterator[Finding]:
     Yields:
         `audio_cut`, of each row.
     """
-    for (kind, name), (of_rows, of_values) in keys.features.items():
-        if name != "audio_seconds" or kind != "audio":
-            continue
-        rows, values = np.asarray(of_rows), np.asarray(of_values)
-        counts = np.bincount(values)
-        if np.count_nonzero(counts) < _LENGTHS:
-            continue
-        most, next_most = np.sort(counts)[::-1][:2]
-        if max(_CUT, _CUT_TIMES * next_most) <= most <= _MOST_CUT * len(rows):
-            cut = int(counts.argmax())
-            detail = f"{most} files of {list(keys.feature_values[name])[cut]} s"
-            for row in rows[values == cut]:
-                yield Finding(int(row), "audio_cut", WARNING, "audio", detail)
+    rows, seconds = map(np.asarray, keys.lengths)
+    lengths, which, counts = np.unique(
+        seconds, return_inverse=True, return_counts=True
+    )
+    if len(lengths) < _LENGTHS:
+        return
+    next_most, most = np.sort(counts)[-2:]
+    if max(_CUT, _CUT_TIMES * next_most) <= most <= _MOST_CUT * len(rows):
+        cut = int(counts.argmax())
+        for row in rows[which.reshape(-1) == cut]:
+            detail = f"{most} files of {lengths[cut]:g} s"
+            yield Finding(int(row), "audio_cut", WARNING, "audio", detail)
 
 
 def _of_labels(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

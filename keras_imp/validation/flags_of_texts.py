@@ -28,6 +28,8 @@ _LENGTHS = 20
 # Texts are cut within a word where so many of one length end in the start of a
 # word, and are such a fraction of those that do.
 _PARTS, _PARTS_TOLD = 10, 0.5
+# Texts with more words than any language has are not looked at so.
+_MOST_WORDS = 500_000
 # Labels are looked for in texts up to so many, and of so many characters.
 _MOST_LABELS, _SHORTEST_LABEL = 1000, 3
 # Fraction of the texts of a label that name it, above which those are odd that
@@ -165,6 +167,8 @@ def _ending_in_part(manifest: Manifest) -> list[tuple[int, str, str]]:
         *words, end = _WORD.findall(text.casefold()) or [""]
         inner.update(words)
         last[end] += 1
+        if len(inner) + len(last) > _MOST_WORDS:
+            return []
     # What several texts end in is a word.
     known = inner | {word for word, count in last.items() if count > _SHARED}
     ordered = sorted(known)

@@ -25,19 +25,19 @@ SHARED = (
     "video_rate",
     "video_format",
     "video_has_audio",
+    "video_silence",
     "audio_rate",
     "audio_channels",
     "audio_format",
     "audio_offset",
     "audio_hum",
+    "audio_loudness",
     "text_script",
 )
 # The note of a file that shows or plays nothing, by column.
 EMPTY = {"image": "blank", "video": "blank", "audio": "silent"}
 # Features that rows of a label share.
 OF_LABELS = ("video_moves", "video_direction")
-# Features whose equal values tell, for themselves.
-LENGTHS = ("audio_seconds",)
 
 
 class Part(NamedTuple):
@@ -110,6 +110,7 @@ class RowKeys:
         features: By kind of row and name: rows with a feature, and numbers of
             its values.
         feature_values: By name: its values, by number.
+        lengths: Rows of audio that are no segments, and their seconds.
 
     Example:
         >>> from keras_imp.validation.rows import RowKeys
@@ -133,8 +134,9 @@ class RowKeys:
         self.images = {"image": ImageSketches(), "video": ImageSketches()}
         self.sketches = {**self.images, "audio": AudioSketches()}
         self.features: dict[tuple[str, str], tuple[array, array]] = {}
+        self.lengths = array("q"), array("d")
         self.feature_values: dict[str, dict[Any, int]] = {
-            name: {} for name in (*SHARED, *OF_LABELS, *LENGTHS)
+            name: {} for name in (*SHARED, *OF_LABELS)
         }
 
     def __len__(self) -> int:
@@ -189,8 +191,12 @@ class RowKeys:
             self.labels[0].append(row)
             number = self.label_names.setdefault(label, len(self.label_names))
             self.labels[1].append(number)
-
-        for name, value in record.get("features", {}).items():
+        features = record.get("features", {})
+        is_file = record.get("kind") == "audio" and not record["is_segment"]
+        if is_file and "audio_seconds" in features:
+            self.lengths[0].append(row)
+            self.lengths[1].append(features["audio_seconds"])
+        for name, value in features.items():
             if name in self.feature_values:
                 known = self.feature_values[name]
                 of_kind = self.features.setdefault(

@@ -24,6 +24,8 @@ _LOST = re.compile("[\ufffd\u0080-\u009f]")
 _NOT_ASCII = re.compile("[^\x00-\x7f]{4,}")
 # A program that knows few letters writes question marks for all others.
 _MANY = 3
+# A list of texts that a program wrote as one text.
+_LIST = re.compile(r"""\[\s*['"].*['"],?\s*\]""", re.DOTALL)
 # Markup of web pages: an entity, or the tag of an element.
 _ENTITY = re.compile(r"&#?\w+;")
 _TAG = re.compile(
@@ -58,11 +60,15 @@ def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
     Example:
         >>> from keras_imp.validation.texts import features_of_text
         >>> features_of_text(("a heart", "red"))
-        {'text_words': 2, 'text_characters': 7, 'text_script': 'LATIN'}
+        {'text_words': 2, 'text_characters': 7, 'text_capitals': 0.0, \
+'text_script': 'LATIN'}
     """
+    letters = [letter for letter in "".join(texts)[:_MOST] if letter.isalpha()]
+    capitals = sum(map(str.isupper, letters))
     return {
         "text_words": max(len(text.split()) for text in texts),
         "text_characters": max(map(len, texts)),
+        "text_capitals": round(capitals / max(1, len(letters)), 4),
         "text_script": script_of("".join(texts)),
     }
 
@@ -177,7 +183,8 @@ def hash_of_text(text: str) -> str:
 def _has_markup(text: str) -> bool:
     entities = _ENTITY.findall(text)
     is_known = any(html.unescape(entity) != entity for entity in entities)
-    return is_known or bool(_TAG.search(text))
+    is_list = _LIST.fullmatch(text.strip())
+    return bool(is_known or _TAG.search(text) or is_list)
 
 
 @functools.lru_cache(4096)

@@ -99,6 +99,12 @@ def _darken(copy: Copy) -> None:
             Image.open(path).point(lambda value: value * 0.5).save(path)
 
 
+def _shout(copy: Copy) -> None:
+    for row in copy.rows:
+        if row.get("image") and row["split"] == "validation":
+            row["text"] = row["text"].upper()
+
+
 def _relabel(copy: Copy) -> None:
     """Give three of four images of the validation split one class."""
     rows = [
@@ -190,6 +196,13 @@ def all_plantings() -> list[Planting]:
             None,
             "image_brightness",
             _darken,
+            place=("image", "validation"),
+        ),
+        Planting(
+            "texts in capitals",
+            None,
+            "text_capitals",
+            _shout,
             place=("image", "validation"),
         ),
         Planting(

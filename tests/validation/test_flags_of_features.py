@@ -8,6 +8,7 @@ from keras_imp.validation import scan_and_flag
 from keras_imp.validation.features import features_of
 from keras_imp.validation.flags_of_features import unusual_features
 from keras_imp.validation.rows import RowKeys
+from keras_imp.validation.texts import features_of_text
 
 pytestmark = pytest.mark.one_backend
 
@@ -178,3 +179,22 @@ def test_small_images_made_large_are_told_among_others(tmp_path):
     (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
     assert (finding.flag, finding.row) == ("unusual", 7)
     assert finding.detail == "blurred, where others have sharp"
+
+
+def test_numbers_that_were_read_as_samples_are_told(tmp_path):
+    columns = write_audio(tmp_path, [16000] * 40)
+    generator = np.random.default_rng(1)
+    noise = generator.choice([-0.9, 0.9], 4000) * generator.uniform(
+        0.8, 1, 4000
+    )
+    soundfile.write(tmp_path / "7.wav", noise, 16000)
+    manifest = keras_imp.data.Manifest(columns, root=tmp_path)
+    (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
+    assert (finding.flag, finding.row) == ("unusual", 7)
+    assert finding.detail == "as loud as noise, where others have quieter"
+
+
+def test_capitals_are_a_feature_of_texts():
+    assert features_of_text(("A Cat",))["text_capitals"] == 0.5
+    assert features_of_text(("CAT", "cat"))["text_capitals"] == 0.5
+    assert features_of_text(("12",))["text_capitals"] == 0.0
