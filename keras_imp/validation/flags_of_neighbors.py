@@ -187,7 +187,7 @@ def _runs(
         runs = np.split(rows, np.flatnonzero(np.diff(single[rows])) + 1)
         others = [run for run in runs if len(run) < _RUN]
         rest = single[np.concatenate(others)] if others else rows[:0]
-        if len(rest) < _LEFT * len(rows):
+        if len(rest) <= _LEFT * len(rows):
             continue
         # Probabilities of the labels, and of one label twice in succession.
         chance = np.bincount(rest, minlength=single.max() + 1) / len(rest)

@@ -117,3 +117,13 @@ def test_rows_in_the_order_of_wrong_labels_have_no_run():
     _, kinds = ten_kinds()
     found = list(unlike_labels(keys_of(labels, kinds)))
     assert [f for f in found if f.flag == "label_run"] == []
+
+
+def test_a_part_without_labels_has_no_run():
+    labels, _ = ten_kinds()
+    generator = np.random.default_rng(0)
+    fields = generator.uniform(60, 190, (400, 192))
+    labels[300:] = [None] * 100
+    parts = ["train"] * 300 + ["test"] * 100
+    found = unlike_labels(sketched.keys_of(fields, labels, parts=parts))
+    assert [f for f in found if f.flag == "label_run"] == []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from keras_imp.data.decoding.errors import BadFile
 from keras_imp.data.manifest import Manifest, groups
 from keras_imp.data.manifest.media import THERE, Files
 from keras_imp.data.reading.aliases import MEDIA
@@ -122,7 +123,11 @@ def _places(manifest: Manifest) -> Iterator[tuple[int, int]]:
             continue
         there = files.is_filled() & (files.states == THERE)
         for row in np.flatnonzero(there).tolist():
-            state = files.source(row).stat()
+            try:
+                state = files.source(row).stat()
+            except (BadFile, OSError):
+                # It has gone since; whoever reads it says so.
+                continue
             yield row, hash((state.st_dev, state.st_ino)) & (2**64 - 1)
 
 

@@ -97,6 +97,17 @@ def test_so_is_an_image_that_was_written_in_another_format(tmp_path, classes):
     assert held_out == names_in(tasks["kinds"].validation)
 
 
+def test_a_file_that_has_gone_is_left_to_those_that_read_it(
+    tmp_path, classes, captions
+):
+    manifests = {"kinds": read(classes), "captions": read(captions)}
+    (classes / "red/3.png").unlink()
+    recipe = DataRecipe({n: TaskRecipe(n) for n in manifests})
+    recipe = choose_sizes(infer(recipe, manifests), manifests)
+    tasks = fix_rows(recipe, manifests, tmp_path, Limits(max_bad=0.5))
+    assert tasks["kinds"].scan.reasons == {"missing": 1}
+
+
 def test_copies_in_one_data_set_stay_together_in_the_other_one(
     tmp_path, classes, captions
 ):
