@@ -167,6 +167,9 @@ def _audio(
     )
     found = _told("audio", audio, _listen)
     heard = len(audio.values) / RATE
+    is_silent = "silent" in audio.notes
+    is_silent |= found["features"]["audio_pause"] > _MOSTLY * heard
+    found["silence"] = "mostly silent" if is_silent else "mostly heard"
     if end is not None and _is_past(min(end, last) - start, heard):
         found["notes"].append("past_end")
     return found
@@ -199,19 +202,13 @@ def _video(
             found["notes"].append(f"audio_{error.reason}")
         else:
             found["features"].update(heard["features"])
-            found["features"]["video_silence"] = _silence(heard["features"])
+            found["features"]["video_silence"] = heard["silence"]
             found["notes"] += [
                 f"audio_{note}"
                 for note in heard["notes"]
                 if note not in ("extension", "truncated")
             ]
     return found
-
-
-def _silence(heard: dict[str, Any]) -> str:
-    """Whether the audio of a video comes late, or ends early."""
-    pause, seconds = heard["audio_pause"], heard["audio_seconds"]
-    return "mostly silent" if pause > _MOSTLY * seconds else "mostly heard"
 
 
 def _is_past(end: float, seconds: float) -> bool:
@@ -287,7 +284,7 @@ def _listen(audio: np.ndarray) -> dict[str, Any]:
     is_loud = _decibels(float(audio.std(dtype="float64"))) > _LOUD
     return {
         "level": _decibels(power**0.5),
-        "loudness": "as loud as noise" if is_loud else "quieter",
+        "loudness": "near full scale" if is_loud else "quieter",
         "offset": "offset" if is_offset else "centered",
         "hum": "hum" if has_hum(audio, RATE) else "no hum",
         "bandwidth": bandwidth_of(audio, RATE) or None,

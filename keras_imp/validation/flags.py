@@ -19,6 +19,7 @@ from keras_imp.validation.flags_of_neighbors import unlike_labels
 from keras_imp.validation.flags_of_texts import (
     contradicted_labels,
     cut_texts,
+    names_as_texts,
     repeated_texts,
     texts_of_groups,
 )
@@ -217,6 +218,7 @@ def flags_from_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
         ['text_label']
     """
     yield from cut_texts(manifest, offset)
+    yield from names_as_texts(manifest, offset)
     yield from contradicted_labels(manifest, offset)
     yield from unlikely_texts(manifest, offset)
 

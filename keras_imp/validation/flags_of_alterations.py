@@ -24,6 +24,8 @@ _BACK: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "turned to the right": lambda fields: np.rot90(fields, 1, (2, 3)),
     "red for blue": lambda fields: fields[..., ::-1],
 }
+# What only a group tells: things of one label may be red or blue.
+_OF_GROUPS = frozenset({"red for blue"})
 # The nearest third of its peers is so much nearer, of the distance as it is,
 # and that is so far, of 255. One peer may be another view of one thing.
 _THIRD, _NEARER, _FAR = 3, 0.6, 6.0
@@ -53,6 +55,8 @@ def altered_images(keys: RowKeys) -> Iterator[Finding]:
             own = vectors[peers]
             as_it_is[peers[judged]] = _nearest(own, own)[judged]
             for name, distances in back.items():
+                if name in _OF_GROUPS and not judged.all():
+                    continue
                 turned = _turned(own, name)
                 distances[peers[judged]] = _nearest(turned, own)[judged]
         for name, distances in back.items():

@@ -71,15 +71,16 @@ def cut_audio(keys: RowKeys) -> Iterator[Finding]:
         `audio_cut`, of each row.
     """
     rows, seconds = map(np.asarray, keys.lengths)
-    lengths, which, counts = np.unique(
-        seconds, return_inverse=True, return_counts=True
-    )
+    # A file may have several rows.
+    files = keys.array_of("files", "audio")[rows]
+    _, once = np.unique(files, return_index=True)
+    lengths, counts = np.unique(seconds[once], return_counts=True)
     if len(lengths) < _LENGTHS:
         return
     next_most, most = np.sort(counts)[-2:]
-    if max(_CUT, _CUT_TIMES * next_most) <= most <= _MOST_CUT * len(rows):
+    if max(_CUT, _CUT_TIMES * next_most) <= most <= _MOST_CUT * len(once):
         cut = int(counts.argmax())
-        for row in rows[which.reshape(-1) == cut]:
+        for row in rows[seconds == lengths[cut]]:
             detail = f"{most} files of {lengths[cut]:g} s"
             yield Finding(int(row), "audio_cut", WARNING, "audio", detail)
 

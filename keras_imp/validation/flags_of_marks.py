@@ -11,7 +11,7 @@ import numpy as np
 from keras_imp.validation.findings import WARNING, Finding
 from keras_imp.validation.flags_of_neighbors import MOST_ROWS
 from keras_imp.validation.flags_of_values import are_numbers
-from keras_imp.validation.rows import RowKeys
+from keras_imp.validation.rows import AGAINST, RowKeys
 from keras_imp.validation.sketches import LUMA, SIDE
 
 # Rows of a label that there must be in training, and in the other splits.
@@ -19,6 +19,9 @@ _ENOUGH = 50
 # Levels of 255 beyond those that the label has at this place in other splits;
 # fraction of its rows that must be, and of all other rows that may be.
 _BEYOND, _MARKED, _ELSEWHERE = 12.0, 0.15, 0.01
+# Fields that a mark takes at most, each of at least half as many rows: what is
+# larger is a scene.
+_FIELDS = 4
 
 
 def marked_labels(keys: RowKeys) -> Iterator[Finding]:
@@ -28,10 +31,16 @@ def marked_labels(keys: RowKeys) -> Iterator[Finding]:
         keys: What identifies the rows.
 
     Yields:
-        `label_mark`, of each row.
+        `label_mark`, of each row. None where other data is compared with: its
+        rows are not those that are asked about.
     """
     references = keys.references
-    if not references or len(keys.label_names) < 2 or are_numbers(keys):
+    if (
+        not references
+        or AGAINST in keys.names
+        or len(keys.label_names) < 2
+        or are_numbers(keys)
+    ):
         return
     single, names = keys.single_labels(), list(keys.label_names)
     for column, sketches in keys.images.items():
@@ -43,10 +52,11 @@ def marked_labels(keys: RowKeys) -> Iterator[Finding]:
         for label in np.unique(single[rows]):
             own = single[rows] == label
             counts = np.bincount(trained[own], minlength=2)
-            if label < 0 or counts.min() < _ENOUGH:
+            others = ~own & (single[rows] >= 0)
+            if label < 0 or min(*counts, others.sum()) < _ENOUGH:
                 continue
             is_marked, place = _marked(
-                colors[own & trained], colors[own & ~trained], colors[~own]
+                colors[own & trained], colors[own & ~trained], colors[others]
             )
             for row in rows[own & trained][is_marked]:
                 detail = f"only {names[label]!r} has this color {place}"
@@ -79,7 +89,10 @@ def _marked(
         elsewhere = (sign * of_others > limit).mean(axis=0)
         fraction[elsewhere > _ELSEWHERE] = 0.0
         kind, field = np.unravel_index(fraction.argmax(), fraction.shape)
-        if fraction[kind, field] >= best:
+        # Of a video, a mark is in each frame.
+        in_frame = fraction[kind].reshape(-1, SIDE**2).max(axis=0)
+        wide = np.count_nonzero(2 * in_frame >= fraction[kind, field])
+        if fraction[kind, field] >= best and wide <= _FIELDS:
             best = fraction[kind, field]
             found = beyond[:, kind, field], _place(int(field))
     return found

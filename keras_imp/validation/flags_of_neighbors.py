@@ -9,6 +9,7 @@ label of its neighbor, and a column that was not filled in has one value. There
 no two labels are confused, but the order of the rows tells.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -33,9 +34,12 @@ _FITS, _UNFIT = 5, 2
 # Of so many rows that either their own label fits or that of the row beside
 # them, so many must be of the second kind.
 _WINDOW, _SHIFTED = 20, 16
-# Rows in succession with one label, and the probability of so many, below which
-# it is no chance; and fraction of the rows that have to be in no order.
-_RUN, _NO_CHANCE, _LEFT = 20, 1e-9, 0.5
+# Expected number of such windows, or of runs of one label, in rows of a random
+# order, below which one is no chance.
+_NO_CHANCE = 1e-6
+# Rows in succession with one label, and the fraction of the rows that have to
+# be in no order.
+_RUN, _LEFT = 20, 0.5
 # The same of neighbors with one label: times what chance gives, and beyond.
 _IN_ORDER, _BEYOND = 1.5, 0.05
 
@@ -159,7 +163,7 @@ def _shifted(votes: Votes, single: np.ndarray) -> tuple[list[int], list[int]]:
         telling = np.flatnonzero(
             differs & (fits != (votes.of(votes.labels) >= _FITS))
         )
-        if len(telling) < _WINDOW or fits[telling].mean() > _LEFT:
+        if len(telling) < _WINDOW or not _is_no_chance(fits[telling]):
             continue
         windows = np.lib.stride_tricks.sliding_window_view(
             fits[telling], _WINDOW
@@ -173,6 +177,21 @@ def _shifted(votes: Votes, single: np.ndarray) -> tuple[list[int], list[int]]:
     return list(found), list(found.values())
 
 
+def _is_no_chance(fits: np.ndarray) -> bool:
+    """Whether rows that fit the label beside theirs cannot stand so densely.
+
+    As often as they occur, and in a random order.
+    """
+    often = fits.mean()
+    by_chance = sum(
+        math.comb(_WINDOW, count)
+        * often**count
+        * (1 - often) ** (_WINDOW - count)
+        for count in range(_SHIFTED, _WINDOW + 1)
+    )
+    return len(fits) * by_chance < _NO_CHANCE
+
+
 def _runs(
     votes: Votes, part: np.ndarray, single: np.ndarray
 ) -> Iterator[np.ndarray]:
@@ -180,13 +199,17 @@ def _runs(
 
     Only where rows are in no order of labels otherwise.
     """
-    unfit = np.full(len(single), np.nan)
+    # Rows after the last one that was compared tell nothing.
+    compared = int(votes.rows[-1]) + 1
+    single, part = single[:compared], part[:compared]
+    unfit = np.full(compared, np.nan)
     unfit[votes.rows] = votes.of(votes.labels) <= _UNFIT
     for number in np.unique(part):
         rows = np.flatnonzero((part == number) & (single >= 0))
         runs = np.split(rows, np.flatnonzero(np.diff(single[rows])) + 1)
         others = [run for run in runs if len(run) < _RUN]
-        rest = single[np.concatenate(others)] if others else rows[:0]
+        rest_rows = np.concatenate(others) if others else rows[:0]
+        rest = single[rest_rows]
         if len(rest) <= _LEFT * len(rows):
             continue
         # Probabilities of the labels, and of one label twice in succession.
@@ -199,6 +222,13 @@ def _runs(
             likely = max(chance[single[run[0]]], 1 / len(rest))
             by_chance = len(rows) * likely ** len(run)
             if len(run) >= _RUN and by_chance < _NO_CHANCE:
-                seen = unfit[run][~np.isnan(unfit[run])]
-                if len(seen) and seen.mean() > _LEFT:
+                same = rest_rows[rest == single[run[0]]]
+                # A label that fits no row is of things that differ.
+                if _most(unfit[run]) and not _most(unfit[same], empty=True):
                     yield run
+
+
+def _most(values: np.ndarray, empty: bool = False) -> bool:
+    """Whether most of some values are true, of those that are known."""
+    known = values[~np.isnan(values)]
+    return bool(known.mean() > _LEFT) if len(known) else empty

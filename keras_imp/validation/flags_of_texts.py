@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_imp.data.manifest import Manifest
+from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.validation.findings import WARNING, Finding
 from keras_imp.validation.majority import majority_of
 from keras_imp.validation.rows import RowKeys
+from keras_imp.validation.texts import is_name_of
 
 # A text of so many rows, and so many times those of a usual one.
 _OFTEN, _TIMES = 20, 20
@@ -30,6 +32,9 @@ _LENGTHS = 20
 _PARTS, _PARTS_TOLD = 10, 0.5
 # Texts with more words than any language has are not looked at so.
 _MOST_WORDS = 500_000
+# Fraction of the texts that are the name of their file, above which they are
+# meant to be: words in images, and license plates.
+_MEANT = 0.1
 # Labels are looked for in texts up to so many, and of so many characters.
 _MOST_LABELS, _SHORTEST_LABEL = 1000, 3
 # Fraction of the texts of a label that name it, above which those are odd that
@@ -174,14 +179,53 @@ def _ending_in_part(manifest: Manifest) -> list[tuple[int, str, str]]:
     ordered = sorted(known)
     found = []
     for row, text in _texts(manifest):
-        end = _WORD.findall(text.casefold())[-1:]
-        # A sign after the last word ends a text.
-        if not end or end[0] in known or not text[-1:].isalnum():
+        # A sign after the last word ends a text; without spaces there are no
+        # words.
+        if len(text) < _SHORTEST or " " not in text or not text[-1].isalnum():
             continue
-        place = bisect.bisect_left(ordered, end[0])
-        if ordered[place : place + 1] and ordered[place].startswith(end[0]):
-            found.append((row, text, end[0]))
+        (end,) = _WORD.findall(text.casefold())[-1:]
+        if end not in known and _is_start(end, ordered):
+            found.append((row, text, end))
     return found
+
+
+def _is_start(word: str, ordered: list[str]) -> bool:
+    """Whether a word is the start of a longer one that is not its plural."""
+    place = bisect.bisect_left(ordered, word)
+    for longer in ordered[place : place + 3]:
+        if longer.startswith(word) and longer[len(word) :] not in ("s", "es"):
+            return True
+    return False
+
+
+def names_as_texts(manifest: Manifest, offset: int) -> Iterator[Finding]:
+    """Texts that are the name of their file, where most are not.
+
+    Args:
+        manifest: The rows.
+        offset: Number of the first one.
+
+    Yields:
+        `text_placeholder`, of each row.
+    """
+    columns = [name for name in MEDIA if name in manifest.columns]
+    if "text" not in manifest.columns or not columns:
+        return
+    found, total = [], 0
+    for row, text in _texts(manifest):
+        files = (manifest.column(name)[row] for name in columns)
+        total += 1
+        if any(is_name_of(text, file) for file in files if file):
+            found.append(row)
+    if len(found) <= _MEANT * total:
+        for row in dict.fromkeys(found):
+            yield Finding(
+                offset + row,
+                "text_placeholder",
+                WARNING,
+                "text",
+                "the name of the file",
+            )
 
 
 def contradicted_labels(manifest: Manifest, offset: int) -> Iterator[Finding]:

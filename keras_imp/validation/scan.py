@@ -36,7 +36,6 @@ from keras_imp.validation.rows import (
 from keras_imp.validation.texts import (
     features_of_text,
     hash_of_text,
-    is_name_of,
     notes_of_text,
 )
 
@@ -342,11 +341,9 @@ def _add_text(record: dict[str, Any], manifest: Manifest, row: int) -> None:
     features = record["features"]
     features.update(features_of_text(texts))
     record["texts"] = [hash_of_text(text) for text in texts]
-    notes = [note for text in texts for note in notes_of_text(text)]
-    files = record["files"].values()
-    if any(is_name_of(text, file) for text in texts for file in files):
-        notes.append("text_placeholder")
-    record["notes"] += dict.fromkeys(notes)
+    record["notes"] += dict.fromkeys(
+        note for text in texts for note in notes_of_text(text)
+    )
     if record["kind"] == "audio" and features.get("audio_seconds"):
         # Characters in a second: what is spoken takes time.
         seconds = features["audio_seconds"]

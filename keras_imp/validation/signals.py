@@ -10,8 +10,9 @@ import numpy as np
 # the fraction of the border that must be.
 _PLAIN, _MOST_OF_BORDER = 16, 0.95
 # Energy of second differences of pixels, of that of first ones, below which an
-# image was scaled up several times: of the bundled images the least is 0.8.
-_BLURRED = 0.25
+# image is as smooth as one that was scaled up several times: of the bundled
+# images the least is 0.8. The middle of a larger image tells.
+_BLURRED, _MIDDLE = 0.25, 512
 # Difference of a pixel from its mean over time, of 255, that is movement.
 _MOVED = 24
 # Fraction of the width or the height that a thing must move by.
@@ -20,15 +21,19 @@ _FAR = 0.08
 _ENERGY = 0.99
 # Samples of a window whose spectrum is taken.
 _WINDOW = 512
-# Samples of a longer one, which tells 50 Hz from 60.
-_LONG_WINDOW = 4096
-# Mains frequencies, and how many multiples of them make a hum; fraction that
-# they have of the quietest energy between two frequencies, and of what they
-# have in the middle: a hum does not fade as a note does. And of the lowest of
-# them: a note may have the others.
-_MAINS, _MULTIPLES, _OF_QUIET, _STEADY = (50.0, 60.0), 5, 0.8, 0.85
-_LOWEST = 0.02
+# Samples of a longer one, which tells 50 Hz from 60, and seconds of audio that
+# are looked at so.
+_LONG_WINDOW, _MOST_SECONDS = 4096, 60
+# Frequencies of power lines, and how many multiples of them make a hum.
+_POWER_LINES, _MULTIPLES = (50.0, 60.0), 5
+# Energy is compared between these frequencies, where it is quietest: percent.
 _HUM_FROM, _HUM_TO, _QUIETEST = 30.0, 1000.0, 10
+# Fraction of it that the multiples have, and that the lowest of them has: a
+# note may have the others.
+_OF_QUIET, _OF_LOWEST = 0.8, 0.02
+# Fraction that they have then of what they have in the middle: a hum does not
+# fade as a note does.
+_STEADY = 0.85
 # Amplitude of silence, of the loudest sample.
 _QUIET = 1e-3
 
@@ -67,7 +72,7 @@ def detail_of(image: np.ndarray) -> str:
 
     Returns:
         `"blurred"` if pixels change as smoothly as those of a small image that
-        was made large, else `"sharp"`, also of one color.
+        was scaled up, else `"sharp"`, also of one color.
 
     Example:
         >>> import numpy as np
@@ -76,12 +81,15 @@ def detail_of(image: np.ndarray) -> str:
         >>> detail_of(np.broadcast_to(ramp[:, None], (60, 60, 3)))
         'blurred'
     """
-    gray = image.mean(axis=-1, dtype="float32")
+    if min(image.shape[:2]) < 3:
+        return "sharp"
+    top, left = (max(0, (side - _MIDDLE) // 2) for side in image.shape[:2])
+    middle = image[top : top + _MIDDLE, left : left + _MIDDLE]
+    gray = middle.mean(axis=-1, dtype="float32")
     first, second = (
         sum(
             float(np.square(np.diff(gray, order, axis=axis)).mean())
             for axis in (0, 1)
-            if gray.shape[axis] > order
         )
         for order in (1, 2)
     )
@@ -149,10 +157,10 @@ def bandwidth_of(audio: np.ndarray, rate: int) -> float:
 
 
 def has_hum(audio: np.ndarray, rate: int) -> bool:
-    """Whether audio has the hum of the mains all the time.
+    """Whether audio has the hum of power lines all the time.
 
     Args:
-        audio: float32, shape `(samples,)`.
+        audio: float32, shape `(samples,)`. The first minute counts.
         rate: Samples of a second.
 
     Returns:
@@ -168,6 +176,7 @@ def has_hum(audio: np.ndarray, rate: int) -> bool:
         >>> has_hum(tone + hum, 16000), has_hum(tone, 16000)
         (True, False)
     """
+    audio = audio[: _MOST_SECONDS * rate]
     if len(audio) < 3 * _LONG_WINDOW:
         return False
     frames = np.lib.stride_tricks.sliding_window_view(audio, _LONG_WINDOW)
@@ -176,17 +185,35 @@ def has_hum(audio: np.ndarray, rate: int) -> bool:
     place = np.arange(power.shape[1]) * rate / _LONG_WINDOW
     quiet = np.percentile(power, _QUIETEST, axis=0)
     total = quiet[(place >= _HUM_FROM) & (place < _HUM_TO)].sum()
-    for mains in _MAINS:
-        near = np.zeros(len(place), bool)
-        for multiple in range(1, _MULTIPLES + 1):
-            near |= np.abs(place - multiple * mains) <= rate / _LONG_WINDOW
-        own = power[:, near].sum(axis=1)
-        is_most = quiet[near].sum() > _OF_QUIET * total > 0
-        lowest = np.abs(place - mains) <= rate / _LONG_WINDOW
-        is_most &= quiet[lowest].sum() > _LOWEST * total
-        if is_most and np.percentile(own, _QUIETEST) > _STEADY * np.median(own):
-            return True
-    return False
+    return any(_hums(power, quiet, total, place, line) for line in _POWER_LINES)
+
+
+def _hums(
+    power: np.ndarray,
+    quiet: np.ndarray,
+    total: float,
+    place: np.ndarray,
+    lowest: float,
+) -> bool:
+    """Whether the multiples of one frequency are the hum of audio.
+
+    Args:
+        power: Of each frame and frequency.
+        quiet: Of each frequency, where it is quietest.
+        total: The sum of these.
+        place: The frequencies.
+        lowest: That of the power line.
+    """
+    width = place[1]
+    multiples = lowest * np.arange(1, _MULTIPLES + 1)
+    near = (np.abs(place[:, None] - multiples) <= width).any(axis=1)
+    at_lowest = np.abs(place - lowest) <= width
+    if quiet[near].sum() <= _OF_QUIET * total:
+        return False
+    if quiet[at_lowest].sum() <= _OF_LOWEST * total:
+        return False
+    own = power[:, near].sum(axis=1)
+    return bool(np.percentile(own, _QUIETEST) > _STEADY * np.median(own))
 
 
 def pause_of(audio: np.ndarray, rate: int) -> float:

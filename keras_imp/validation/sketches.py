@@ -33,7 +33,7 @@ _FLAT = 6.0
 _FITTED, _FITTED_RELATIVE = 2.2, 0.1
 # Contrasts of copies, at most so many times as high.
 _CONTRAST = 1.7
-# Rows that are compared so: all with all.
+# Rows of all parts that are compared so, all with all: the first of each.
 _MOST_FITTED = 20_000
 # Rows that are compared at once with how many others: 100 MB.
 _BLOCK, _OTHERS = 512, 8192
@@ -194,7 +194,7 @@ class ImageSketches(Sketches):
         The least squares fit of a line leaves of the standard deviation what
         the correlation does not explain.
         """
-        rows, vectors = self.vectors(_MOST_FITTED)
+        rows, vectors = self._first_of_parts(part)
         vectors -= vectors.mean(axis=1, keepdims=True)
         deviation = vectors.std(axis=1)
         kept = np.flatnonzero(deviation >= _FLAT)
@@ -245,6 +245,19 @@ class ImageSketches(Sketches):
         data = bytes(self._bytes[: kept * size])
         vectors = np.frombuffer(data, "uint8").reshape(kept, size)
         return np.asarray(self._rows[:kept]), vectors.astype("float32")
+
+    def _first_of_parts(
+        self, part: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Some rows of each part, in order, and the colors of their fields."""
+        own = part[np.asarray(self._rows)]
+        parts = np.unique(own)
+        each = _MOST_FITTED // len(parts)
+        first = [np.flatnonzero(own == number)[:each] for number in parts]
+        places = np.sort(np.concatenate(first))
+        size = len(self._bytes) // len(self._rows)
+        vectors = np.frombuffer(self._bytes, "uint8").reshape(-1, size)[places]
+        return np.asarray(self._rows)[places], vectors.astype("float32")
 
     def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and colors of sketches that are not flat, by brightness."""

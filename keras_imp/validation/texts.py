@@ -55,7 +55,8 @@ def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
         texts: The captions, at least one.
 
     Returns:
-        Features by name; words and characters are those of the longest one.
+        Features by name; words and characters are those of the longest one,
+        capitals a percentage of all letters.
 
     Example:
         >>> from keras_imp.validation.texts import features_of_text
@@ -68,7 +69,7 @@ def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
     return {
         "text_words": max(len(text.split()) for text in texts),
         "text_characters": max(map(len, texts)),
-        "text_capitals": round(capitals / max(1, len(letters)), 4),
+        "text_capitals": round(100 * capitals / max(1, len(letters)), 1),
         "text_script": script_of("".join(texts)),
     }
 
@@ -146,8 +147,8 @@ def is_name_of(text: str, file: str) -> bool:
         file: The file, with or without folders.
 
     Returns:
-        True if it is the name without its ending, with letters and what words
-        do not have: a digit, a hyphen or a low line.
+        True if it is the name without its ending, with letters and a digit, a
+        hyphen or an underscore.
 
     Example:
         >>> from keras_imp.validation.texts import is_name_of

@@ -191,10 +191,10 @@ def test_numbers_that_were_read_as_samples_are_told(tmp_path):
     manifest = keras_imp.data.Manifest(columns, root=tmp_path)
     (finding,) = scan_and_flag(manifest, tmp_path, workers=1).findings
     assert (finding.flag, finding.row) == ("unusual", 7)
-    assert finding.detail == "as loud as noise, where others have quieter"
+    assert finding.detail == "near full scale, where others have quieter"
 
 
 def test_capitals_are_a_feature_of_texts():
-    assert features_of_text(("A Cat",))["text_capitals"] == 0.5
-    assert features_of_text(("CAT", "cat"))["text_capitals"] == 0.5
+    assert features_of_text(("A Cat",))["text_capitals"] == 50.0
+    assert features_of_text(("CAT", "cat"))["text_capitals"] == 50.0
     assert features_of_text(("12",))["text_capitals"] == 0.0

@@ -53,3 +53,28 @@ def test_one_part_and_few_rows_tell_nothing(data):
     fields[::8, 7, 6] += (40, 0, 0)
     assert told_of(fields, labels, ["train"] * ROWS) == set()
     assert told_of(*(each[:100] for each in data)) == set()
+
+
+def test_scenes_of_one_label_are_no_mark():
+    """Frames of videos, split by video: few tell what a label looks like."""
+    generator = np.random.default_rng(0)
+    fields, labels, parts = [], [], []
+    for kind in range(5):
+        for video in range(8):
+            coarse = generator.uniform(0, 255, (3, 3, 3))
+            scene = np.kron(coarse, np.ones((3, 3, 1)))[:8, :8]
+            frames = scene + generator.normal(0, 6, (40, 8, 8, 3))
+            fields += list(frames)
+            labels += [f"kind {kind}"] * 40
+            parts += ["test" if video > 5 else "train"] * 40
+    assert told_of(fields, labels, parts) == set()
+
+
+def test_labels_of_rows_without_images_tell_nothing(data):
+    fields, labels, parts = data
+    bags = [row for row, label in enumerate(labels) if label == "bag"]
+    fields = fields[bags]
+    fields[::4, 7, 6] += (40, 0, 0)
+    assert (
+        told_of(fields, ["bag"] * len(bags), [parts[b] for b in bags]) == set()
+    )

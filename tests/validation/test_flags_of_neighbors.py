@@ -127,3 +127,23 @@ def test_a_part_without_labels_has_no_run():
     parts = ["train"] * 300 + ["test"] * 100
     found = unlike_labels(sketched.keys_of(fields, labels, parts=parts))
     assert [f for f in found if f.flag == "label_run"] == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_labels_that_look_alike_are_not_shifted(seed):
+    """Half of the rows beside have the other label, by chance."""
+    generator = np.random.default_rng(seed)
+    kinds = generator.integers(0, 2, 3000)
+    fields = 120 + 0.8 * kinds[:, None] + generator.normal(0, 30, (3000, 192))
+    labels = [f"kind {kind}" for kind in kinds]
+    assert list(unlike_labels(sketched.keys_of(fields, labels))) == []
+
+
+def test_a_run_of_things_that_differ_is_none():
+    """Such as "other", at the end of rows in no order."""
+    labels, kinds = ten_kinds()
+    generator = np.random.default_rng(3)
+    other = generator.integers(0, 10, 60).tolist()
+    labels, kinds = labels + ["other"] * 60, kinds + other
+    found = list(unlike_labels(keys_of(labels, kinds)))
+    assert [f for f in found if f.flag == "label_run"] == []

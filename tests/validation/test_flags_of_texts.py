@@ -128,13 +128,30 @@ def test_short_texts_that_end_in_the_start_of_a_word_are_told(tmp_path):
     assert len(found) > len(cut) / 3
 
 
-def test_the_name_of_the_file_stands_for_a_text(tmp_path):
-    names = ["vm-goodbye", "goodbye", "3"]
-    for name in names:
-        noise = np.random.default_rng(len(name)).uniform(-0.5, 0.5, 8000)
+@pytest.mark.parametrize(("count", "told"), [(2, [0, 1]), (5, [])])
+def test_the_name_of_the_file_stands_for_a_text(tmp_path, count, told):
+    """Of some rows; where it is that of many, it is meant to be."""
+    names = [f"vm-goodbye-{k}" for k in range(38)] + ["goodbye", "hello"]
+    for number, name in enumerate(names):
+        noise = np.random.default_rng(number).uniform(-0.5, 0.5, 8000)
         soundfile.write(tmp_path / f"{name}.wav", noise, 16000)
-    columns = {"audio": [f"{name}.wav" for name in names], "text": names}
-    assert flags_of(tmp_path, columns) == [("text_placeholder", 0)]
+    texts = [
+        name
+        if number < count or name in ("goodbye", "hello")
+        else f"words {number}"
+        for number, name in enumerate(names)
+    ]
+    columns = {"audio": [f"{name}.wav" for name in names], "text": texts}
+    assert flags_of(tmp_path, columns) == [
+        ("text_placeholder", row) for row in told
+    ]
+
+
+def test_words_without_spaces_were_not_cut(tmp_path):
+    nouns = [chr(0x4E00 + k) + chr(0x5E00 + k) for k in range(40)]
+    texts = [*nouns, *(f"{noun}很漂亮" for noun in nouns)]
+    columns = {"text": texts, "label": [f"label {k}" for k in range(80)]}
+    assert flags_of(tmp_path, columns) == []
 
 
 def test_texts_of_one_template_were_not_cut(tmp_path):

@@ -92,7 +92,7 @@ class Mono:
         for channel in range(1, block.shape[1]):
             mixed += block[:, channel]
         mixed *= 1 / block.shape[1]
-        # Of one channel that is another one turned around, nothing is left.
+        # Of two channels of opposite phase, nothing is left.
         self._peak = max(self._peak, float(mixed.max()), -float(mixed.min()))
         self._blocks.append(mixed)
         self.length += len(mixed)

@@ -4,6 +4,7 @@ One encoder learns all tasks. So rows of two data sets that show the same stay
 together where the splits are drawn, and are told of where the data gives them.
 """
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from keras_imp.evaluation.own_data.rows import TaskRows
 
 
-class Shown(NamedTuple):
-    """What the rows of a data set show.
+class ContentKeys(NamedTuple):
+    """What tells that rows show the same as rows of another data set.
 
     Attributes:
         rows: Their numbers, int64. One with two files is there twice.
@@ -32,39 +33,43 @@ class Shown(NamedTuple):
     keys: np.ndarray
 
 
-def shown_by(manifest: Manifest, look: Look) -> Shown:
-    """What tells that rows show the same as those of another data set.
+def content_keys(manifest: Manifest, look: Look) -> ContentKeys:
+    """The files of some rows, and what they are decoded to.
 
     Args:
         manifest: The rows.
         look: What was seen of them.
 
     Returns:
-        The files of all rows that are not in an archive, and the content of
+        Keys of all files that are not in an archive, and of the content of
         those that were decoded.
     """
-    found = [*_places(manifest)]
-    found += [(row, key) for row, keys in look.shown.items() for key in keys]
-    rows, keys = zip(*found) if found else ((), ())
-    return Shown(np.array(rows, "int64"), np.array(keys, "uint64"))
+    rows, keys = array("q"), array("Q")
+    for row, key in _file_keys(manifest):
+        rows.append(row)
+        keys.append(key)
+    for row, contents in look.contents.items():
+        rows.extend([row] * len(contents))
+        keys.extend(contents)
+    return ContentKeys(np.array(rows, "int64"), np.array(keys, "uint64"))
 
 
 def joined_groups(
-    shown: Sequence[tuple[Manifest, Shown]], seed: int
+    data: Sequence[tuple[Manifest, ContentKeys]], seed: int
 ) -> list[tuple[int, int]]:
     """Groups of several data sets that show the same.
 
     Args:
-        shown: The data sets, and what their rows show.
+        data: The data sets, and what their rows show.
         seed: Seed of the splits.
 
     Returns:
         Hashes of two groups each, the lower one first.
     """
-    own = [groups.hashes(m, salt=str(seed))[s.rows] for m, s in shown]
+    own = [groups.hashes(m, salt=str(seed))[s.rows] for m, s in data]
     number = np.repeat(np.arange(len(own)), [len(each) for each in own])
     hashes = np.concatenate(own)
-    keys = np.concatenate([each.keys for _, each in shown])
+    keys = np.concatenate([each.keys for _, each in data])
     order = np.lexsort((hashes, keys))
     keys, hashes, number = keys[order], hashes[order], number[order]
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
@@ -79,24 +84,24 @@ def joined_groups(
 
 
 def trained_on_elsewhere(
-    tasks: Mapping[str, "TaskRows"], shown: Mapping[str, Shown]
+    tasks: Mapping[str, "TaskRows"], keys: Mapping[str, ContentKeys]
 ) -> dict[str, list[str]]:
     """Rows that are held out, and show what another task trains on.
 
     Args:
         tasks: Rows of all tasks.
-        shown: What the rows of their data sets show, by task.
+        keys: What the rows of their data sets show, by task.
 
     Returns:
         Sentences by task.
     """
     told: dict[str, list[str]] = {name: [] for name in tasks}
     for name, rows in tasks.items():
-        held_out = _of_part(shown[name], rows.validation.numbers)
+        held_out = _of_part(keys[name], rows.validation.numbers)
         for other, others in tasks.items():
             if other == name:
                 continue
-            trained = _of_part(shown[other], others.train.numbers)
+            trained = _of_part(keys[other], others.train.numbers)
             is_both = np.isin(held_out.keys, trained.keys)
             if not is_both.any():
                 continue
@@ -107,13 +112,13 @@ def trained_on_elsewhere(
                 f"{number:,} of {len(rows.validation):,} rows held out show "
                 f"what task {other!r} trains on. The first one: "
                 f"{rows.validation.where(held_out.rows[place])}, as "
-                f"{others.train.where(as_row)}. Give the data of both the same "
-                "`split`, or `group`."
+                f"{others.train.where(as_row)}. A column `split` that agrees "
+                "prevents it."
             )
     return told
 
 
-def _places(manifest: Manifest) -> Iterator[tuple[int, int]]:
+def _file_keys(manifest: Manifest) -> Iterator[tuple[int, int]]:
     """The row and the number of each file that is there, by any path."""
     for column in MEDIA:
         if column not in manifest.columns:
@@ -131,6 +136,6 @@ def _places(manifest: Manifest) -> Iterator[tuple[int, int]]:
             yield row, hash((state.st_dev, state.st_ino)) & (2**64 - 1)
 
 
-def _of_part(shown: Shown, numbers: np.ndarray) -> Shown:
-    kept = np.isin(shown.rows, numbers)
-    return Shown(shown.rows[kept], shown.keys[kept])
+def _of_part(found: ContentKeys, numbers: np.ndarray) -> ContentKeys:
+    kept = np.isin(found.rows, numbers)
+    return ContentKeys(found.rows[kept], found.keys[kept])

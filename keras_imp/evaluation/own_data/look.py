@@ -42,8 +42,8 @@ class Look(NamedTuple):
         soundless: By row: why the audio of its video cannot be used.
         notes: By row: warnings of the decoders.
         findings: Rows that repeat others.
-        shown: By row: numbers that are equal for files that are decoded to the
-            same. What is blank or silent has none.
+        contents: By row: numbers that are equal for files that show the same.
+            What is blank or silent has none.
     """
 
     decoded: np.ndarray
@@ -51,7 +51,7 @@ class Look(NamedTuple):
     soundless: dict[int, BadFile]
     notes: dict[int, list[str]]
     findings: list[Finding]
-    shown: dict[int, list[int]]
+    contents: dict[int, list[int]]
 
     @property
     def odd_rows(self) -> list[int]:
@@ -195,7 +195,7 @@ def _look_of(
     scan: Scan, chosen: np.ndarray, faults: dict[int, dict[str, BadFile]]
 ) -> Look:
     """What a scan of some rows found, with their numbers in all rows."""
-    soundless, notes, shown = {}, {}, {}
+    soundless, notes, contents = {}, {}, {}
     for record in scan.records():
         row = int(chosen[record["row"]])
         # Of a whole row, or of a text, is nothing that decoding shows.
@@ -213,7 +213,7 @@ def _look_of(
         words = {word.removeprefix("audio_") for word in record["notes"]}
         if words & {*NOTES}:
             notes[row] = sorted(words & {*NOTES})
-        shown[row] = [
+        contents[row] = [
             int(digest[:16], 16)
             for column, digest in record["hashes"].items()
             if digest and column not in record["empty"]
@@ -225,7 +225,7 @@ def _look_of(
         for f in scan.findings
         if f.flag in OF_ROWS or (f.flag in OF_FILES and f.row not in empty)
     ]
-    return Look(chosen, faults, soundless, notes, findings, shown)
+    return Look(chosen, faults, soundless, notes, findings, contents)
 
 
 def _numbered(finding: Finding, chosen: np.ndarray) -> Finding:

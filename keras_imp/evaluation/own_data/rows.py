@@ -14,14 +14,19 @@ from keras_imp.data.records import Quarantine, TooManyBadFilesError
 from keras_imp.data.records.targets import class_names, targets_of
 from keras_imp.evaluation.own_data import scan as scanning
 from keras_imp.evaluation.own_data.across import (
+    ContentKeys,
+    content_keys,
     joined_groups,
-    shown_by,
     trained_on_elsewhere,
 )
 from keras_imp.evaluation.own_data.look import SCANNED, Look, look_at
 from keras_imp.evaluation.own_data.recipe import DataRecipe, TaskRecipe
 from keras_imp.evaluation.own_data.scan import Scan
-from keras_imp.evaluation.own_data.splits import pairs_of, split_rows
+from keras_imp.evaluation.own_data.splits import (
+    pairs_of,
+    roots_of,
+    split_rows,
+)
 from keras_imp.evaluation.run_folder import RunError
 
 # What `Records` takes for the targets of each kind.
@@ -201,25 +206,50 @@ def _scans(
         )
         for name, manifest in manifests.items()
     }
-    if len(data) < 2:
+    if len(manifests) < 2:
         return scans
-    shown = {key: shown_by(m, looks[key]) for key, m in data.items()}
-    joined = [
-        pair
+    keys = {key: content_keys(m, looks[key]) for key, m in data.items()}
+    if len(data) > 1:
+        roots = _roots(recipe, manifests, scans, data, keys)
+        scans = {
+            name: scan._replace(roots=_own(roots, recipe, manifests[name]))
+            for name, scan in scans.items()
+        }
+    told = trained_on_elsewhere(
+        _split(recipe, manifests, scans, quarantines),
+        {name: keys[id(manifest)] for name, manifest in manifests.items()},
+    )
+    return {name: s._replace(elsewhere=told[name]) for name, s in scans.items()}
+
+
+def _roots(
+    recipe: DataRecipe,
+    manifests: Mapping[str, Manifest],
+    scans: Mapping[str, Scan],
+    data: Mapping[int, Manifest],
+    keys: Mapping[int, ContentKeys],
+) -> dict[int, int]:
+    """Groups that stay together, in one data set or in several."""
+    pairs = {
+        pair: None
         for name, manifest in manifests.items()
         for pair in pairs_of(
             groups.hashes(manifest, salt=str(recipe.seed)), scans[name].copies
         )
-    ]
-    joined += joined_groups(
-        [(data[key], each) for key, each in shown.items()], recipe.seed
+    }
+    across = joined_groups(
+        [(data[key], each) for key, each in keys.items()], recipe.seed
     )
-    scans = {name: s._replace(joined=joined) for name, s in scans.items()}
-    told = trained_on_elsewhere(
-        _split(recipe, manifests, scans, quarantines),
-        {name: shown[id(manifest)] for name, manifest in manifests.items()},
-    )
-    return {name: s._replace(elsewhere=told[name]) for name, s in scans.items()}
+    return roots_of([*pairs, *across])
+
+
+def _own(
+    roots: Mapping[int, int], recipe: DataRecipe, manifest: Manifest
+) -> list[tuple[int, int]]:
+    """Those of the groups of a data set."""
+    own = groups.hashes(manifest, salt=str(recipe.seed))
+    moved = np.isin(own, np.fromiter(roots, "uint64", len(roots)))
+    return [(h, roots[h]) for h in np.unique(own[moved]).tolist()]
 
 
 def _split(
@@ -351,7 +381,7 @@ def _rows(
         recipe.seed,
         labeled=task.kind in ("classification", "multi-label"),
         copies=scan.copies,
-        joined=scan.joined,
+        roots=None if scan.roots is None else dict(scan.roots),
     )
     train, validation = (
         Part(manifest.select(numbers), numbers)

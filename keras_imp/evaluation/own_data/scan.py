@@ -39,8 +39,8 @@ class Scan(NamedTuple):
         alike: By flag: how many of the decoded rows repeat others, and a
             sentence for the first of them.
         copies: Numbers of two rows each that show the same.
-        joined: Hashes of two groups each that show the same, of all tasks,
-            where there are several data sets.
+        roots: Where there are several data sets: hashes of groups that show
+            what groups of other ones show, and of one that stands for them.
         elsewhere: Sentences on rows held out that another task trains on.
     """
 
@@ -55,7 +55,7 @@ class Scan(NamedTuple):
     soundless: list[int] = []
     alike: dict[str, tuple[int, list[str]]] = {}
     copies: list[tuple[int, int]] = []
-    joined: list[tuple[int, int]] = []
+    roots: list[tuple[int, int]] | None = None
     elsewhere: list[str] = []
 
     @property

@@ -1,6 +1,6 @@
 """Which rows of a task are trained on, and which are held out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +33,7 @@ def split_rows(
     seed: int,
     labeled: bool,
     copies: Sequence[tuple[int, int]] = (),
-    joined: Sequence[tuple[int, int]] = (),
+    roots: Mapping[int, int] | None = None,
 ) -> Split:
     """Split the rows of a task: as its data says, else by group.
 
@@ -45,8 +45,8 @@ def split_rows(
         seed: Seed of that.
         labeled: Whether rows have labels that must occur in training.
         copies: Numbers of two rows each that show the same, and stay together.
-        joined: Hashes of two groups each that stay together, of all tasks, in
-            place of `copies`: so a group is in one part of all of them.
+        roots: For groups that stay together in all tasks, the hash of one of
+            them, in place of `copies`. Defaults to those of `copies`.
 
     Returns:
         The split.
@@ -62,7 +62,9 @@ def split_rows(
             return split
         rows = split.train
     hashes = groups.hashes(manifest, salt=str(seed))
-    hashes = _joined(hashes, joined or pairs_of(hashes, copies))[rows]
+    if roots is None:
+        roots = roots_of(pairs_of(hashes, copies))
+    hashes = _joined(hashes, roots)[rows]
     return _held_out(name, manifest, rows, hashes, fraction, labeled)
 
 
@@ -144,22 +146,37 @@ def pairs_of(
     return [(int(hashes[other]), int(hashes[row])) for row, other in copies]
 
 
-def _joined(hashes: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The same with one hash for groups that stay together."""
+def roots_of(pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """One of the groups that stay together, for each of them.
+
+    Args:
+        pairs: Hashes of two groups each.
+
+    Returns:
+        The hash of the chosen one, for each group that is not it.
+    """
     above: dict[int, int] = {}
 
-    def top(value: int) -> int:
-        while value in above:
-            value = above[value]
-        return value
+    def root(value: int) -> int:
+        top = value
+        while top in above:
+            top = above[top]
+        while value != top:
+            above[value], value = top, above[value]
+        return top
 
     for pair in pairs:
-        first, second = map(top, pair)
+        first, second = map(root, pair)
         if first != second:
             above[second] = first
-    moved = np.isin(hashes, np.array(list(above), "uint64"))
+    return {value: root(value) for value in list(above)}
+
+
+def _joined(hashes: np.ndarray, roots: Mapping[int, int]) -> np.ndarray:
+    """The same with one hash for groups that stay together."""
+    moved = np.isin(hashes, np.fromiter(roots, "uint64", len(roots)))
     joined = hashes.copy()
-    joined[moved] = [top(int(value)) for value in hashes[moved]]
+    joined[moved] = [roots[int(value)] for value in hashes[moved]]
     return joined
 
 

@@ -150,7 +150,7 @@ def test_what_given_splits_train_on_elsewhere_is_told(tmp_path, classes):
     assert told == (
         "2 of 6 rows held out show what task 'captions' trains on. The first "
         f"one: {classes / 'kinds.csv'}, line 4, as {classes / 'captions.csv'}, "
-        "line 4. Give the data of both the same `split`, or `group`."
+        "line 4. A column `split` that agrees prevents it."
     )
     assert f"Task 'kinds': {told}" in told_of(tasks["kinds"])
     assert tasks["captions"].scan.elsewhere == []
@@ -162,4 +162,4 @@ def test_what_given_splits_train_on_elsewhere_is_told(tmp_path, classes):
 def test_one_data_set_is_not_compared_with_itself(tmp_path, captions):
     manifest = read(captions)
     tasks = fix(tmp_path / "run", {"captions": manifest})
-    assert tasks["captions"].scan.joined == []
+    assert tasks["captions"].scan.roots is None
