@@ -21,7 +21,10 @@ _ENOUGH = 50
 _BEYOND, _MARKED, _ELSEWHERE = 12.0, 0.15, 0.01
 # Fields that a mark takes at most, each of at least half as many rows: what is
 # larger is a scene.
-_FIELDS = 4
+_FIELDS = 8
+# Images with a mark differ otherwise, by such a fraction of the variance of all
+# images with the label at least: frames of one video do not.
+_VARIED = 0.5
 
 
 def marked_labels(keys: RowKeys) -> Iterator[Finding]:
@@ -82,6 +85,7 @@ def _marked(
         of_others: Those of other labels.
     """
     best, found = _MARKED, (np.zeros(len(trained), bool), "")
+    varied = _VARIED * trained.var(axis=0).mean()
     for sign in (1, -1):
         limit = (sign * others).max(axis=0) + _BEYOND
         beyond = sign * trained > limit
@@ -92,7 +96,12 @@ def _marked(
         # Of a video, a mark is in each frame.
         in_frame = fraction[kind].reshape(-1, SIDE**2).max(axis=0)
         wide = np.count_nonzero(2 * in_frame >= fraction[kind, field])
-        if fraction[kind, field] >= best and wide <= _FIELDS:
+        marked = trained[beyond[:, kind, field]]
+        if (
+            fraction[kind, field] >= best
+            and wide <= _FIELDS
+            and marked.var(axis=0).mean() >= varied
+        ):
             best = fraction[kind, field]
             found = beyond[:, kind, field], _place(int(field))
     return found

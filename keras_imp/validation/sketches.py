@@ -251,9 +251,13 @@ class ImageSketches(Sketches):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Some rows of each part, in order, and the colors of their fields."""
         own = part[np.asarray(self._rows)]
-        parts = np.unique(own)
-        each = _MOST_FITTED // len(parts)
-        first = [np.flatnonzero(own == number)[:each] for number in parts]
+        numbers, sizes = np.unique(own, return_counts=True)
+        first, left = [], _MOST_FITTED
+        # What a small part does not need, the larger ones get.
+        for rank, place in enumerate(np.argsort(sizes)):
+            most = left // (len(sizes) - rank)
+            first.append(np.flatnonzero(own == numbers[place])[:most])
+            left -= len(first[-1])
         places = np.sort(np.concatenate(first))
         size = len(self._bytes) // len(self._rows)
         vectors = np.frombuffer(self._bytes, "uint8").reshape(-1, size)[places]
