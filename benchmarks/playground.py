@@ -2,7 +2,7 @@
 
     python benchmarks/playground.py --backend jax --seeds 5
     python benchmarks/playground.py --backend tensorflow --seeds 5
-    python benchmarks/playground.py --backend jax --seeds 3 --steps 6000
+    python benchmarks/playground.py --backend jax --seeds 6 --steps 6000
     python benchmarks/playground.py --smoke
 
 Each run is the command of the README, in a process of its own with all cores.
