@@ -97,10 +97,7 @@ FLAGS: dict[str, tuple[str, str]] = {
         WARNING,
         "Turned, flipped or with red for blue, unlike its group or label.",
     ),
-    "audio_cut": (
-        WARNING,
-        "Audio of a length at which audio was cut.",
-    ),
+    "audio_cut": (WARNING, "Audio of a length at which audio was cut."),
     "unusual": (WARNING, "Not made as nearly all others are."),
     "past_end": (WARNING, "The segment ends after its file does."),
     "duplicate": (WARNING, "A copy of another row or file of its split."),

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from keras_imp.validation.findings import WARNING, Finding
-from keras_imp.validation.flags_of_neighbors import MOST_ROWS
 from keras_imp.validation.flags_of_values import are_numbers
+from keras_imp.validation.majority import sharing
 from keras_imp.validation.rows import RowKeys
-from keras_imp.validation.sketches import SIDE
+from keras_imp.validation.sketches import MOST_PAIRED, SIDE, squares_apart
 
 # What brings a row back, by what was done to it. Mirrored images are as right
 # as others.
@@ -33,7 +33,6 @@ _THIRD, _NEARER, _FAR = 3, 0.6, 6.0
 _PEERS = 3
 # So many rows must be changed alike, and at most such a fraction of all.
 _FEWEST, _MOST = 20, 0.2
-_BLOCK = 1024
 
 
 def altered_images(keys: RowKeys) -> Iterator[Finding]:
@@ -46,7 +45,7 @@ def altered_images(keys: RowKeys) -> Iterator[Finding]:
         `altered`, of each row.
     """
     for column, sketches in keys.images.items():
-        rows, vectors = sketches.vectors(MOST_ROWS)
+        rows, vectors = sketches.vectors(MOST_PAIRED)
         if not len(rows):
             continue
         as_it_is = np.full(len(rows), np.nan, "float32")
@@ -77,21 +76,12 @@ def _peers_of(
     )
     of_group = of_group.reshape(-1)
     in_group = (group != 0) & (sizes[of_group] >= _PEERS)
-    for peers in _alike(np.where(in_group, of_group, -1)):
+    for _, peers in sharing(np.where(in_group, of_group, -1)):
         yield peers, np.ones(len(peers), bool)
     if not are_numbers(keys):
-        for peers in _alike(keys.single_labels()[rows]):
-            if len(peers) >= _PEERS and not in_group[peers].all():
+        for _, peers in sharing(keys.single_labels()[rows], _PEERS):
+            if not in_group[peers].all():
                 yield peers, ~in_group[peers]
-
-
-def _alike(numbers: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of each number that is not negative."""
-    order = np.argsort(numbers, kind="stable")
-    _, starts = np.unique(numbers[order], return_index=True)
-    for places in np.split(order, starts[1:]):
-        if len(places) and numbers[places[0]] >= 0:
-            yield places
 
 
 def _turned(vectors: np.ndarray, name: str) -> np.ndarray:
@@ -102,14 +92,9 @@ def _turned(vectors: np.ndarray, name: str) -> np.ndarray:
 def _nearest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Root mean square difference, of 255, from a third of the other rows."""
     nearest = (len(others) - 1) // _THIRD
-    squares = np.square(others).sum(axis=1)
-    least = []
-    for start in range(0, len(vectors), _BLOCK):
-        some = vectors[start : start + _BLOCK]
-        apart = np.square(some).sum(axis=1)[:, None] + squares
-        apart -= 2 * some @ others.T
-        each = np.arange(len(some))
-        apart[each, start + each] = np.inf
-        least.append(np.partition(apart, nearest, axis=1)[:, nearest])
+    least = [
+        np.partition(squares, nearest, axis=1)[:, nearest]
+        for squares in squares_apart(vectors, others)
+    ]
     mean = np.concatenate(least) / vectors.shape[1]
     return np.sqrt(np.maximum(mean, 0.0))

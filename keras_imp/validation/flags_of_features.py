@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_imp.validation.findings import WARNING, Finding
+from keras_imp.validation.majority import sharing
 from keras_imp.validation.rows import OF_LABELS, RowKeys
 from keras_imp.validation.signals import MIXED, NOWHERE
 
@@ -45,7 +46,7 @@ def unusual_features(keys: RowKeys) -> Iterator[Finding]:
         if name not in OF_LABELS:
             yield from _unusual(keys, name, rows, values, "")
             continue
-        own = list(_of_labels(single[rows]))
+        own = list(sharing(single[rows], _FEWEST))
         written = list(keys.feature_values[name])
         usual = {_usual_of(values[places]) for _, places in own}
         telling = {u for u in usual if u is not None} - {
@@ -83,16 +84,6 @@ def cut_audio(keys: RowKeys) -> Iterator[Finding]:
         for row in rows[seconds == lengths[cut]]:
             detail = f"{most} files of {lengths[cut]:g} s"
             yield Finding(int(row), "audio_cut", WARNING, "audio", detail)
-
-
-def _of_labels(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each label that enough rows have, and their places."""
-    # One pass, since there may be as many labels as rows.
-    order = np.argsort(labels, kind="stable")
-    found, starts = np.unique(labels[order], return_index=True)
-    for label, places in zip(found, np.split(order, starts[1:])):
-        if label >= 0 and len(places) >= _FEWEST:
-            yield int(label), places
 
 
 def _usual_of(values: np.ndarray, least: float = _NEARLY_ALL) -> int | None:

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_imp.validation.findings import WARNING, Finding
-from keras_imp.validation.flags_of_neighbors import MOST_ROWS
 from keras_imp.validation.flags_of_values import are_numbers
 from keras_imp.validation.rows import AGAINST, RowKeys
-from keras_imp.validation.sketches import LUMA, SIDE
+from keras_imp.validation.sketches import LUMA, MOST_PAIRED, SIDE
 
 # Rows of a label that there must be in training, and in the other splits.
 _ENOUGH = 50
@@ -47,7 +46,7 @@ def marked_labels(keys: RowKeys) -> Iterator[Finding]:
         return
     single, names = keys.single_labels(), list(keys.label_names)
     for column, sketches in keys.images.items():
-        rows, vectors = sketches.vectors(MOST_ROWS)
+        rows, vectors = sketches.vectors(MOST_PAIRED)
         if not len(rows):
             continue
         colors = _colors(vectors)
@@ -68,9 +67,9 @@ def marked_labels(keys: RowKeys) -> Iterator[Finding]:
 
 def _colors(vectors: np.ndarray) -> np.ndarray:
     """Brightness, red less green and green less blue of all fields."""
-    red, green, blue = np.moveaxis(vectors.reshape(len(vectors), -1, 3), 2, 0)
-    brightness = vectors.reshape(len(vectors), -1, 3) @ LUMA
-    return np.stack([brightness, red - green, green - blue], axis=1)
+    fields = vectors.reshape(len(vectors), -1, 3)
+    red, green, blue = np.moveaxis(fields, 2, 0)
+    return np.stack([fields @ LUMA, red - green, green - blue], axis=1)
 
 
 def _marked(

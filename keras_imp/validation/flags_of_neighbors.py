@@ -18,9 +18,10 @@ import numpy as np
 from keras_imp.validation.findings import WARNING, Finding
 from keras_imp.validation.flags_of_values import are_numbers
 from keras_imp.validation.rows import RowKeys
+from keras_imp.validation.sketches import MOST_PAIRED, squares_apart
 
-# Rows that are looked at, and compared at once; and labels that there may be.
-MOST_ROWS, _BLOCK, _MOST_LABELS = 20_000, 512, 1000
+# Labels that there may be.
+_MOST_LABELS = 1000
 # The nearest rows of each, and how many of them must agree.
 _NEAREST, _AGREE = 10, 9
 # A row is between two labels if so many of its nearest have either.
@@ -98,7 +99,7 @@ def unlike_labels(keys: RowKeys) -> Iterator[Finding]:
 def _votes(keys: RowKeys, single: np.ndarray, count: int) -> Iterator[Votes]:
     """The labels of the nearest rows, by column of images or videos."""
     for column, sketches in keys.images.items():
-        rows, vectors = sketches.vectors(MOST_ROWS)
+        rows, vectors = sketches.vectors(MOST_PAIRED)
         kept = single[rows] >= 0
         rows, vectors = rows[kept], vectors[kept]
         if len(rows) > _NEAREST:
@@ -109,16 +110,13 @@ def _votes(keys: RowKeys, single: np.ndarray, count: int) -> Iterator[Votes]:
 
 def _counts(vectors: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """How many of the nearest of each row have each label."""
-    squares = np.square(vectors).sum(axis=1)
+    nearest = [
+        np.argpartition(squares, _NEAREST, axis=1)[:, :_NEAREST]
+        for squares in squares_apart(vectors, vectors)
+    ]
     votes = np.zeros((len(vectors), count), "int16")
-    for start in range(0, len(vectors), _BLOCK):
-        some = slice(start, start + _BLOCK)
-        apart = squares[some, None] + squares[None]
-        apart -= 2 * vectors[some] @ vectors.T
-        each = np.arange(len(apart))
-        apart[each, start + each] = np.inf  # The row itself.
-        nearest = np.argpartition(apart, _NEAREST, axis=1)[:, :_NEAREST]
-        np.add.at(votes[some], (each[:, None], labels[nearest]), 1)
+    each = np.arange(len(vectors))[:, None]
+    np.add.at(votes, (each, labels[np.concatenate(nearest)]), 1)
     return votes
 
 
@@ -231,4 +229,4 @@ def _runs(
 def _most(values: np.ndarray, empty: bool = False) -> bool:
     """Whether most of some values are true, of those that are known."""
     known = values[~np.isnan(values)]
-    return bool(known.mean() > _LEFT) if len(known) else empty
+    return bool(known.mean() > 0.5) if len(known) else empty

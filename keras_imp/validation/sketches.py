@@ -33,12 +33,12 @@ _FLAT = 6.0
 _FITTED, _FITTED_RELATIVE = 2.2, 0.1
 # Contrasts of copies, at most so many times as high.
 _CONTRAST = 1.7
-# Rows of all parts that are compared so, all with all: the first of each.
-_MOST_FITTED = 20_000
 # Rows that are compared at once with how many others: 100 MB.
 _BLOCK, _OTHERS = 512, 8192
 # Rows of a column and a part that are compared: 200 MB of sketches of videos.
 MOST_ROWS = 250_000
+# Rows that are compared all with all.
+MOST_PAIRED = 20_000
 # Parts of red, green and blue in brightness.
 LUMA = np.array([0.299, 0.587, 0.114], "float32")
 
@@ -237,14 +237,17 @@ class ImageSketches(Sketches):
             Their rows, and the colors of their fields, float32, shape
             `(rows, fields * 3)`.
         """
+        return self._at(slice(most))
+
+    def _at(self, places: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and colors of the sketches at some places."""
         count = len(self._rows)
         if not count:
             return np.zeros(0, "int64"), np.zeros((0, 0), "float32")
-        size = len(self._bytes) // count
-        kept = min(count, most)
-        data = bytes(self._bytes[: kept * size])
-        vectors = np.frombuffer(data, "uint8").reshape(kept, size)
-        return np.asarray(self._rows[:kept]), vectors.astype("float32")
+        colors = np.frombuffer(self._bytes, "uint8").reshape(count, -1)
+        # Copies: what shares memory with a bytearray keeps it from growing.
+        rows = np.array(self._rows, "int64")
+        return rows[places], colors[places].astype("float32")
 
     def _first_of_parts(
         self, part: np.ndarray
@@ -252,16 +255,13 @@ class ImageSketches(Sketches):
         """Some rows of each part, in order, and the colors of their fields."""
         own = part[np.asarray(self._rows)]
         numbers, sizes = np.unique(own, return_counts=True)
-        first, left = [], _MOST_FITTED
+        first, left = [], MOST_PAIRED
         # What a small part does not need, the larger ones get.
         for rank, place in enumerate(np.argsort(sizes)):
             most = left // (len(sizes) - rank)
             first.append(np.flatnonzero(own == numbers[place])[:most])
             left -= len(first[-1])
-        places = np.sort(np.concatenate(first))
-        size = len(self._bytes) // len(self._rows)
-        vectors = np.frombuffer(self._bytes, "uint8").reshape(-1, size)[places]
-        return np.asarray(self._rows)[places], vectors.astype("float32")
+        return self._at(np.sort(np.concatenate(first)))
 
     def _with_contrast(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and colors of sketches that are not flat, by brightness."""
@@ -271,6 +271,35 @@ class ImageSketches(Sketches):
         kept = np.flatnonzero(gray.std(axis=1) >= _FLAT)
         order = kept[np.argsort(gray[kept].mean(axis=1), kind="stable")]
         return rows[order], colors[order]
+
+
+def squares_apart(
+    vectors: np.ndarray, others: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Squared distances of rows from all others, and from themselves infinity.
+
+    Args:
+        vectors: Shape `(rows, size)`.
+        others: The same rows, or what was made of them.
+
+    Yields:
+        For some rows after others, shape `(some, rows)`.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_imp.validation.sketches import squares_apart
+        >>> vectors = np.array([[0.0], [3.0]])
+        >>> next(squares_apart(vectors, vectors)).tolist()
+        [[inf, 9.0], [9.0, inf]]
+    """
+    squares = np.square(others).sum(axis=1)
+    for start in range(0, len(vectors), _BLOCK):
+        some = vectors[start : start + _BLOCK]
+        apart = np.square(some).sum(axis=1)[:, None] + squares
+        apart -= 2 * some @ others.T
+        each = np.arange(len(some))
+        apart[each, start + each] = np.inf
+        yield apart
 
 
 def _blocks(brightness: np.ndarray) -> Iterator[tuple[slice, slice]]:

@@ -64,13 +64,14 @@ def features_of_text(texts: tuple[str, ...]) -> dict[str, Any]:
         {'text_words': 2, 'text_characters': 7, 'text_capitals': 0.0, \
 'text_script': 'LATIN'}
     """
-    letters = [letter for letter in "".join(texts)[:_MOST] if letter.isalpha()]
+    whole = "".join(texts)
+    letters = _letters(whole)
     capitals = sum(map(str.isupper, letters))
     return {
         "text_words": max(len(text.split()) for text in texts),
         "text_characters": max(map(len, texts)),
         "text_capitals": round(100 * capitals / max(1, len(letters)), 1),
-        "text_script": script_of("".join(texts)),
+        "text_script": script_of(whole),
     }
 
 
@@ -89,7 +90,7 @@ def script_of(text: str) -> str:
         >>> script_of("a heart"), script_of("心"), script_of("7")
         ('LATIN', 'HAN', 'no letters')
     """
-    letters = [letter for letter in text[:_MOST] if letter.isalpha()]
+    letters = _letters(text)
     if not letters:
         return NO_LETTERS
     return Counter(map(_script, letters)).most_common(1)[0][0]
@@ -186,6 +187,11 @@ def _has_markup(text: str) -> bool:
     is_known = any(html.unescape(entity) != entity for entity in entities)
     is_list = _LIST.fullmatch(text.strip())
     return bool(is_known or _TAG.search(text) or is_list)
+
+
+def _letters(text: str) -> list[str]:
+    """The letters at the start of a text, enough for any caption."""
+    return [letter for letter in text[:_MOST] if letter.isalpha()]
 
 
 @functools.lru_cache(4096)

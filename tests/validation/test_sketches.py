@@ -159,7 +159,7 @@ def test_each_part_has_room_for_its_rows(emoji, monkeypatch):
 
 
 def test_altered_copies_are_looked_for_in_each_part(emoji, monkeypatch):
-    monkeypatch.setattr(sketches_module, "_MOST_FITTED", 20)
+    monkeypatch.setattr(sketches_module, "MOST_PAIRED", 20)
     train = emoji["train"][:30]
     mirrored = np.ascontiguousarray(train[4][:, ::-1])
     assert near([train, [mirrored]]) == [(30, 4)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from keras_imp.data.decoding.errors import BadFile
-from keras_imp.data.manifest import Manifest, groups
+from keras_imp.data.manifest import Manifest
 from keras_imp.data.manifest.media import THERE, Files
 from keras_imp.data.reading.aliases import MEDIA
 from keras_imp.evaluation.own_data.look import Look
@@ -55,18 +55,18 @@ def content_keys(manifest: Manifest, look: Look) -> ContentKeys:
 
 
 def joined_groups(
-    data: Sequence[tuple[Manifest, ContentKeys]], seed: int
+    data: Sequence[tuple[np.ndarray, ContentKeys]],
 ) -> list[tuple[int, int]]:
     """Groups of several data sets that show the same.
 
     Args:
-        data: The data sets, and what their rows show.
-        seed: Seed of the splits.
+        data: Of each data set the hashes of its rows' groups, and what its
+            rows show.
 
     Returns:
         Hashes of two groups each, the lower one first.
     """
-    own = [groups.hashes(m, salt=str(seed))[s.rows] for m, s in data]
+    own = [hashes[each.rows] for hashes, each in data]
     number = np.repeat(np.arange(len(own)), [len(each) for each in own])
     hashes = np.concatenate(own)
     keys = np.concatenate([each.keys for _, each in data])
@@ -90,13 +90,15 @@ def trained_on_elsewhere(
 
     Args:
         tasks: Rows of all tasks.
-        keys: What the rows of their data sets show, by task.
+        keys: What the rows of their data sets show, by task; of none, nothing
+            is told.
 
     Returns:
         Sentences by task.
     """
-    told: dict[str, list[str]] = {name: [] for name in tasks}
-    for name, rows in tasks.items():
+    told: dict[str, list[str]] = {name: [] for name in keys}
+    for name in keys:
+        rows = tasks[name]
         held_out = _of_part(keys[name], rows.validation.numbers)
         for other, others in tasks.items():
             if other == name:

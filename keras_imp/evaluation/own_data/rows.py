@@ -176,10 +176,23 @@ def fix_rows(
         )
         for name, manifest in manifests.items()
     }
+    keys: dict[str, ContentKeys] = {}
     if scans is None:
-        scans = _scans(recipe, manifests, limits, quarantines)
+        scans, keys = _scans(recipe, manifests, limits, quarantines)
         scanning.save_scan(folder, scans)
-    tasks = _split(recipe, manifests, scans, quarantines)
+    tasks = {
+        name: _rows(
+            name, recipe, manifests[name], scans[name], quarantines[name]
+        )
+        for name in recipe.tasks
+    }
+    for name, told in trained_on_elsewhere(tasks, keys).items():
+        scan = scans[name]._replace(elsewhere=told)
+        tasks[name] = dataclasses.replace(tasks[name], scan=scan)
+    if keys:
+        # Saved too, so that a resumed run says it again.
+        scans = {name: rows.scan for name, rows in tasks.items()}
+        scanning.save_scan(folder, scans)
     return {
         name: dataclasses.replace(rows, cache=cache)
         for name, rows in tasks.items()
@@ -191,8 +204,12 @@ def _scans(
     manifests: Mapping[str, Manifest],
     limits: Limits,
     quarantines: Mapping[str, Quarantine],
-) -> dict[str, Scan]:
-    """What is in the files of all tasks, and which of them are the same."""
+) -> tuple[dict[str, Scan], dict[str, ContentKeys]]:
+    """What is in the files of all tasks.
+
+    Where there are several, also what tells that their rows show the same, and
+    of several data sets which groups do.
+    """
     # Tasks of one data set share its rows, and what was seen of them.
     data = {id(manifest): manifest for manifest in manifests.values()}
     looks = {key: look_at(m, limits.scanned) for key, m in data.items()}
@@ -207,63 +224,42 @@ def _scans(
         for name, manifest in manifests.items()
     }
     if len(manifests) < 2:
-        return scans
+        return scans, {}
     keys = {key: content_keys(m, looks[key]) for key, m in data.items()}
     if len(data) > 1:
-        roots = _roots(recipe, manifests, scans, data, keys)
-        scans = {
-            name: scan._replace(roots=_own(roots, recipe, manifests[name]))
-            for name, scan in scans.items()
-        }
-    told = trained_on_elsewhere(
-        _split(recipe, manifests, scans, quarantines),
-        {name: keys[id(manifest)] for name, manifest in manifests.items()},
-    )
-    return {name: s._replace(elsewhere=told[name]) for name, s in scans.items()}
+        scans = _with_roots(recipe.seed, manifests, data, keys, scans)
+    return scans, {name: keys[id(m)] for name, m in manifests.items()}
 
 
-def _roots(
-    recipe: DataRecipe,
+def _with_roots(
+    seed: int,
     manifests: Mapping[str, Manifest],
-    scans: Mapping[str, Scan],
     data: Mapping[int, Manifest],
     keys: Mapping[int, ContentKeys],
-) -> dict[int, int]:
-    """Groups that stay together, in one data set or in several."""
-    pairs = {
-        pair: None
-        for name, manifest in manifests.items()
-        for pair in pairs_of(
-            groups.hashes(manifest, salt=str(recipe.seed)), scans[name].copies
-        )
-    }
-    across = joined_groups(
-        [(data[key], each) for key, each in keys.items()], recipe.seed
-    )
-    return roots_of([*pairs, *across])
-
-
-def _own(
-    roots: Mapping[int, int], recipe: DataRecipe, manifest: Manifest
-) -> list[tuple[int, int]]:
-    """Those of the groups of a data set."""
-    own = groups.hashes(manifest, salt=str(recipe.seed))
-    moved = np.isin(own, np.fromiter(roots, "uint64", len(roots)))
-    return [(h, roots[h]) for h in np.unique(own[moved]).tolist()]
-
-
-def _split(
-    recipe: DataRecipe,
-    manifests: Mapping[str, Manifest],
     scans: Mapping[str, Scan],
-    quarantines: Mapping[str, Quarantine],
-) -> dict[str, TaskRows]:
+) -> dict[str, Scan]:
+    """The same scans with the groups that stay together in all tasks."""
+    hashes = {key: groups.hashes(m, salt=str(seed)) for key, m in data.items()}
+    of_tasks = {name: hashes[id(m)] for name, m in manifests.items()}
+    pairs = dict.fromkeys(
+        pair
+        for name, scan in scans.items()
+        for pair in pairs_of(of_tasks[name], scan.copies)
+    )
+    across = joined_groups([(hashes[k], each) for k, each in keys.items()])
+    roots = roots_of([*pairs, *across])
     return {
-        name: _rows(
-            name, recipe, manifests[name], scans[name], quarantines[name]
-        )
-        for name in recipe.tasks
+        name: scan._replace(roots=_roots_among(of_tasks[name], roots))
+        for name, scan in scans.items()
     }
+
+
+def _roots_among(
+    hashes: np.ndarray, roots: Mapping[int, int]
+) -> list[tuple[int, int]]:
+    """The roots of some groups."""
+    moved = np.isin(hashes, np.fromiter(roots, "uint64", len(roots)))
+    return [(h, roots[h]) for h in np.unique(hashes[moved]).tolist()]
 
 
 def _check_rows(
